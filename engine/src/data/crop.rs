@@ -1,0 +1,112 @@
+//! Crops: fixed ones that every evaluation sees alike, random ones that training draws by number.
+
+use super::{PhotoSet, Picture};
+use crate::random;
+use crate::train::TrainingData;
+use rand::Rng as _;
+use rand::seq::SliceRandom as _;
+use std::sync::Arc;
+
+/// Where a square crop of a resized photograph starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crop {
+    /// From the left.
+    pub x: usize,
+    /// From the top.
+    pub y: usize,
+}
+
+/// `count` crops of `side`² pixels: the centre first, then spread evenly (the R2 sequence, Roberts 2018).
+pub fn fixed_crops(picture: &Picture, side: usize, count: usize) -> Vec<Crop> {
+    // Reciprocals of the plastic number and its square: no two of the first points lie close together.
+    const STEP: [f64; 2] = [0.754_877_666_246_692_7, 0.569_840_290_998_053_3];
+    let place = |room: usize, step: f64, i: usize| ((0.5 + step * i as f64).fract() * (room + 1) as f64) as usize;
+    let (across, down) = (picture.width - side, picture.height - side);
+    let centre = Crop {
+        x: across / 2,
+        y: down / 2,
+    };
+    let others = (1..count).map(|i| Crop {
+        x: place(across, STEP[0], i),
+        y: place(down, STEP[1], i),
+    });
+    std::iter::once(centre).chain(others).take(count).collect()
+}
+
+/// Training's crops: every photograph once an epoch in a drawn order, a drawn place, mirrored half of the time.
+///
+/// A still image fills a block of several frames by repetition.
+pub struct RandomCrops {
+    photos: Arc<PhotoSet>,
+    side: usize,
+    frames: usize,
+    seed: u64,
+    /// The last epoch's order: drawing it again for every crop would be slow.
+    order: (u64, Vec<usize>),
+}
+
+impl RandomCrops {
+    /// Crops of `side`² pixels, repeated over `frames` frames.
+    pub fn new(photos: Arc<PhotoSet>, side: usize, frames: usize, seed: u64) -> Self {
+        let order = (0, order(photos.photos.len(), seed, 0));
+        Self {
+            photos,
+            side,
+            frames,
+            seed,
+            order,
+        }
+    }
+}
+
+fn order(length: usize, seed: u64, epoch: u64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..length).collect();
+    order.shuffle(&mut random::stream(seed, "order", epoch));
+    order
+}
+
+impl TrainingData for RandomCrops {
+    fn blocks_per_sequence(&self) -> usize {
+        1
+    }
+
+    fn sequence(&mut self, number: u64) -> Vec<u8> {
+        let length = self.photos.photos.len();
+        let epoch = number / length as u64;
+        if self.order.0 != epoch {
+            self.order = (epoch, order(length, self.seed, epoch));
+        }
+        let picture = &self.photos.photos[self.order.1[(number % length as u64) as usize]].picture;
+        let mut random = random::stream(self.seed, "crop", number);
+        let x = random.random_range(0..=picture.width - self.side);
+        let y = random.random_range(0..=picture.height - self.side);
+        let crop = picture.crop(x, y, self.side, self.side);
+        let crop = if random.random() { crop.mirrored() } else { crop };
+        crop.pixels.repeat(self.frames)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fixed_crops_start_with_the_centre_and_do_not_repeat() {
+        let picture = Picture {
+            width: 200,
+            height: 128,
+            pixels: vec![0; 200 * 128 * 3],
+        };
+        let crops = fixed_crops(&picture, 64, 9);
+        assert_eq!(crops[0], Crop { x: 68, y: 32 });
+        assert!((0..9).all(|i| (0..i).all(|j| crops[i] != crops[j])), "{crops:?}");
+        assert!(crops.iter().all(|crop| crop.x <= 136 && crop.y <= 64));
+        assert_eq!(fixed_crops(&picture, 64, 3), crops[..3], "more crops only add to fewer");
+        let tight = Picture {
+            width: 64,
+            height: 64,
+            pixels: vec![0; 64 * 64 * 3],
+        };
+        assert_eq!(fixed_crops(&tight, 64, 2), [Crop { x: 0, y: 0 }; 2]);
+    }
+}

@@ -1,0 +1,109 @@
+//! Everything that can go wrong in the engine, with the offending values and what to do.
+
+use std::path::PathBuf;
+
+/// An error of the engine.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// A token range that holds no count.
+    #[error("token range {min}..={max} is empty: need 1 <= min_tokens <= max_tokens")]
+    TokenRange {
+        /// The fewest tokens asked for.
+        min: usize,
+        /// The most tokens there are.
+        max: usize,
+    },
+    /// A model or training configuration that cannot be.
+    #[error("{key} = {value}: {rule}")]
+    Config {
+        /// The configuration's key.
+        key: &'static str,
+        /// What it said.
+        value: String,
+        /// What it must fulfil.
+        rule: String,
+    },
+    /// A folder of pictures that is not there or is not a folder.
+    #[error(
+        "cannot read the folder {folder}: {source}; give an existing folder of pictures (.jpg, .jpeg, .png, .webp)"
+    )]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A folder in which nothing could be used.
+    #[error(
+        "no usable picture in {folder}: {found} files with .jpg, .jpeg, .png or .webp found, {skipped} skipped{first}"
+    )]
+    NoPictures {
+        /// The folder.
+        folder: PathBuf,
+        /// Files with a picture's extension.
+        found: usize,
+        /// Files that could not be used.
+        skipped: usize,
+        /// The first one's reason, or nothing.
+        first: String,
+    },
+    /// Loss or gradient is no longer a number.
+    #[error(
+        "the loss at step {step} is {loss} (gradient norm {gradient_norm}): lower train.learning_rate ({learning_rate}) or train.clip_norm; the last good checkpoint is kept"
+    )]
+    NonFinite {
+        /// Which step, counted from 1.
+        step: usize,
+        /// The loss.
+        loss: f32,
+        /// The gradient's norm.
+        gradient_norm: f64,
+        /// The learning rate of the step.
+        learning_rate: f32,
+    },
+    /// A checkpoint that cannot be used.
+    #[error("checkpoint {path}: {reason}")]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// A file that could not be written or read.
+    #[error("{action} {path}: {source}")]
+    File {
+        /// What was being done.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// dfdx could not run an operation.
+    #[error("the tensor library failed: {0}")]
+    Tensor(String),
+}
+
+impl EngineError {
+    /// For `map_err` around file operations.
+    pub(crate) fn file(action: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { action, path, source }
+    }
+
+    /// A configuration's rule that is broken.
+    pub(crate) fn config(key: &'static str, value: impl ToString, rule: impl Into<String>) -> Self {
+        Self::Config {
+            key,
+            value: value.to_string(),
+            rule: rule.into(),
+        }
+    }
+}
+
+impl From<crate::tensor::TapeError> for EngineError {
+    fn from(error: crate::tensor::TapeError) -> Self {
+        Self::Tensor(format!("{error:?}"))
+    }
+}

@@ -1,0 +1,169 @@
+//! Strided views of matrices and their product, on the `gemm` crate.
+//!
+//! The views check their bounds once, when they are made; the product can then hand raw pointers to `gemm` safely.
+
+/// A matrix that somebody else owns: element (i, j) is `data[i · row_stride + j · column_stride]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Matrix<'a> {
+    data: &'a [f32],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// Row-major `rows` × `columns` from the start of `data`.
+    pub(crate) fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
+        Self::strided(data, rows, columns, columns)
+    }
+
+    /// Rows of `columns` elements, `row_stride` elements apart.
+    pub(crate) fn strided(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
+        assert!(
+            reach(rows, columns, row_stride) <= data.len(),
+            "the matrix reaches past its data"
+        );
+        Self {
+            data,
+            rows,
+            columns,
+            row_stride,
+            column_stride: 1,
+        }
+    }
+
+    /// The transpose: the same data, read the other way.
+    pub(crate) fn transposed(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+}
+
+/// A row-major matrix to write to.
+pub(crate) struct MatrixMut<'a> {
+    data: &'a mut [f32],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+}
+
+impl<'a> MatrixMut<'a> {
+    /// Row-major `rows` × `columns` from the start of `data`.
+    pub(crate) fn new(data: &'a mut [f32], rows: usize, columns: usize) -> Self {
+        Self::strided(data, rows, columns, columns)
+    }
+
+    /// Rows of `columns` elements, `row_stride` elements apart.
+    pub(crate) fn strided(data: &'a mut [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
+        assert!(
+            reach(rows, columns, row_stride) <= data.len(),
+            "the matrix reaches past its data"
+        );
+        Self {
+            data,
+            rows,
+            columns,
+            row_stride,
+        }
+    }
+
+    /// self = scale · a·b.
+    pub(crate) fn set_product(self, scale: f32, a: Matrix<'_>, b: Matrix<'_>, threads: Threads) {
+        self.product(false, scale, a, b, threads);
+    }
+
+    /// self += a·b.
+    pub(crate) fn add_product(self, a: Matrix<'_>, b: Matrix<'_>, threads: Threads) {
+        self.product(true, 1.0, a, b, threads);
+    }
+
+    #[allow(unsafe_code)]
+    fn product(self, add: bool, scale: f32, a: Matrix<'_>, b: Matrix<'_>, threads: Threads) {
+        assert!(
+            a.rows == self.rows && a.columns == b.rows && b.columns == self.columns,
+            "shapes do not fit: {}×{} = {}×{} · {}×{}",
+            self.rows,
+            self.columns,
+            a.rows,
+            a.columns,
+            b.rows,
+            b.columns
+        );
+        let parallelism = match threads {
+            Threads::One => gemm::Parallelism::None,
+            Threads::All => gemm::Parallelism::Rayon(rayon::current_num_threads()),
+        };
+        // SAFETY: each view was checked to lie inside its slice when it was made (`reach`), the shapes agree (above),
+        // and `self` is borrowed mutably, so that it overlaps neither input.
+        unsafe {
+            gemm::gemm(
+                self.rows,
+                self.columns,
+                a.columns,
+                self.data.as_mut_ptr(),
+                1,
+                self.row_stride as isize,
+                add,
+                a.data.as_ptr(),
+                a.column_stride as isize,
+                a.row_stride as isize,
+                b.data.as_ptr(),
+                b.column_stride as isize,
+                b.row_stride as isize,
+                if add { 1.0 } else { 0.0 },
+                scale,
+                false,
+                false,
+                false,
+                parallelism,
+            );
+        }
+    }
+}
+
+/// Who works on one product: the caller alone (inside a parallel loop) or the whole pool.
+#[derive(Clone, Copy)]
+pub(crate) enum Threads {
+    One,
+    All,
+}
+
+/// How many elements a row-major matrix spans from its first to its last.
+fn reach(rows: usize, columns: usize, row_stride: usize) -> usize {
+    assert!(rows <= 1 || columns <= row_stride, "rows overlap");
+    if rows == 0 || columns == 0 {
+        0
+    } else {
+        (rows - 1) * row_stride + columns
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn product_of_strided_and_transposed_views() {
+        // a = [[1, 2], [3, 4]] inside rows of 3; b = [[5, 6], [7, 8]] given transposed.
+        let a = [1.0, 2.0, 0.0, 3.0, 4.0];
+        let b = [5.0, 7.0, 6.0, 8.0];
+        let mut c = [1.0; 4];
+        let (a, b) = (Matrix::strided(&a, 2, 2, 3), Matrix::new(&b, 2, 2).transposed());
+        MatrixMut::new(&mut c, 2, 2).add_product(a, b, Threads::One);
+        assert_eq!(c, [20.0, 23.0, 44.0, 51.0]);
+        MatrixMut::new(&mut c, 2, 2).set_product(0.5, a, b, Threads::All);
+        assert_eq!(c, [9.5, 11.0, 21.5, 25.0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "reaches past its data")]
+    fn a_view_past_its_data_is_refused() {
+        Matrix::new(&[0.0; 5], 2, 3);
+    }
+}

@@ -1,0 +1,94 @@
+//! Sums and sweeps over a row, in an order that does not depend on the vector width the CPU happens to have.
+
+use super::simd::vectorized;
+
+/// Partial sums are kept in this many lanes: enough for two AVX-512 registers, the same on every CPU.
+const LANES: usize = 32;
+
+/// Σ fᵢ, in `LANES` interleaved partial sums that are then added in order.
+#[inline(always)]
+pub(crate) fn sum(n: usize, term: impl Fn(usize) -> f32) -> f32 {
+    let mut lanes = [0.0_f32; LANES];
+    let whole = n / LANES * LANES;
+    for start in (0..whole).step_by(LANES) {
+        for (lane, partial) in lanes.iter_mut().enumerate() {
+            *partial += term(start + lane);
+        }
+    }
+    let mut sum: f32 = lanes.iter().sum();
+    for i in whole..n {
+        sum += term(i);
+    }
+    sum
+}
+
+/// Σ xᵢ².
+#[inline(always)]
+pub(crate) fn sum_of_squares(x: &[f32]) -> f32 {
+    sum(x.len(), |i| x[i] * x[i])
+}
+
+/// Σ aᵢ·bᵢ.
+#[inline(always)]
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let b = &b[..a.len()];
+    sum(a.len(), |i| a[i] * b[i])
+}
+
+/// x ·= factor.
+#[inline(always)]
+pub(crate) fn scale(x: &mut [f32], factor: f32) {
+    for x in x {
+        *x *= factor;
+    }
+}
+
+vectorized! {
+    /// y += x.
+    pub(crate) fn add(y: &mut [f32], x: &[f32]) {
+        for (y, x) in y.iter_mut().zip(x) {
+            *y += x;
+        }
+    }
+}
+
+vectorized! {
+    /// y += factor · x.
+    pub(crate) fn add_scaled(y: &mut [f32], x: &[f32], factor: f32) {
+        for (y, x) in y.iter_mut().zip(x) {
+            *y += factor * x;
+        }
+    }
+}
+
+/// The largest element (of finite ones; an empty row has none: −∞).
+#[inline(always)]
+pub(crate) fn maximum(x: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane = if *x > *lane { *x } else { *lane };
+        }
+    }
+    lanes
+        .iter()
+        .chain(rest)
+        .fold(f32::NEG_INFINITY, |m, x| if *x > m { *x } else { m })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_cover_every_element_of_any_length() {
+        for n in [0, 1, 31, 32, 33, 100] {
+            let x: Vec<f32> = (1..=n).map(|i| i as f32).collect();
+            let ones = vec![1.0; n];
+            assert_eq!(dot(&x, &ones), (n * (n + 1) / 2) as f32);
+            assert_eq!(sum_of_squares(&x), (n * (n + 1) * (2 * n + 1) / 6) as f32);
+            assert_eq!(maximum(&x), if n == 0 { f32::NEG_INFINITY } else { n as f32 });
+        }
+    }
+}

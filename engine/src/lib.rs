@@ -1,0 +1,27 @@
+//! ElasticTok's model, its training and its data: blocks of patches in, a variable number of tokens out.
+//!
+//! Read in this order: [`patch`] (pixels ↔ tokens), [`mask`] (which tokens survive), [`bottleneck`] (what a token may
+//! say), [`model`] (the equations), [`ops`] (the arithmetic and its gradients), [`train`] (optimizer, checkpoints),
+//! [`data`] (photographs).
+
+pub mod atomic_file;
+pub mod block;
+pub mod bottleneck;
+pub mod data;
+pub mod error;
+mod kernel;
+pub mod mask;
+pub mod model;
+pub mod ops;
+pub mod parameters;
+pub mod patch;
+pub mod random;
+pub mod tensor;
+pub mod train;
+
+pub use block::Layout;
+pub use bottleneck::Bottleneck;
+pub use error::EngineError;
+pub use mask::{Budget, PrefixMask, TokenRange};
+pub use model::{ElasticTok, ModelConfig};
+pub use patch::BlockShape;

@@ -1,0 +1,168 @@
+//! Which tokens survive: always the first ones of each block.
+//!
+//! Tail drop (paper §3): a block that keeps n tokens keeps its first n, so that any prefix of an encoding is an
+//! encoding. This file is the one home of that rule and of how many tokens training keeps.
+
+use crate::error::EngineError;
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// How many tokens a block may keep: `min..=max`, 1 ≤ min ≤ max.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenRange {
+    min: usize,
+    max: usize,
+}
+
+impl TokenRange {
+    /// Fails for an empty range or one that starts at zero.
+    pub fn new(min: usize, max: usize) -> Result<Self, EngineError> {
+        if (1..=max).contains(&min) {
+            Ok(Self { min, max })
+        } else {
+            Err(EngineError::TokenRange { min, max })
+        }
+    }
+
+    /// The fewest tokens.
+    pub fn min(self) -> usize {
+        self.min
+    }
+
+    /// The most tokens: all of a block.
+    pub fn max(self) -> usize {
+        self.max
+    }
+
+    /// How many different counts there are.
+    #[allow(clippy::len_without_is_empty)] // never empty
+    pub fn len(self) -> usize {
+        self.max - self.min + 1
+    }
+
+    /// Whether a block may keep `kept_tokens`.
+    pub fn contains(self, kept_tokens: usize) -> bool {
+        self.counts().contains(&kept_tokens)
+    }
+
+    /// Every count, rising.
+    pub fn counts(self) -> std::ops::RangeInclusive<usize> {
+        self.min..=self.max
+    }
+
+    /// The count nearest above a share of all tokens: ⌈share · max⌉, inside the range.
+    ///
+    /// 0.07 of 100 tokens is 7, although 0.07 · 100 is a little more than 7 in floating point.
+    pub fn at_share(self, share: f64) -> usize {
+        ((share * self.max as f64 - 1e-9).ceil() as usize).clamp(self.min, self.max)
+    }
+}
+
+/// How training chooses the kept tokens of each block.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Budget {
+    /// A constant share of all tokens: the fixed-budget baseline.
+    Fixed(f64),
+    /// Uniform over the whole range, anew for every block and step.
+    Elastic(Elastic),
+}
+
+/// The word `"elastic"` in a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Elastic {
+    /// The only spelling.
+    Elastic,
+}
+
+impl Budget {
+    /// The budget that trains one model for every count.
+    pub const ELASTIC: Self = Self::Elastic(Elastic::Elastic);
+
+    /// A block's kept tokens.
+    pub fn draw(self, range: TokenRange, random: &mut impl Rng) -> usize {
+        match self {
+            Self::Fixed(share) => range.at_share(share),
+            Self::Elastic(_) => random.random_range(range.counts()),
+        }
+    }
+}
+
+/// Which tokens of a batch are kept: the first `kept[block]` of each block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrefixMask {
+    tokens_per_block: usize,
+    kept: Arc<[usize]>,
+}
+
+impl PrefixMask {
+    /// One kept count for each block of the batch, in order.
+    pub fn new(tokens_per_block: usize, kept: Vec<usize>) -> Self {
+        assert!(
+            kept.iter().all(|kept| *kept <= tokens_per_block),
+            "a block keeps at most all of its tokens"
+        );
+        Self {
+            tokens_per_block,
+            kept: kept.into(),
+        }
+    }
+
+    /// Whether the token at this row of the batch is kept.
+    #[inline]
+    pub fn keeps(&self, token: usize) -> bool {
+        token % self.tokens_per_block < self.kept[token / self.tokens_per_block]
+    }
+
+    /// Rows of the batch.
+    pub fn tokens(&self) -> usize {
+        self.kept.len() * self.tokens_per_block
+    }
+
+    /// Blocks of the batch.
+    pub fn blocks(&self) -> usize {
+        self.kept.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    #[test]
+    fn a_mask_keeps_a_prefix_of_each_block() {
+        let mask = PrefixMask::new(4, vec![1, 4, 0]);
+        let kept: Vec<bool> = (0..mask.tokens()).map(|token| mask.keeps(token)).collect();
+        assert_eq!(kept, [[true, false, false, false], [true; 4], [false; 4]].concat());
+    }
+
+    #[test]
+    fn an_elastic_budget_draws_every_count_of_its_range_and_no_other() {
+        let range = TokenRange::new(3, 9).unwrap();
+        let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+        let mut seen = [0_usize; 12];
+        (0..7000).for_each(|_| seen[Budget::ELASTIC.draw(range, &mut random)] += 1);
+        assert_eq!(seen.iter().filter(|n| **n > 0).count(), 7);
+        // Each count has probability 1/7: 1000 of 7000, standard deviation 29.
+        assert!(seen[3..=9].iter().all(|n| (850..1150).contains(n)), "{seen:?}");
+    }
+
+    #[test]
+    fn a_fixed_budget_rounds_up_and_stays_in_range() {
+        let range = TokenRange::new(4, 64).unwrap();
+        let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+        for (share, kept) in [(0.25, 16), (0.26, 17), (0.0, 4), (1.0, 64), (0.5, 32)] {
+            assert_eq!(Budget::Fixed(share).draw(range, &mut random), kept);
+        }
+    }
+
+    #[test]
+    fn impossible_ranges_are_refused() {
+        assert!(TokenRange::new(0, 4).is_err());
+        let error = TokenRange::new(5, 4).unwrap_err().to_string();
+        assert_eq!(error, "token range 5..=4 is empty: need 1 <= min_tokens <= max_tokens");
+    }
+}

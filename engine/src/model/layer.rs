@@ -1,0 +1,65 @@
+//! One pre-norm transformer layer: x + attention(norm(x)), then x + feed-forward(norm(x)). No biases.
+
+use super::{Init, ModelConfig};
+use crate::ops::{self, MaybeTape, RopeTable, Scope};
+use crate::parameters::parameters;
+use crate::tensor::{Parameter, Tokens};
+use dfdx::tensor::{NoneTape, WithEmptyTape as _};
+
+/// Weights of one layer; linear maps are (in, out).
+#[derive(Clone, Debug)]
+pub struct Layer {
+    attention_norm: Parameter,
+    /// q, k and v side by side: (width, 3 · width).
+    w_qkv: Parameter,
+    w_out: Parameter,
+    feed_forward_norm: Parameter,
+    /// SwiGLU's w1 (gate) and w3 (up) side by side: (width, 2 · hidden).
+    w_gate_up: Parameter,
+    w_down: Parameter,
+    heads: usize,
+    norm_epsilon: f32,
+}
+
+parameters!(Layer {
+    attention_norm,
+    w_qkv,
+    w_out,
+    feed_forward_norm,
+    w_gate_up,
+    w_down
+});
+
+impl Layer {
+    pub(super) fn new(config: &ModelConfig, init: &mut Init) -> Self {
+        let (width, hidden) = (config.width, config.hidden);
+        Self {
+            attention_norm: init.ones(width),
+            w_qkv: init.normal(width, 3 * width),
+            w_out: init.normal(width, width),
+            feed_forward_norm: init.ones(width),
+            w_gate_up: init.normal(width, 2 * hidden),
+            w_down: init.normal(hidden, width),
+            heads: config.heads,
+            norm_epsilon: config.norm_epsilon,
+        }
+    }
+
+    /// (n, width) → (n, width).
+    pub fn forward<T: MaybeTape>(&self, x: Tokens<T>, rope: &RopeTable, scope: &Scope) -> Tokens<T> {
+        let residual = untaped(&x);
+        let y = ops::rms_norm(x, &self.attention_norm, self.norm_epsilon);
+        let y = ops::attention(ops::linear(y, &self.w_qkv), self.heads, rope, scope);
+        let x = ops::linear_add(y, &self.w_out, residual);
+
+        let residual = untaped(&x);
+        let y = ops::rms_norm(x, &self.feed_forward_norm, self.norm_epsilon);
+        let y = ops::swiglu(ops::linear(y, &self.w_gate_up));
+        ops::linear_add(y, &self.w_down, residual)
+    }
+}
+
+/// The same tensor (by identity, so that gradients meet) without the tape.
+fn untaped<T: MaybeTape>(x: &Tokens<T>) -> Tokens {
+    x.with_empty_tape().retaped::<NoneTape>()
+}

@@ -1,0 +1,238 @@
+//! ElasticTok: an autoencoder over blocks of patches whose encoder knows how many tokens each block will keep.
+
+mod config;
+mod layer;
+
+pub use config::ModelConfig;
+pub use layer::Layer;
+
+use crate::block::Layout;
+use crate::bottleneck::{Bottleneck, Fsq};
+use crate::error::EngineError;
+use crate::mask::PrefixMask;
+use crate::ops::{self, MaybeTape, RopeTable, Scope};
+use crate::parameters::{Parameters, parameters};
+use crate::tensor::{Parameter, Scalar, Tokens, tokens, values};
+use dfdx::tensor::{NoneTape, WithEmptyTape as _};
+use rand::SeedableRng as _;
+use rand_distr::Distribution as _;
+
+/// The model: encoder, bottleneck, decoder.
+#[derive(Clone, Debug)]
+pub struct ElasticTok {
+    config: ModelConfig,
+    encoder: Encoder,
+    decoder: Decoder,
+}
+
+parameters!(ElasticTok { encoder, decoder });
+
+#[derive(Clone, Debug)]
+struct Encoder {
+    in_proj: Parameter,
+    kept_embedding: Parameter,
+    masked_embedding: Parameter,
+    layers: Vec<Layer>,
+    norm: Parameter,
+    pre_quant: Parameter,
+}
+
+parameters!(Encoder {
+    in_proj,
+    kept_embedding,
+    masked_embedding,
+    layers,
+    norm,
+    pre_quant
+});
+
+#[derive(Clone, Debug)]
+struct Decoder {
+    post_quant: Parameter,
+    layers: Vec<Layer>,
+    norm: Parameter,
+    out_proj: Parameter,
+}
+
+parameters!(Decoder {
+    post_quant,
+    layers,
+    norm,
+    out_proj
+});
+
+/// The two parts of the training loss.
+pub struct Loss<T> {
+    /// What is minimized: mse + kl_weight · kl.
+    pub total: Scalar<T>,
+    /// Mean squared error of the reconstruction in [−1, 1].
+    pub mse: f32,
+    /// The VAE's divergence, summed over a block's kept tokens and dims, averaged over blocks; 0 for FSQ.
+    pub kl: f32,
+}
+
+impl ElasticTok {
+    /// Fresh weights drawn from `seed`.
+    pub fn new(config: ModelConfig, seed: u64) -> Result<Self, EngineError> {
+        config.check()?;
+        let mut init = Init::new(config.init_std, seed);
+        let width = config.width;
+        let patch = config.block.patch_values();
+        let encoder = Encoder {
+            in_proj: init.normal(patch, width),
+            kept_embedding: init.embedding(width),
+            masked_embedding: init.embedding(width),
+            layers: (0..config.encoder_layers)
+                .map(|_| Layer::new(&config, &mut init))
+                .collect(),
+            norm: init.ones(width),
+            pre_quant: init.normal(width, config.bottleneck.input_width()),
+        };
+        let decoder = Decoder {
+            post_quant: init.normal(config.bottleneck.output_width(), width),
+            layers: (0..config.decoder_layers)
+                .map(|_| Layer::new(&config, &mut init))
+                .collect(),
+            norm: init.ones(width),
+            out_proj: init.normal(width, patch),
+        };
+        Ok(Self {
+            config,
+            encoder,
+            decoder,
+        })
+    }
+
+    /// What it was made of.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// How many weights it has.
+    pub fn parameter_count(&self) -> usize {
+        let mut count = 0;
+        self.visit("", &mut |_, weight| count += values(weight).len());
+        count
+    }
+
+    /// The layout of a batch of `sequences` sequences of `blocks` blocks.
+    pub fn layout(&self, sequences: usize, blocks: usize) -> Layout {
+        Layout {
+            sequences,
+            blocks,
+            tokens_per_block: self.config.block.tokens(),
+        }
+    }
+
+    /// Patches (n, patch) → what the bottleneck reads (n, dims).
+    pub fn encode<T: MaybeTape>(&self, patches: Tokens<T>, mask: &PrefixMask, scope: &Scope) -> Tokens<T> {
+        let e = &self.encoder;
+        let h = ops::patch_embed(patches, &e.in_proj, &e.kept_embedding, &e.masked_embedding, mask);
+        let h = self.through(&e.layers, h, scope);
+        ops::linear(ops::rms_norm(h, &e.norm, self.config.norm_epsilon), &e.pre_quant)
+    }
+
+    /// What the bottleneck reads → z (n, dims), 0 where a token is dropped. `noise` is for a VAE in training.
+    pub fn bottleneck<T: MaybeTape>(&self, h: Tokens<T>, noise: Option<Vec<f32>>, mask: &PrefixMask) -> Tokens<T> {
+        match &self.config.bottleneck {
+            Bottleneck::Fsq { levels } => ops::quantize(h, &Fsq::new(levels), mask),
+            Bottleneck::Vae { .. } => ops::sample(h, noise, mask),
+        }
+    }
+
+    /// z (n, dims) → patches in (−1, 1).
+    pub fn decode<T: MaybeTape>(&self, z: Tokens<T>, scope: &Scope) -> Tokens<T> {
+        let d = &self.decoder;
+        let h = self.through(&d.layers, ops::linear(z, &d.post_quant), scope);
+        ops::tanh(ops::linear(
+            ops::rms_norm(h, &d.norm, self.config.norm_epsilon),
+            &d.out_proj,
+        ))
+    }
+
+    /// Patches → reconstructed patches with the tokens that `mask` keeps; a VAE uses its mean.
+    pub fn reconstruct(&self, patches: Tokens, mask: &PrefixMask, scope: &Scope) -> Tokens {
+        self.decode(self.bottleneck(self.encode(patches, mask, scope), None, mask), scope)
+    }
+
+    /// The training loss of a batch: mean((x̂ − x)²) + kl_weight · KL (VAE only).
+    ///
+    /// `taped` are the patches with the tape that records, `patches` the same as target.
+    pub fn loss<T: MaybeTape + dfdx::tensor::Merge<T>>(
+        &self,
+        taped: Tokens<T>,
+        patches: &Tokens,
+        mask: &PrefixMask,
+        scope: &Scope,
+        noise: Option<Vec<f32>>,
+        kl_weight: f32,
+    ) -> Loss<T> {
+        let h = self.encode(taped, mask, scope);
+        let gaussian = match self.config.bottleneck {
+            Bottleneck::Fsq { .. } => None,
+            Bottleneck::Vae { .. } => Some(h.with_empty_tape()),
+        };
+        let reconstruction = self.decode(self.bottleneck(h, noise, mask), scope);
+        let mse = ops::mse(reconstruction, patches);
+        let mse_value = crate::tensor::value(&mse);
+        match gaussian {
+            None => Loss {
+                total: mse,
+                mse: mse_value,
+                kl: 0.0,
+            },
+            Some(gaussian) => {
+                let kl = ops::kl_divergence(gaussian, mask);
+                let kl_value = crate::tensor::value(&kl);
+                Loss {
+                    total: mse + kl * kl_weight,
+                    mse: mse_value,
+                    kl: kl_value,
+                }
+            }
+        }
+    }
+
+    fn through<T: MaybeTape>(&self, layers: &[Layer], h: Tokens<T>, scope: &Scope) -> Tokens<T> {
+        let positions = scope.layout.tokens_per_sequence();
+        let rope = RopeTable::new(positions, self.config.width / self.config.heads, self.config.rope_theta);
+        layers.iter().fold(h, |h, layer| layer.forward(h, &rope, scope))
+    }
+}
+
+/// Draws fresh weights, one after another from one stream.
+struct Init {
+    std: f32,
+    random: rand_chacha::ChaCha8Rng,
+}
+
+impl Init {
+    fn new(std: f32, seed: u64) -> Self {
+        Self {
+            std,
+            random: rand_chacha::ChaCha8Rng::seed_from_u64(seed),
+        }
+    }
+
+    fn draw(&mut self, rows: usize, columns: usize, std: f32) -> Parameter {
+        let normal = rand_distr::Normal::new(0.0, std).expect("a checked configuration has a positive deviation");
+        let values = normal.sample_iter(&mut self.random).take(rows * columns).collect();
+        tokens(values, rows, columns)
+    }
+
+    fn normal(&mut self, input: usize, output: usize) -> Parameter {
+        self.draw(input, output, self.std)
+    }
+
+    /// Embeddings start at width^−½, as in the reference.
+    fn embedding(&mut self, width: usize) -> Parameter {
+        self.draw(1, width, (width as f32).powf(-0.5))
+    }
+
+    fn ones(&mut self, width: usize) -> Parameter {
+        tokens(vec![1.0; width], 1, width)
+    }
+}
+
+/// Tokens without a tape are what inference works on.
+pub type Untaped = Tokens<NoneTape>;

@@ -1,0 +1,53 @@
+//! y = x·W, and y = x·W + r for the residual stream.
+
+use super::MaybeTape;
+use crate::kernel::matrix::{Matrix, MatrixMut, Threads};
+use crate::kernel::rows;
+use crate::tensor::{Parameter, Tokens, shape, take, tokens, values};
+use dfdx::tensor::{PutTape as _, SplitTape as _};
+
+/// x·W: (n, in) · (in, out) → (n, out).
+pub fn linear<T: MaybeTape>(x: Tokens<T>, weight: &Parameter) -> Tokens<T> {
+    let (n, _) = shape(&x);
+    let (_, out) = shape(weight);
+    apply(x, weight, vec![0.0; n * out], None)
+}
+
+/// x·W + residual: the end of an attention or feed-forward branch.
+pub fn linear_add<T: MaybeTape>(x: Tokens<T>, weight: &Parameter, residual: Tokens) -> Tokens<T> {
+    let start = values(&residual).to_vec();
+    apply(x, weight, start, Some(residual))
+}
+
+fn apply<T: MaybeTape>(x: Tokens<T>, weight: &Parameter, mut y: Vec<f32>, residual: Option<Tokens>) -> Tokens<T> {
+    let (x, mut tape) = x.split_tape();
+    let ((n, input), (_, output)) = (shape(&x), shape(weight));
+    let (xs, ws) = (
+        Matrix::new(values(&x), n, input),
+        Matrix::new(values(weight), input, output),
+    );
+    let ys = MatrixMut::new(&mut y, n, output);
+    match residual {
+        Some(_) => ys.add_product(xs, ws, Threads::All),
+        None => ys.set_product(1.0, xs, ws, Threads::All),
+    }
+    let y = tokens(y, n, output);
+    if T::OWNS_TAPE {
+        let (result, weight, residual) = (y.ghost(), weight.clone(), residual.map(|r| r.ghost()));
+        tape.add_backward_op(move |grads| {
+            let dy = take(grads.get_or_alloc_mut(&result)?);
+            let dys = Matrix::new(&dy, n, output);
+            let ws = Matrix::new(values(&weight), input, output);
+            let dx = MatrixMut::new(grads.get_or_alloc_mut(&x)?, n, input);
+            dx.add_product(dys, ws.transposed(), Threads::All);
+            let xs = Matrix::new(values(&x), n, input);
+            let dw = MatrixMut::new(grads.get_or_alloc_mut(&weight)?, input, output);
+            dw.add_product(xs.transposed(), dys, Threads::All);
+            if let Some(residual) = residual {
+                rows::add(grads.get_or_alloc_mut(&residual)?, &dy);
+            }
+            Ok(())
+        });
+    }
+    y.put_tape(tape)
+}

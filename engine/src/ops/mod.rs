@@ -1,0 +1,35 @@
+//! Fused operations with hand-written backward passes, registered on dfdx's tape.
+//!
+//! Each file is one operation: its formula, its forward pass, its gradient. Coarse operations keep few intermediate
+//! tensors and run on every core; `tests/composed.rs` holds the same formulas written with dfdx's own operations, and
+//! both must agree. Backward passes *add* to the gradients of their inputs.
+
+mod attention;
+mod fsq;
+mod linear;
+mod mse;
+mod patch_embed;
+mod rms_norm;
+mod rope;
+mod swiglu;
+mod tanh;
+mod vae;
+
+pub use attention::{Scope, attention};
+pub use fsq::quantize;
+pub use linear::{linear, linear_add};
+pub use mse::mse;
+pub use patch_embed::patch_embed;
+pub use rms_norm::rms_norm;
+pub use rope::RopeTable;
+pub use swiglu::swiglu;
+pub use tanh::tanh;
+pub use vae::{kl_divergence, sample};
+
+/// A tape that may or may not be there: training records, inference does not.
+pub trait MaybeTape: dfdx::tensor::Tape<f32, dfdx::tensor::Cpu> {}
+impl<T: dfdx::tensor::Tape<f32, dfdx::tensor::Cpu>> MaybeTape for T {}
+
+/// Rows worked on at a time by one thread in row-wise sweeps. A constant, so that sums over rows are added in the same
+/// order whatever the number of threads.
+const ROWS_PER_TASK: usize = 64;

@@ -1,0 +1,74 @@
+//! y = x / √(mean(x²) + ε) · w, over each token's width.
+
+use super::{MaybeTape, ROWS_PER_TASK};
+use crate::kernel::{rows, simd::vectorized};
+use crate::tensor::{Parameter, Tokens, shape, take, tokens, values};
+use dfdx::tensor::{PutTape as _, SplitTape as _};
+use rayon::prelude::*;
+
+/// (n, width) → (n, width), each row scaled to unit mean square and then by `weight`.
+pub fn rms_norm<T: MaybeTape>(x: Tokens<T>, weight: &Parameter, epsilon: f32) -> Tokens<T> {
+    let (x, mut tape) = x.split_tape();
+    let (n, width) = shape(&x);
+    let (chunk, w) = (ROWS_PER_TASK * width, values(weight));
+    let (mut y, mut inverse) = (vec![0.0; n * width], vec![0.0; n]);
+    y.par_chunks_mut(chunk)
+        .zip(values(&x).par_chunks(chunk))
+        .zip(inverse.par_chunks_mut(ROWS_PER_TASK))
+        .for_each(|((y, x), inverse)| normalize_rows(y, inverse, x, w, epsilon));
+    let y = tokens(y, n, width);
+    if T::OWNS_TAPE {
+        let (result, weight) = (y.ghost(), weight.clone());
+        tape.add_backward_op(move |grads| {
+            let dy = take(grads.get_or_alloc_mut(&result)?);
+            let (x_values, w) = (values(&x), values(&weight));
+            // Each task's share of dw, added up in order afterwards.
+            let shares: Vec<Vec<f32>> = grads
+                .get_or_alloc_mut(&x)?
+                .par_chunks_mut(chunk)
+                .zip(x_values.par_chunks(chunk))
+                .zip(dy.par_chunks(chunk))
+                .zip(inverse.par_chunks(ROWS_PER_TASK))
+                .map(|(((dx, x), dy), inverse)| {
+                    let mut dw = vec![0.0; width];
+                    backward_rows(dx, &mut dw, x, w, dy, inverse);
+                    dw
+                })
+                .collect();
+            let dw = grads.get_or_alloc_mut(&weight)?;
+            shares.iter().for_each(|share| rows::add(dw, share));
+            Ok(())
+        });
+    }
+    y.put_tape(tape)
+}
+
+vectorized! {
+    fn normalize_rows(y: &mut [f32], inverse: &mut [f32], x: &[f32], w: &[f32], epsilon: f32) {
+        let width = w.len();
+        for ((y, x), inverse) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(inverse) {
+            *inverse = 1.0 / (rows::sum_of_squares(x) / width as f32 + epsilon).sqrt();
+            for i in 0..width {
+                y[i] = x[i] * *inverse * w[i];
+            }
+        }
+    }
+}
+
+vectorized! {
+    /// With r = 1/rms: dx += r·(dy·w) − x·r³/n·Σ(dy·w·x), dw += dy·x·r.
+    fn backward_rows(dx: &mut [f32], dw: &mut [f32], x: &[f32], w: &[f32], dy: &[f32], inverse: &[f32]) {
+        let width = w.len();
+        let dw = &mut dw[..width];
+        let rows = dx.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(dy.chunks_exact(width)).zip(inverse);
+        for (((dx, x), dy), r) in rows {
+            for i in 0..width {
+                dw[i] += dy[i] * x[i] * r;
+            }
+            let pull = rows::sum(width, |i| dy[i] * w[i] * x[i]) * r * r * r / width as f32;
+            for i in 0..width {
+                dx[i] += dy[i] * w[i] * r - x[i] * pull;
+            }
+        }
+    }
+}

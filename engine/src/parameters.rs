@@ -1,0 +1,62 @@
+//! Weights by name: how the optimizer, checkpoints and hashes reach every parameter of a model.
+//!
+//! A layer lists its fields once, with [`parameters!`]; names are the paths of fields, as `encoder.layers.0.w_out`.
+
+use crate::tensor::Parameter;
+
+/// Something that owns named weights.
+pub trait Parameters {
+    /// Shows every weight with its name, always in the same order.
+    fn visit<'a>(&'a self, path: &str, see: &mut dyn FnMut(&str, &'a Parameter));
+    /// The same, to change them.
+    fn visit_mut(&mut self, path: &str, see: &mut dyn FnMut(&str, &mut Parameter));
+}
+
+impl Parameters for Parameter {
+    fn visit<'a>(&'a self, path: &str, see: &mut dyn FnMut(&str, &'a Parameter)) {
+        see(path, self);
+    }
+
+    fn visit_mut(&mut self, path: &str, see: &mut dyn FnMut(&str, &mut Parameter)) {
+        see(path, self);
+    }
+}
+
+impl<P: Parameters> Parameters for Vec<P> {
+    fn visit<'a>(&'a self, path: &str, see: &mut dyn FnMut(&str, &'a Parameter)) {
+        self.iter()
+            .enumerate()
+            .for_each(|(i, part)| part.visit(&join(path, &i.to_string()), see));
+    }
+
+    fn visit_mut(&mut self, path: &str, see: &mut dyn FnMut(&str, &mut Parameter)) {
+        self.iter_mut()
+            .enumerate()
+            .for_each(|(i, part)| part.visit_mut(&join(path, &i.to_string()), see));
+    }
+}
+
+/// `path.field`, or `field` at the root.
+pub(crate) fn join(path: &str, field: &str) -> String {
+    if path.is_empty() {
+        field.to_owned()
+    } else {
+        format!("{path}.{field}")
+    }
+}
+
+/// Implements [`Parameters`] for a struct from the names of its fields that hold weights.
+macro_rules! parameters {
+    ($type:ty { $($field:ident),+ $(,)? }) => {
+        impl $crate::parameters::Parameters for $type {
+            fn visit<'a>(&'a self, path: &str, see: &mut dyn FnMut(&str, &'a $crate::tensor::Parameter)) {
+                $(self.$field.visit(&$crate::parameters::join(path, stringify!($field)), see);)+
+            }
+
+            fn visit_mut(&mut self, path: &str, see: &mut dyn FnMut(&str, &mut $crate::tensor::Parameter)) {
+                $(self.$field.visit_mut(&$crate::parameters::join(path, stringify!($field)), see);)+
+            }
+        }
+    };
+}
+pub(crate) use parameters;

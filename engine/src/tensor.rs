@@ -1,0 +1,80 @@
+//! dfdx's tensors as this engine uses them, and how a fused operation reaches their numbers.
+//!
+//! dfdx gives us tensors, the tape and the gradients; our operations (`ops`) compute on plain slices and register
+//! their own backward pass. A gradient is always *added to*, so that a tensor may be used any number of times.
+
+use dfdx::tensor::{AsArray as _, Cpu, Gradients, NoneTape, OwnedTape, Tensor, TensorFromVec as _};
+
+/// Activations: (batch × token, width), one row a token.
+pub type Tokens<T = NoneTape> = Tensor<(usize, usize), f32, Cpu, T>;
+/// A weight: (in, out) for a linear map, (1, width) for a norm or an embedding.
+pub type Parameter = Tensor<(usize, usize), f32, Cpu>;
+/// A loss.
+pub type Scalar<T = NoneTape> = Tensor<(), f32, Cpu, T>;
+/// Records what happens to a tensor, and carries gradients.
+pub type Tape = OwnedTape<f32, Cpu>;
+/// Gradients by tensor.
+pub type Grads = Gradients<f32, Cpu>;
+/// What registering and running backward passes may fail with (running out of memory).
+pub(crate) type TapeError = dfdx::tensor::CpuError;
+
+/// Wraps row-major `values` as (rows, width).
+pub fn tokens(values: Vec<f32>, rows: usize, width: usize) -> Tokens {
+    assert_eq!(values.len(), rows * width, "{rows} rows of {width}");
+    Cpu::default().tensor_from_vec(values, (rows, width))
+}
+
+pub(crate) fn scalar(value: f32) -> Scalar {
+    Cpu::default().tensor_from_vec(vec![value], ())
+}
+
+/// The number a scalar holds.
+pub fn value<T>(x: &Scalar<T>) -> f32 {
+    x.array()
+}
+
+/// All numbers of `x`, row by row.
+#[allow(unsafe_code)]
+pub fn values<T>(x: &Tokens<T>) -> &[f32] {
+    let (rows, width) = *dfdx::shapes::HasShape::shape(x);
+    if rows * width == 0 {
+        return &[];
+    }
+    let first = &raw const x[[0, 0]];
+    let last = &raw const x[[rows - 1, width - 1]];
+    assert_eq!(
+        last.addr() - first.addr(),
+        (rows * width - 1) * size_of::<f32>(),
+        "only contiguous tensors have values"
+    );
+    // SAFETY: a dfdx tensor's elements lie in one `Vec` of exactly rows × width elements (this module is the only
+    // place that makes ours, always row-major); first and last are that far apart; the borrow of `x` keeps it alive.
+    unsafe { std::slice::from_raw_parts(first, rows * width) }
+}
+
+/// All numbers of a weight, to be changed in place.
+///
+/// dfdx copies the numbers first if a clone of the tensor (one held by a tape, say) is still alive.
+#[allow(unsafe_code)]
+pub fn values_mut(x: &mut Parameter) -> &mut [f32] {
+    let length = values(x).len();
+    if length == 0 {
+        return &mut [];
+    }
+    let first = &raw mut x[[0, 0]];
+    // SAFETY: as in `values`, which checked contiguity above; `IndexMut` made the storage unique to `x`, and the
+    // mutable borrow of `x` keeps it so.
+    unsafe { std::slice::from_raw_parts_mut(first, length) }
+}
+
+/// Rows and width of `x`.
+pub(crate) fn shape<T>(x: &Tokens<T>) -> (usize, usize) {
+    *dfdx::shapes::HasShape::shape(x)
+}
+
+/// Moves out the finished gradient of an operation's own result: nothing needs it after that operation's backward pass.
+///
+/// What is left is an empty vector, which dfdx would take for the gradient: only the operation itself may do this.
+pub(crate) fn take(gradient: &mut Vec<f32>) -> Vec<f32> {
+    std::mem::take(gradient)
+}

@@ -1,0 +1,151 @@
+//! What decides a training run, besides the model and the data.
+
+use crate::error::EngineError;
+use crate::mask::Budget;
+use serde::{Deserialize, Serialize};
+
+/// A training run's settings; checked by [`TrainConfig::check`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Optimizer steps.
+    pub steps: usize,
+    /// Sequences a forward pass.
+    pub batch: usize,
+    /// Forward and backward passes an optimizer step; their gradients are averaged.
+    pub accumulate: usize,
+    /// Learning rate after the warm-up.
+    pub learning_rate: f32,
+    /// Learning rate at the end, as a share of the highest.
+    pub final_share: f32,
+    /// Steps over which the learning rate rises linearly.
+    pub warmup_steps: usize,
+    /// Decoupled weight decay, on every weight (as the reference).
+    pub weight_decay: f32,
+    /// Decay of the gradient's running mean.
+    pub beta1: f32,
+    /// Decay of the squared gradient's running mean.
+    pub beta2: f32,
+    /// Added to the root of the squared gradient's mean.
+    pub epsilon: f32,
+    /// Gradients whose global norm is larger are scaled down to it.
+    pub clip_norm: f32,
+    /// Weight of the VAE's divergence.
+    pub kl_weight: f32,
+    /// How many tokens each block keeps.
+    pub budget: Budget,
+    /// The fewest tokens an elastic budget draws.
+    pub min_tokens: usize,
+}
+
+impl TrainConfig {
+    /// Fails with the first key that cannot be.
+    pub fn check(&self) -> Result<(), EngineError> {
+        for (key, value) in [
+            ("train.steps", self.steps),
+            ("train.batch", self.batch),
+            ("train.accumulate", self.accumulate),
+        ] {
+            if value == 0 {
+                return Err(EngineError::config(key, value, "must be at least 1"));
+            }
+        }
+        if self.warmup_steps > self.steps {
+            let rule = format!("must be at most train.steps = {}", self.steps);
+            return Err(EngineError::config("train.warmup_steps", self.warmup_steps, rule));
+        }
+        let positive = [
+            ("train.learning_rate", self.learning_rate),
+            ("train.epsilon", self.epsilon),
+            ("train.clip_norm", self.clip_norm),
+        ];
+        for (key, value) in positive {
+            if !(value.is_finite() && value > 0.0) {
+                return Err(EngineError::config(key, value, "must be a positive number"));
+            }
+        }
+        for (key, value) in [
+            ("train.weight_decay", self.weight_decay),
+            ("train.kl_weight", self.kl_weight),
+        ] {
+            if !(value.is_finite() && value >= 0.0) {
+                return Err(EngineError::config(key, value, "must be zero or a positive number"));
+            }
+        }
+        let shares = [
+            ("train.beta1", self.beta1),
+            ("train.beta2", self.beta2),
+            ("train.final_share", self.final_share),
+        ];
+        for (key, value) in shares {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(EngineError::config(key, value, "must be from 0 to 1"));
+            }
+        }
+        match self.budget {
+            Budget::Fixed(share) if !(share > 0.0 && share <= 1.0) => Err(EngineError::config(
+                "train.budget",
+                share,
+                "a fixed share must be above 0 and at most 1",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The learning rate over the steps of this run.
+    pub fn schedule(&self) -> Schedule {
+        Schedule {
+            peak: self.learning_rate,
+            end: self.learning_rate * self.final_share,
+            warmup_steps: self.warmup_steps,
+            steps: self.steps,
+        }
+    }
+}
+
+/// Linear warm-up from zero, then half a cosine down to the end (optax's `warmup_cosine_decay_schedule`).
+#[derive(Clone, Copy, Debug)]
+pub struct Schedule {
+    /// The highest rate.
+    pub peak: f32,
+    /// The rate at `steps`.
+    pub end: f32,
+    /// Steps of the warm-up.
+    pub warmup_steps: usize,
+    /// Steps of the whole schedule.
+    pub steps: usize,
+}
+
+impl Schedule {
+    /// The rate after `step` steps. The reference uses it for the step that follows, so that its first step has rate
+    /// zero; our trainer asks for `step + 1` and wastes none.
+    pub fn at(&self, step: usize) -> f32 {
+        if step < self.warmup_steps {
+            return self.peak * step as f32 / self.warmup_steps as f32;
+        }
+        let length = (self.steps - self.warmup_steps).max(1) as f64;
+        let done = ((step - self.warmup_steps) as f64 / length).min(1.0);
+        let cosine = 0.5 * (1.0 + (std::f64::consts::PI * done).cos());
+        (f64::from(self.end) + f64::from(self.peak - self.end) * cosine) as f32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_rises_to_its_peak_and_falls_to_its_end() {
+        let schedule = Schedule {
+            peak: 1.0,
+            end: 0.1,
+            warmup_steps: 10,
+            steps: 110,
+        };
+        let rates: Vec<f32> = (0..=110).map(|step| schedule.at(step)).collect();
+        assert_eq!((rates[0], rates[5], rates[10]), (0.0, 0.5, 1.0));
+        assert!((rates[60] - 0.55).abs() < 1e-6 && (rates[110] - 0.1).abs() < 1e-6);
+        assert!(rates[10..].is_sorted_by(|a, b| a > b));
+        assert_eq!(schedule.at(500), rates[110]);
+    }
+}

@@ -1,0 +1,11 @@
+//! Training: AdamW on random crops, a schedule, and checkpoints from which a run goes on as if it had never stopped.
+
+mod adamw;
+mod checkpoint;
+mod config;
+mod trainer;
+
+pub use adamw::{AdamW, clip_global_norm};
+pub use checkpoint::{load_weights, save_weights, weights_hash};
+pub use config::{Schedule, TrainConfig};
+pub use trainer::{Start, StepReport, Trainer, TrainingData};

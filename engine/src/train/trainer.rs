@@ -1,0 +1,202 @@
+//! The training loop, one step at a time: the caller decides how long, what to show and when to save.
+
+use super::adamw::{self, AdamW};
+use super::{TrainConfig, checkpoint, clip_global_norm};
+use crate::error::EngineError;
+use crate::mask::{PrefixMask, TokenRange};
+use crate::model::{ElasticTok, ModelConfig};
+use crate::ops::Scope;
+use crate::patch::normalize;
+use crate::random;
+use crate::tensor::{Grads, tokens, value};
+use dfdx::tensor::Trace as _;
+use dfdx::tensor_ops::Backward as _;
+use rand_distr::Distribution as _;
+use std::path::Path;
+
+/// Where training sequences come from: a pure function of their number.
+pub trait TrainingData {
+    /// Blocks in each sequence.
+    fn blocks_per_sequence(&self) -> usize;
+    /// The 8-bit frames of the `number`-th sequence, block after block: (time, row, column, channel).
+    fn sequence(&mut self, number: u64) -> Vec<u8>;
+}
+
+/// What decides a run, and where it starts.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Start {
+    /// The model's shape.
+    pub model: ModelConfig,
+    /// The training's settings.
+    pub train: TrainConfig,
+    /// Seed of the weights, crops, kept counts and noise.
+    pub seed: u64,
+}
+
+/// What one step did.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepReport {
+    /// Counted from 1.
+    pub step: usize,
+    /// What was minimized.
+    pub loss: f32,
+    /// Mean squared error in [−1, 1].
+    pub mse: f32,
+    /// The VAE's divergence; 0 for FSQ.
+    pub kl: f32,
+    /// The learning rate used.
+    pub learning_rate: f32,
+    /// Norm of all gradients before clipping.
+    pub gradient_norm: f64,
+    /// Tokens it trained on.
+    pub tokens: usize,
+}
+
+/// A training run in progress.
+pub struct Trainer<D> {
+    start: Start,
+    range: TokenRange,
+    pub(super) model: ElasticTok,
+    pub(super) optimizer: AdamW,
+    pub(super) step: usize,
+    data: D,
+}
+
+impl<D: TrainingData> Trainer<D> {
+    /// A run from fresh weights.
+    pub fn new(start: Start, data: D) -> Result<Self, EngineError> {
+        start.train.check()?;
+        let model = ElasticTok::new(start.model.clone(), start.seed)?;
+        let range = TokenRange::new(start.train.min_tokens, start.model.block.tokens())?;
+        let optimizer = AdamW::new(&model);
+        Ok(Self {
+            start,
+            range,
+            model,
+            optimizer,
+            step: 0,
+            data,
+        })
+    }
+
+    /// Goes on from a checkpoint of the same run.
+    pub fn resume(start: Start, data: D, path: &Path) -> Result<Self, EngineError> {
+        let mut trainer = Self::new(start, data)?;
+        checkpoint::read(path, &trainer.start.clone(), &mut trainer.model, &mut trainer.optimizer)?;
+        trainer.step = trainer.optimizer.updates;
+        Ok(trainer)
+    }
+
+    /// Writes everything that the next steps depend on.
+    pub fn save(&self, path: &Path) -> Result<(), EngineError> {
+        checkpoint::write(path, &self.start, &self.model, &self.optimizer)
+    }
+
+    /// Steps done.
+    pub fn step(&self) -> usize {
+        self.step
+    }
+
+    /// Whether every step is done.
+    pub fn is_finished(&self) -> bool {
+        self.step >= self.start.train.steps
+    }
+
+    /// The model as trained so far.
+    pub fn model(&self) -> &ElasticTok {
+        &self.model
+    }
+
+    /// One optimizer step. A loss or gradient that is not finite is an error and changes nothing.
+    pub fn advance(&mut self) -> Result<StepReport, EngineError> {
+        let config = self.start.train.clone();
+        let mut grads = Grads::leaky();
+        let (mut loss, mut mse, mut kl, mut tokens) = (0.0, 0.0, 0.0, 0);
+        let share = 1.0 / config.accumulate as f32;
+        for pass in 0..config.accumulate {
+            let batch = self.batch(pass);
+            let parts = self.model.loss(
+                batch.patches.trace(grads),
+                &batch.patches,
+                &batch.mask,
+                &batch.scope,
+                batch.noise,
+                config.kl_weight,
+            );
+            loss += value(&parts.total) * share;
+            mse += parts.mse * share;
+            kl += parts.kl * share;
+            tokens += batch.mask.tokens();
+            grads = (parts.total * share).backward();
+        }
+        let mut gradients = adamw::collect(&self.model, &mut grads)?;
+        let gradient_norm = clip_global_norm(&mut gradients, config.clip_norm);
+        let learning_rate = config.schedule().at(self.step + 1);
+        let step = self.step + 1;
+        if !(loss.is_finite() && gradient_norm.is_finite()) {
+            return Err(EngineError::NonFinite {
+                step,
+                loss,
+                gradient_norm,
+                learning_rate,
+            });
+        }
+        self.optimizer
+            .update(&mut self.model, &gradients, learning_rate, &config);
+        self.step = step;
+        Ok(StepReport {
+            step,
+            loss,
+            mse,
+            kl,
+            learning_rate,
+            gradient_norm,
+            tokens,
+        })
+    }
+
+    /// The batch of one forward pass: its crops, kept counts and noise, all drawn by number.
+    fn batch(&mut self, pass: usize) -> Batch {
+        let (config, seed) = (&self.start.train, self.start.seed);
+        let layout = self.model.layout(config.batch, self.data.blocks_per_sequence());
+        let number = (self.step * config.accumulate + pass) as u64;
+        let block = self.start.model.block;
+        let mut patches = Vec::with_capacity(layout.tokens() * block.patch_values());
+        for sequence in 0..config.batch as u64 {
+            let frames = self.data.sequence(number * config.batch as u64 + sequence);
+            frames
+                .chunks(block.values())
+                .for_each(|frames| patches.extend(normalize(&block.patchify(frames))));
+        }
+        let mut random = random::stream(seed, "budget", number);
+        let blocks = layout.sequences * layout.blocks;
+        let kept = (0..blocks)
+            .map(|_| config.budget.draw(self.range, &mut random))
+            .collect();
+        let noise = match self.start.model.bottleneck {
+            crate::Bottleneck::Fsq { .. } => None,
+            crate::Bottleneck::Vae { dim } => {
+                let random = random::stream(seed, "noise", number);
+                Some(
+                    rand_distr::StandardNormal
+                        .sample_iter(random)
+                        .take(layout.tokens() * dim)
+                        .collect(),
+                )
+            }
+        };
+        Batch {
+            patches: tokens(patches, layout.tokens(), block.patch_values()),
+            mask: PrefixMask::new(layout.tokens_per_block, kept),
+            scope: Scope::block_causal(layout),
+            noise,
+        }
+    }
+}
+
+struct Batch {
+    patches: crate::tensor::Tokens,
+    mask: PrefixMask,
+    scope: Scope,
+    noise: Option<Vec<f32>>,
+}
