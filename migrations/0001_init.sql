@@ -23,7 +23,7 @@ create index experiment_name on experiment (name, id);
 
 create table dataset (
     id integer primary key,
-    key text not null unique check (length(key) = 64),   -- of its sources' hashes, in order
+    key text not null unique check (length(key) = 64),   -- of its split and its sources' hashes, in order
     name text not null,                                  -- the folder as the experiment named it
     split text not null check (split in ('train', 'test')),
     sources integer not null check (sources >= 0)
@@ -133,9 +133,9 @@ create table training_point (
 create table experiment_training (
     experiment_id integer not null references experiment (id) on delete cascade,
     training_run_id integer not null references training_run (id),
-    ordinal integer not null,
-    variant text not null,
-    primary key (experiment_id, training_run_id)
+    ordinal integer not null check (ordinal >= 0),       -- its place in the expanded experiment; a place has one run,
+    variant text not null,                               -- but two variants may share a run
+    primary key (experiment_id, ordinal)
 ) strict, without rowid;
 create index experiment_training_run on experiment_training (training_run_id);
 
@@ -169,11 +169,11 @@ create table trial (
     id integer primary key,
     key text not null unique check (length(key) = 64),   -- of config, data, weights, seed and evaluator version
     config text not null check (json_valid(config)),
-    training_run_id integer not null references training_run (id),
+    training_run_id integer references training_run (id), -- null for a codec, which nobody trained
     dataset_id integer not null references dataset (id),
     protocol_id integer not null references protocol (id),
     provenance_id integer references provenance (id),
-    weights_hash text not null check (length(weights_hash) = 64),
+    weights_hash text check (length(weights_hash) = 64),
     evaluator_version integer not null,
     strategy text not null,
     threshold real,                                      -- null where the strategy asks for none
@@ -191,9 +191,9 @@ create index trial_status on trial (status, id);
 create table experiment_trial (
     experiment_id integer not null references experiment (id) on delete cascade,
     trial_id integer not null references trial (id),
-    ordinal integer not null,
-    variant text not null,
-    primary key (experiment_id, trial_id)
+    ordinal integer not null check (ordinal >= 0),       -- its place in the expanded experiment; a newer evaluator's
+    variant text not null,                               -- trial takes the place, so that old numbers never mix in
+    primary key (experiment_id, ordinal)
 ) strict, without rowid;
 create index experiment_trial_trial on experiment_trial (trial_id);
 
@@ -234,7 +234,6 @@ create table measurement (
     primary key (trial_id, sample_id, metric_id),
     foreign key (trial_id, sample_id) references trial_sample (trial_id, sample_id) on delete cascade
 ) strict, without rowid;
-create index measurement_metric on measurement (metric_id, trial_id, value);
 
 -- A trial's samples in one row a metric, written by the transaction that ends it: pages never scan measurements.
 create table summary (

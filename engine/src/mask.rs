@@ -154,6 +154,7 @@ mod tests {
     fn a_fixed_budget_rounds_up_and_stays_in_range() {
         let range = TokenRange::new(4, 64).unwrap();
         let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+        assert_eq!(TokenRange::new(1, 100).unwrap().at_share(0.07), 7);
         for (share, kept) in [(0.25, 16), (0.26, 17), (0.0, 4), (1.0, 64), (0.5, 32)] {
             assert_eq!(Budget::Fixed(share).draw(range, &mut random), kept);
         }

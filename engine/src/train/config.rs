@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A training run's settings; checked by [`TrainConfig::check`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
     /// Optimizer steps.
     pub steps: usize,
@@ -36,6 +36,28 @@ pub struct TrainConfig {
     pub budget: Budget,
     /// The fewest tokens an elastic budget draws.
     pub min_tokens: usize,
+}
+
+/// A recipe for small models on photographs; experiments override what they ask about.
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            steps: 1000,
+            batch: 32,
+            accumulate: 1,
+            learning_rate: 3e-3,
+            final_share: 0.02,
+            warmup_steps: 50,
+            weight_decay: 1e-4,
+            beta1: 0.9,
+            beta2: 0.95,
+            epsilon: 1e-8,
+            clip_norm: 1.0,
+            kl_weight: 1e-8,
+            budget: Budget::ELASTIC,
+            min_tokens: 4,
+        }
+    }
 }
 
 impl TrainConfig {

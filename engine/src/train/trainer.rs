@@ -97,6 +97,11 @@ impl<D: TrainingData> Trainer<D> {
         self.step
     }
 
+    /// Steps of the whole run.
+    pub fn steps(&self) -> usize {
+        self.start.train.steps
+    }
+
     /// Whether every step is done.
     pub fn is_finished(&self) -> bool {
         self.step >= self.start.train.steps

@@ -1,0 +1,48 @@
+//! What can stop an experiment.
+
+/// An error of the evaluator: what was tried, and why it failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvaluatorError {
+    /// The experiment file.
+    #[error(transparent)]
+    Experiment(#[from] crate::experiment::ExperimentError),
+    /// Model, training or data.
+    #[error(transparent)]
+    Engine(#[from] engine::EngineError),
+    /// The results store.
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
+    /// A search.
+    #[error(transparent)]
+    Search(#[from] crate::search::SearchError),
+    /// A metric.
+    #[error(transparent)]
+    Metric(#[from] crate::metric::MetricError),
+    /// A figure.
+    #[error(transparent)]
+    Chart(#[from] crate::chart::ChartError),
+    /// Numbers that cannot stand side by side.
+    #[error("{variant} was measured under another protocol: {difference}; report the variants in separate experiments")]
+    Protocols {
+        /// The variant that differs from the first.
+        variant: String,
+        /// The fields that differ.
+        difference: String,
+    },
+    /// A weights file that is not what was trained.
+    #[error("{path} does not hold the weights that were trained: delete the file and its training run, or restore it", path = path.display())]
+    Weights {
+        /// The file.
+        path: std::path::PathBuf,
+    },
+    /// A picture could not be written as PNG.
+    #[error("cannot encode a picture as PNG: {0}")]
+    Png(#[from] image::ImageError),
+    /// Somebody asked to stop; what was finished is stored.
+    #[error("stopped; run the same command again to go on")]
+    Stopped,
+}
+
+/// The evaluator's results.
+pub type Result<T> = std::result::Result<T, EvaluatorError>;

@@ -1,0 +1,113 @@
+//! What an experiment file may say, key by key, with the values that stand where it says nothing.
+
+use engine::train::TrainConfig;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// The sections of a file, after overrides; [`Variant`](super::Variant) is what they mean.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawSections {
+    pub data: RawData,
+    pub model: RawModel,
+    pub train: TrainConfig,
+    pub sweep: RawSweep,
+}
+
+/// `[data]`: which pictures, and what is cut from them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawData {
+    /// Folder of training pictures, relative to the experiment file.
+    pub train: PathBuf,
+    /// Folder of held-out pictures.
+    pub test: PathBuf,
+    /// Pixels of the shortest side after resizing.
+    pub resize: usize,
+    /// Pixels of a square crop's side.
+    pub crop: usize,
+    /// Fixed crops of each held-out picture.
+    pub crops_per_picture: usize,
+}
+
+impl Default for RawData {
+    fn default() -> Self {
+        Self {
+            train: "data/photos/train".into(),
+            test: "data/photos/test".into(),
+            resize: 128,
+            crop: 64,
+            crops_per_picture: 5,
+        }
+    }
+}
+
+/// `[model]`: the model's shape.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawModel {
+    pub width: usize,
+    pub hidden: usize,
+    pub heads: usize,
+    pub encoder_layers: usize,
+    pub decoder_layers: usize,
+    /// (time, height, width).
+    pub patch: [usize; 3],
+    pub frames_per_block: usize,
+    pub bottleneck: RawBottleneck,
+    pub fsq_levels: Vec<usize>,
+    pub vae_dim: usize,
+    pub rope_theta: f32,
+    pub norm_epsilon: f32,
+    pub init_std: f32,
+}
+
+/// `model.bottleneck`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawBottleneck {
+    Fsq,
+    Vae,
+}
+
+impl Default for RawModel {
+    fn default() -> Self {
+        Self {
+            width: 96,
+            hidden: 256,
+            heads: 4,
+            encoder_layers: 3,
+            decoder_layers: 3,
+            patch: [1, 8, 8],
+            frames_per_block: 1,
+            bottleneck: RawBottleneck::Fsq,
+            fsq_levels: vec![8, 8, 8, 5, 5, 5],
+            vae_dim: 8,
+            rope_theta: 1e4,
+            norm_epsilon: 1e-5,
+            init_std: 0.06,
+        }
+    }
+}
+
+/// `[sweep]`: what is asked of the trained models.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawSweep {
+    /// Largest acceptable distortions: mean squared errors in [−1, 1].
+    pub thresholds: Vec<f64>,
+    /// Names of search strategies; a variant with a fixed budget uses `fixed(share)` instead.
+    pub strategies: Vec<String>,
+    /// "live": searches run the model and are timed; "replay": they read the stored curves.
+    pub search: super::SearchMode,
+}
+
+impl Default for RawSweep {
+    fn default() -> Self {
+        Self {
+            thresholds: vec![0.003, 0.007, 0.015],
+            strategies: ["full", "binned(16)", "binary"].map(str::to_owned).to_vec(),
+            search: super::SearchMode::Live,
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Experiments: searches, metrics, sweeps, the results store, tables and figures.
+
+pub mod chart;
+pub mod error;
+pub mod experiment;
+pub mod metric;
+pub mod search;
+pub mod statistics;
+pub mod store;
+pub mod sweep;
+
+pub use error::{EvaluatorError, Result};

@@ -1,0 +1,199 @@
+//! Everything that must be equal for two numbers to share a table.
+//!
+//! The same reconstruction has another PSNR after another crop, rounding or averaging. So a number is stored with the
+//! key of its protocol, and a table refuses numbers whose keys differ, naming the field ([`Protocol::difference`]).
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::ssim::{SIGMA, WINDOW};
+
+/// How pictures were made and compared.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Protocol {
+    /// How a file's pictures were scaled.
+    pub resize: Resize,
+    /// Which part of them was kept.
+    pub crop: Crop,
+    /// Range in which mean squared errors (and thresholds) are meant.
+    pub value_range: ValueRange,
+    /// How reconstructions became bytes for PSNR and SSIM.
+    pub rounding: Rounding,
+    /// SSIM's window.
+    pub ssim_window: SsimWindow,
+    /// How frames were put together.
+    pub averaging: Averaging,
+}
+
+/// How a file's pictures are scaled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resize {
+    /// Not at all.
+    None,
+    /// The shortest side to this many pixels, as Pillow's bilinear filter does: antialiased, 8 bits between passes.
+    ShortestSidePillowBilinear(usize),
+}
+
+/// Which part of a picture is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Crop {
+    /// All of it.
+    None,
+    /// Its centre.
+    Centre {
+        /// Columns kept.
+        width: usize,
+        /// Rows kept.
+        height: usize,
+    },
+    /// Several squares: the centre first, then spread evenly (the R2 sequence).
+    Spread {
+        /// Side in pixels.
+        side: usize,
+        /// How many.
+        count: usize,
+    },
+}
+
+/// Range in which squared errors are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ValueRange {
+    /// [-1, 1], reconstructions clipped to it.
+    MinusOneToOneClipped,
+}
+
+/// How values become bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rounding {
+    /// To the nearest byte (the released ElasticTok code truncates).
+    Nearest,
+}
+
+/// The weights of SSIM's neighbourhood.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SsimWindow {
+    /// A Gaussian, normalised by its own sum (no sample covariance).
+    Gaussian {
+        /// Side in pixels.
+        side: usize,
+        /// Standard deviation in pixels.
+        sigma: f64,
+    },
+}
+
+/// How the frames of a video become one number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Averaging {
+    /// PSNR from the squared error of all frames; SSIM as the mean of the frames'.
+    PooledPsnrMeanSsim,
+}
+
+impl Protocol {
+    /// What this project's metrics do, on `count` squares of `crop` pixels cut from pictures scaled to `resize`.
+    pub fn fixed_crops(resize: usize, crop: usize, count: usize) -> Self {
+        Self {
+            resize: Resize::ShortestSidePillowBilinear(resize),
+            crop: if count == 1 {
+                Crop::Centre {
+                    width: crop,
+                    height: crop,
+                }
+            } else {
+                Crop::Spread { side: crop, count }
+            },
+            value_range: ValueRange::MinusOneToOneClipped,
+            rounding: Rounding::Nearest,
+            ssim_window: SsimWindow::Gaussian {
+                side: WINDOW,
+                sigma: SIGMA,
+            },
+            averaging: Averaging::PooledPsnrMeanSsim,
+        }
+    }
+
+    /// Its stable JSON, fields in the order of the struct.
+    pub fn json(&self) -> String {
+        serde_json::to_string(self).expect("a protocol holds only names and finite numbers")
+    }
+
+    /// The blake3 hash of [`json`](Self::json): 64 hex digits.
+    pub fn key(&self) -> String {
+        blake3::hash(self.json().as_bytes()).to_hex().to_string()
+    }
+
+    /// The fields in which the two differ, each with both values; `None` if they are the same protocol.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        let (left, right) = (self.fields(), other.fields());
+        let differing: Vec<String> = left
+            .iter()
+            .filter(|&(name, value)| right[name] != *value)
+            .map(|(name, value)| format!("{name}: {value} against {}", right[name]))
+            .collect();
+        (!differing.is_empty()).then(|| differing.join("; "))
+    }
+
+    fn fields(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(fields)) => fields,
+            other => unreachable!("a struct of names and finite numbers is a JSON object, not {other:?}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_json_and_key_never_change_by_accident() {
+        // Stored results are found by this key. A deliberate change belongs in a new field or variant.
+        let protocol = Protocol::fixed_crops(256, 256, 1);
+        assert_eq!(
+            protocol.json(),
+            concat!(
+                r#"{"resize":{"shortest_side_pillow_bilinear":256},"crop":{"centre":{"width":256,"height":256}},"#,
+                r#""value_range":"minus_one_to_one_clipped","rounding":"nearest","#,
+                r#""ssim_window":{"gaussian":{"side":11,"sigma":1.5}},"averaging":"pooled_psnr_mean_ssim"}"#
+            )
+        );
+        assert_eq!(
+            protocol.key(),
+            "ae9400d3e671b4362d013b69f8486188c6f69dba9e69af8115640e4517f8e8f3"
+        );
+    }
+
+    #[test]
+    fn it_is_read_back_from_its_json() {
+        let protocol = Protocol {
+            resize: Resize::None,
+            crop: Crop::None,
+            ..Protocol::fixed_crops(64, 64, 1)
+        };
+        assert_eq!(serde_json::from_str::<Protocol>(&protocol.json()).unwrap(), protocol);
+    }
+
+    #[test]
+    fn a_difference_names_the_fields_and_both_values() {
+        let protocol = Protocol::fixed_crops(256, 256, 1);
+        assert_eq!(protocol.difference(&protocol), None);
+        let other = Protocol {
+            crop: Crop::None,
+            resize: Resize::None,
+            ..protocol
+        };
+        assert_eq!(
+            protocol.difference(&other).unwrap(),
+            concat!(
+                r#"crop: {"centre":{"height":256,"width":256}} against "none"; "#,
+                r#"resize: {"shortest_side_pillow_bilinear":256} against "none""#
+            )
+        );
+        assert_ne!(protocol.key(), other.key());
+    }
+}

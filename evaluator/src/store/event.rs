@@ -1,0 +1,116 @@
+//! Table `event`: progress for other processes. Ids only grow, so a reader goes on behind the last one it saw.
+//!
+//! SQLite commits one write at a time, so an event with a smaller id can never appear after one with a larger id.
+
+use serde_json::Value;
+
+use super::error::At;
+use super::{EventId, ExperimentId, Reader, Result, Store, TrainingRunId, TrialId, clock};
+
+/// Something that happened, to store.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    /// The experiment it belongs to, if any.
+    pub experiment: Option<ExperimentId>,
+    /// The training run it belongs to, if any.
+    pub training_run: Option<TrainingRunId>,
+    /// The trial it belongs to, if any.
+    pub trial: Option<TrialId>,
+    /// What happened, such as `sample`.
+    pub kind: String,
+    /// The details.
+    pub payload: Value,
+}
+
+/// A stored event.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub struct EventRow {
+    /// Its id.
+    pub id: EventId,
+    /// When: UTC, RFC 3339.
+    pub at: String,
+    /// The experiment it belongs to, if any.
+    pub experiment_id: Option<ExperimentId>,
+    /// The training run it belongs to, if any.
+    pub training_run_id: Option<TrainingRunId>,
+    /// The trial it belongs to, if any.
+    pub trial_id: Option<TrialId>,
+    /// What happened.
+    pub kind: String,
+    /// The details.
+    pub payload: Value,
+}
+
+impl Store {
+    /// Appends an event.
+    pub async fn append_event(&self, new: &NewEvent) -> Result<EventId> {
+        let mut transaction = self.begin().await?;
+        let id = sqlx::query_scalar(
+            "insert into event (at, experiment_id, training_run_id, trial_id, kind, payload)
+             values (?, ?, ?, ?, ?, ?) returning id",
+        )
+        .bind(clock::now())
+        .bind(new.experiment)
+        .bind(new.training_run)
+        .bind(new.trial)
+        .bind(&new.kind)
+        .bind(&new.payload)
+        .fetch_one(&mut *transaction)
+        .await
+        .at(self)?;
+        transaction.commit().await.at(self)?;
+        Ok(id)
+    }
+}
+
+impl Reader {
+    /// The id of the newest event, or 0: where a reader starts that wants only what comes.
+    pub async fn last_event(&self) -> Result<EventId> {
+        sqlx::query_scalar("select coalesce(max(id), 0) from event")
+            .fetch_one(&self.pool)
+            .await
+            .at(self)
+    }
+
+    /// At most `limit` events after `id`, oldest first.
+    pub async fn events_after(&self, id: EventId, limit: u32) -> Result<Vec<EventRow>> {
+        sqlx::query_as("select * from event where id > ? order by id limit ?")
+            .bind(id)
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await
+            .at(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::fixture::Workbench;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reader_goes_on_behind_the_last_event_it_saw() {
+        let bench = Workbench::new().await;
+        let store = &bench.store;
+        assert_eq!(store.last_event().await.unwrap(), EventId(0));
+        let mut ids = Vec::new();
+        for number in 0..5 {
+            let event = NewEvent {
+                experiment: Some(bench.experiment),
+                training_run: None,
+                trial: Some(bench.trial),
+                kind: "sample".into(),
+                payload: serde_json::json!({ "number": number }),
+            };
+            ids.push(store.append_event(&event).await.unwrap());
+        }
+        let first = store.events_after(EventId(0), 2).await.unwrap();
+        assert_eq!(first.iter().map(|event| event.id).collect::<Vec<_>>(), ids[..2]);
+        assert_eq!((first[0].trial_id, first[0].training_run_id), (Some(bench.trial), None));
+        let rest = store.events_after(first[1].id, 100).await.unwrap();
+        assert_eq!(rest.iter().map(|event| event.id).collect::<Vec<_>>(), ids[2..]);
+        assert_eq!(rest[2].payload, serde_json::json!({ "number": 4 }));
+        assert_eq!(store.last_event().await.unwrap(), ids[4]);
+        assert!(store.events_after(ids[4], 100).await.unwrap().is_empty());
+    }
+}

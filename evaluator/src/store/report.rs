@@ -1,0 +1,416 @@
+//! What reports read: an experiment's trials with their summaries, and one trial's samples, blocks and measurements.
+//!
+//! Every list has a stated order, so that two runs of a report print the same text.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::error::At;
+use super::{
+    ContentHash, DatasetId, ExperimentId, ProtocolId, ProvenanceId, Reader, Result, SampleId, SourceId, SummaryRow,
+    TrainingRunId, TrialId, TrialStatus,
+};
+
+/// A trial in its place in an experiment.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub struct TrialReport {
+    /// The trial.
+    pub id: TrialId,
+    /// Hash of configuration, data, weights, seed and evaluator version.
+    pub key: ContentHash,
+    /// Its place in the expanded experiment.
+    pub ordinal: u32,
+    /// The variant's name in the experiment.
+    pub variant: String,
+    /// The resolved configuration.
+    pub config: Value,
+    /// The run whose weights are evaluated; none for a codec.
+    pub training_run_id: Option<TrainingRunId>,
+    /// The test set.
+    pub dataset_id: DatasetId,
+    /// How it is measured: numbers of different protocols never share a table.
+    pub protocol_id: ProtocolId,
+    /// Program and machine, if recorded.
+    pub provenance_id: Option<ProvenanceId>,
+    /// The weights; none for a codec.
+    pub weights_hash: Option<ContentHash>,
+    /// Version of the evaluator's numbers.
+    pub evaluator_version: u32,
+    /// The search strategy's name.
+    pub strategy: String,
+    /// The distortion asked for, if the strategy asks for one.
+    pub threshold: Option<f64>,
+    /// Seed of the strategy.
+    pub seed: i64,
+    /// Whether probes were answered from stored curves.
+    pub replayed: bool,
+    /// Where it stands.
+    pub status: TrialStatus,
+    /// How many samples it has when done.
+    pub samples: u32,
+    /// How many samples are recorded.
+    pub samples_done: u32,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// When it first started: UTC, RFC 3339.
+    pub started_at: Option<String>,
+    /// When it was done or failed.
+    pub finished_at: Option<String>,
+    /// Its summaries by metric name, then version; empty until it is done.
+    #[sqlx(skip)]
+    pub summaries: Vec<SummaryRow>,
+}
+
+/// One sample of a trial.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub struct TrialSampleRow {
+    /// The sample.
+    pub sample_id: SampleId,
+    /// Its source.
+    pub source_id: SourceId,
+    /// Its source's name.
+    pub source_name: String,
+    /// Which crop of its source.
+    pub ordinal: u32,
+    /// The crop itself, if it is kept.
+    pub original: Option<ContentHash>,
+    /// The reconstruction, if it is kept.
+    pub reconstruction: Option<ContentHash>,
+}
+
+/// One metric of one sample of a trial.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub struct MeasurementRow {
+    /// The sample.
+    pub sample_id: SampleId,
+    /// Its source: what intervals are clustered by.
+    pub source_id: SourceId,
+    /// Its source's name.
+    pub source_name: String,
+    /// Which crop of its source.
+    pub ordinal: u32,
+    /// The metric's name.
+    pub metric: String,
+    /// The metric's version.
+    pub version: u32,
+    /// The value.
+    pub value: f64,
+}
+
+/// One block of one sample of a trial; the fields of [`BlockRecord`](super::BlockRecord) with the sample's.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub struct BlockRow {
+    /// The sample.
+    pub sample_id: SampleId,
+    /// Its source.
+    pub source_id: SourceId,
+    /// Its source's name.
+    pub source_name: String,
+    /// Which crop of its source.
+    pub ordinal: u32,
+    /// The block, from 0.
+    pub block: u32,
+    /// Tokens kept.
+    pub kept_tokens: u32,
+    /// Mean squared error of the final reconstruction, in [-1, 1] after clipping.
+    pub distortion: f64,
+    /// Whether the final reconstruction meets the threshold, if there is one.
+    pub threshold_met: Option<bool>,
+    /// Encoder passes.
+    pub encoder_evaluations: u32,
+    /// Decoder passes.
+    pub decoder_evaluations: u32,
+    /// Passes that fixed a block's keys and values.
+    pub commit_evaluations: u32,
+    /// Passes for the final reconstruction.
+    pub final_evaluations: u32,
+    /// Passes that had to wait for one another.
+    pub sequential_depth: u32,
+    /// Floating point operations.
+    pub flops: f64,
+    /// Seconds, unless the search was replayed.
+    pub seconds: Option<f64>,
+    /// Kept tokens and distortion, in the order asked.
+    #[sqlx(json)]
+    pub probes: Vec<(u32, f64)>,
+}
+
+impl TrialReport {
+    /// The summary of the newest version of this metric.
+    pub fn summary(&self, metric: &str) -> Option<&SummaryRow> {
+        self.summaries.iter().rev().find(|summary| summary.metric == metric)
+    }
+}
+
+// Constants, so that a test can ask SQLite for their query plans.
+
+pub(super) const TRIALS: &str = "
+    select trial.*, ordinal, variant,
+           case status
+               when 'done' then samples
+               else (select count(*) from trial_sample where trial_id = trial.id)
+           end as samples_done
+    from experiment_trial join trial on trial.id = trial_id
+    where experiment_id = ?
+    order by ordinal";
+
+pub(super) const SUMMARIES: &str = "
+    select distinct summary.trial_id, metric.id as metric_id, metric.name as metric, version, unit, direction, noisy,
+           summary.samples, mean, deviation, low, high, minimum, maximum
+    from experiment_trial
+    join summary on summary.trial_id = experiment_trial.trial_id
+    join metric on metric.id = metric_id
+    where experiment_id = ?
+    order by summary.trial_id, metric.name, version";
+
+pub(super) const MEASUREMENTS: &str = "
+    select measurement.sample_id, source.id as source_id, source.name as source_name, ordinal,
+           metric.name as metric, version, value
+    from measurement
+    join sample on sample.id = sample_id
+    join source on source.id = source_id
+    join metric on metric.id = metric_id
+    where trial_id = ?
+    order by source.name, ordinal, measurement.sample_id, metric.name, version";
+
+pub(super) const BLOCKS: &str = "
+    select trial_block.*, source.id as source_id, source.name as source_name, ordinal
+    from trial_block
+    join sample on sample.id = sample_id
+    join source on source.id = source_id
+    where trial_id = ?
+    order by source.name, ordinal, trial_block.sample_id, block";
+
+pub(super) const TRIAL_SAMPLES: &str = "
+    select trial_sample.sample_id, source.id as source_id, source.name as source_name, ordinal,
+           sample.artifact as original, reconstruction
+    from trial_sample
+    join sample on sample.id = sample_id
+    join source on source.id = source_id
+    where trial_id = ?
+    order by source.name, ordinal, trial_sample.sample_id";
+
+/// A summary as the query of a whole experiment returns it.
+#[derive(sqlx::FromRow)]
+struct TrialSummary {
+    trial_id: TrialId,
+    #[sqlx(flatten)]
+    summary: SummaryRow,
+}
+
+impl Reader {
+    /// The experiment's trials by ordinal, each with its summaries.
+    pub async fn trials(&self, experiment: ExperimentId) -> Result<Vec<TrialReport>> {
+        let mut snapshot = self.snapshot().await?;
+        let mut trials: Vec<TrialReport> = sqlx::query_as(TRIALS)
+            .bind(experiment)
+            .fetch_all(&mut *snapshot)
+            .await
+            .at(self)?;
+        let summaries: Vec<TrialSummary> = sqlx::query_as(SUMMARIES)
+            .bind(experiment)
+            .fetch_all(&mut *snapshot)
+            .await
+            .at(self)?;
+        snapshot.commit().await.at(self)?;
+        let mut by_trial: BTreeMap<TrialId, Vec<SummaryRow>> = BTreeMap::new();
+        for row in summaries {
+            by_trial.entry(row.trial_id).or_default().push(row.summary);
+        }
+        for trial in &mut trials {
+            // Two variants may share a trial.
+            trial.summaries = by_trial.get(&trial.id).cloned().unwrap_or_default();
+        }
+        Ok(trials)
+    }
+
+    /// The trial's measurements by source name, sample ordinal, metric name and version.
+    pub async fn measurements(&self, trial: TrialId) -> Result<Vec<MeasurementRow>> {
+        sqlx::query_as(MEASUREMENTS)
+            .bind(trial)
+            .fetch_all(&self.pool)
+            .await
+            .at(self)
+    }
+
+    /// The trial's blocks by source name, sample ordinal and block.
+    pub async fn blocks(&self, trial: TrialId) -> Result<Vec<BlockRow>> {
+        sqlx::query_as(BLOCKS).bind(trial).fetch_all(&self.pool).await.at(self)
+    }
+
+    /// The trial's recorded samples by source name and sample ordinal.
+    pub async fn trial_samples(&self, trial: TrialId) -> Result<Vec<TrialSampleRow>> {
+        sqlx::query_as(TRIAL_SAMPLES)
+            .bind(trial)
+            .fetch_all(&self.pool)
+            .await
+            .at(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::MediaType;
+    use super::super::tests::fixture::{Workbench, record, summary};
+    use super::super::{NewMetric, NewTrial};
+    use super::*;
+    use crate::metric::Direction;
+
+    #[tokio::test]
+    async fn a_report_has_every_trial_in_order_with_its_own_summaries() {
+        let bench = Workbench::new().await;
+        let store = &bench.store;
+        let one = NewTrial {
+            samples: 1,
+            threshold: None,
+            strategy: "full".into(),
+            ..bench.new_trial("one sample")
+        };
+        let one = store.put_trial(&one).await.unwrap().id;
+        store.link_trial(bench.experiment, 2, "wide", one).await.unwrap();
+        store.link_trial(bench.experiment, 1, "deep", one).await.unwrap();
+        store.start_trial(one).await.unwrap();
+        store
+            .record_sample(one, &record(&bench, bench.samples[0]))
+            .await
+            .unwrap();
+        store
+            .finish_trial(one, &[summary(bench.tokens, 128.0), summary(bench.psnr, 30.5)])
+            .await
+            .unwrap();
+
+        let trials = store.trials(bench.experiment).await.unwrap();
+        let order: Vec<_> = trials
+            .iter()
+            .map(|row| (row.ordinal, row.variant.as_str(), row.id))
+            .collect();
+        assert_eq!(order, [(0, "base", bench.trial), (1, "deep", one), (2, "wide", one)]);
+        assert!(trials[0].summaries.is_empty() && trials[0].threshold == Some(0.05));
+        assert_eq!(
+            (trials[1].threshold, trials[1].status, trials[1].samples_done),
+            (None, TrialStatus::Done, 1)
+        );
+        let names: Vec<_> = trials[2].summaries.iter().map(|row| row.metric.as_str()).collect();
+        assert_eq!(names, ["psnr", "tokens"]);
+        let psnr = trials[2].summary("psnr").unwrap();
+        assert_eq!(
+            (psnr.mean, psnr.low, psnr.high, psnr.unit.as_str()),
+            (30.5, Some(29.5), Some(31.5), "dB")
+        );
+        assert_eq!(trials[2].summary("lpips"), None);
+        let row = store.experiment(bench.experiment).await.unwrap();
+        assert_eq!((row.trials, row.trials_done), (3, 2));
+    }
+
+    #[tokio::test]
+    async fn the_newest_version_of_a_metric_is_reported() {
+        let bench = Workbench::new().await;
+        let store = &bench.store;
+        let second = NewMetric {
+            name: "psnr".into(),
+            version: 2,
+            unit: "dB".into(),
+            direction: Direction::Higher,
+            noisy: false,
+        };
+        let second = store.put_metric(&second).await.unwrap().id;
+        let trial = store
+            .put_trial(&NewTrial {
+                samples: 1,
+                ..bench.new_trial("versions")
+            })
+            .await
+            .unwrap()
+            .id;
+        store.link_trial(bench.experiment, 1, "base", trial).await.unwrap();
+        store.start_trial(trial).await.unwrap();
+        store
+            .record_sample(trial, &record(&bench, bench.samples[0]))
+            .await
+            .unwrap();
+        store
+            .finish_trial(trial, &[summary(second, 2.0), summary(bench.psnr, 1.0)])
+            .await
+            .unwrap();
+        let trials = store.trials(bench.experiment).await.unwrap();
+        assert_eq!(
+            trials[1].summary("psnr").map(|row| (row.version, row.mean)),
+            Some((2, 2.0))
+        );
+    }
+
+    #[tokio::test]
+    async fn samples_blocks_and_measurements_come_back_as_recorded_by_source_name() {
+        let bench = Workbench::new().await;
+        let (store, trial) = (&bench.store, bench.trial);
+        let image = store
+            .put_artifact(b"reconstruction".to_vec(), MediaType::Png)
+            .await
+            .unwrap()
+            .id;
+        store.start_trial(trial).await.unwrap();
+        // The samples of b.png are the older ones, those of a.png come first in a report.
+        for &sample in &bench.samples {
+            let mut record = record(&bench, sample);
+            record.reconstruction = Some(image);
+            record.blocks[0].distortion = 0.1 + 0.2; // 0.30000000000000004: every bit is kept
+            record.blocks[0].probes = vec![(256, 0.1 + 0.2), (64, 1.0 / 3.0)];
+            store.record_sample(trial, &record).await.unwrap();
+        }
+        let samples = store.trial_samples(trial).await.unwrap();
+        let order: Vec<_> = samples
+            .iter()
+            .map(|row| (row.source_name.as_str(), row.ordinal))
+            .collect();
+        assert_eq!(order, [("a.png", 0), ("a.png", 1), ("b.png", 0), ("b.png", 1)]);
+        assert!(samples.iter().all(|row| row.reconstruction == Some(image)));
+
+        let blocks = store.blocks(trial).await.unwrap();
+        let order: Vec<_> = blocks
+            .iter()
+            .map(|row| (row.source_name.as_str(), row.ordinal, row.block))
+            .collect();
+        assert_eq!(
+            order,
+            [("a.png", 0, 0), ("a.png", 1, 0), ("b.png", 0, 0), ("b.png", 1, 0)]
+        );
+        let given = &record(&bench, bench.samples[0]).blocks[0];
+        let block = &blocks[0];
+        assert_eq!(
+            (block.distortion, &block.probes),
+            (0.1 + 0.2, &vec![(256, 0.1 + 0.2), (64, 1.0 / 3.0)])
+        );
+        assert_eq!(
+            (block.kept_tokens, block.threshold_met),
+            (given.kept_tokens, given.threshold_met)
+        );
+        assert_eq!(
+            (
+                block.encoder_evaluations,
+                block.decoder_evaluations,
+                block.commit_evaluations,
+                block.final_evaluations
+            ),
+            (1, 2, 3, 4)
+        );
+        assert_eq!(
+            (block.sequential_depth, block.flops, block.seconds),
+            (5, 6e9, Some(0.7))
+        );
+
+        let measurements = store.measurements(trial).await.unwrap();
+        let order: Vec<_> = measurements
+            .iter()
+            .map(|row| (row.source_name.as_str(), row.ordinal, row.metric.as_str()))
+            .collect();
+        assert_eq!(
+            order[..3],
+            [("a.png", 0, "psnr"), ("a.png", 0, "tokens"), ("a.png", 1, "psnr")]
+        );
+        assert_eq!(
+            (measurements.len(), measurements[0].source_id),
+            (8, samples[0].source_id)
+        );
+    }
+}

@@ -1,0 +1,44 @@
+//! Reports find their rows by index: a store with millions of measurements answers as fast as a small one.
+
+use sqlx::{AssertSqlSafe, Row};
+
+use super::super::report::{BLOCKS, MEASUREMENTS, SUMMARIES, TRIAL_SAMPLES, TRIALS};
+use super::fixture::Workbench;
+
+async fn plan(bench: &Workbench, query: &str) -> Vec<String> {
+    sqlx::query(AssertSqlSafe(format!("explain query plan {query}")))
+        .bind(1)
+        .fetch_all(&bench.store.reader.pool)
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| row.get("detail"))
+        .collect()
+}
+
+#[tokio::test]
+async fn no_report_scans_a_table() {
+    let bench = Workbench::new().await;
+    for query in [TRIALS, SUMMARIES, MEASUREMENTS, BLOCKS, TRIAL_SAMPLES] {
+        let plan = plan(&bench, query).await;
+        assert!(plan.iter().any(|step| step.starts_with("SEARCH")), "{plan:?}");
+        assert!(!plan.iter().any(|step| step.starts_with("SCAN")), "{query}\n{plan:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_trials_measurements_are_one_range_of_the_primary_key() {
+    let bench = Workbench::new().await;
+    let plan = plan(&bench, MEASUREMENTS).await;
+    let expected = "SEARCH measurement USING PRIMARY KEY (trial_id=?)";
+    assert!(plan.iter().any(|step| step == expected), "{plan:#?}");
+}
+
+#[tokio::test]
+async fn a_page_of_trials_reads_summaries_and_no_measurement() {
+    let bench = Workbench::new().await;
+    for query in [TRIALS, SUMMARIES] {
+        let plan = plan(&bench, query).await;
+        assert!(!plan.iter().any(|step| step.contains("measurement")), "{plan:#?}");
+    }
+}

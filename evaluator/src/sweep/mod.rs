@@ -1,0 +1,219 @@
+//! Runs an experiment: what the file asks and the store lacks, in the order data → training → curves → trials.
+//!
+//! Every finished piece is committed as it is finished, under a key of all that decides it. Running the same file again
+//! finds these pieces done; a run that was killed goes on at the sample, or the few seconds of training, it was in.
+
+mod curves;
+mod live;
+mod pictures;
+mod progress;
+mod provenance;
+mod training;
+mod trials;
+
+pub use progress::{Progress, Silent, Stop};
+pub use trials::EVALUATOR_VERSION;
+
+use crate::error::{EvaluatorError, Result};
+use crate::experiment::{Data, Experiment, Variant};
+use crate::metric;
+use crate::store::{ContentHash, ExperimentId, MetricId, NewExperiment, NewMetric, ProvenanceId, Store};
+use pictures::Pictures;
+use serde_json::json;
+use std::collections::HashMap;
+use std::time::Duration;
+use training::Trained;
+use trials::Bench;
+
+/// How far to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// Every variant is trained.
+    Trained,
+    /// Every trial is done.
+    Evaluated,
+}
+
+/// What a run did and what it found done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Training runs finished now.
+    pub trained: usize,
+    /// Training runs found finished.
+    pub trained_before: usize,
+    /// Trials finished now.
+    pub evaluated: usize,
+    /// Trials found finished.
+    pub evaluated_before: usize,
+}
+
+/// An experiment being run.
+pub struct Run<'a> {
+    store: &'a Store,
+    progress: &'a dyn Progress,
+    stop: Stop,
+    experiment: ExperimentId,
+    provenance: ProvenanceId,
+    metrics: MetricIds,
+}
+
+/// Ids of the metrics of this version, by name.
+struct MetricIds(HashMap<&'static str, MetricId>);
+
+impl MetricIds {
+    async fn register(store: &Store) -> Result<Self> {
+        let mut ids = HashMap::new();
+        for metric in metric::ALL {
+            let new = NewMetric {
+                name: metric.name.to_owned(),
+                version: metric.version,
+                unit: metric.unit.to_owned(),
+                direction: metric.direction,
+                noisy: metric.noisy,
+            };
+            ids.insert(metric.name, store.put_metric(&new).await?.id);
+        }
+        Ok(Self(ids))
+    }
+
+    fn by_name(&self, name: &str) -> MetricId {
+        self.0[name]
+    }
+}
+
+/// Runs `experiment` into `store` as far as asked.
+///
+/// # Errors
+/// [`EvaluatorError::Stopped`] when `stop` was asked; everything finished by then is stored.
+pub async fn run(
+    experiment: &Experiment,
+    store: &Store,
+    until: Until,
+    progress: &dyn Progress,
+    stop: &Stop,
+) -> Result<(ExperimentId, Outcome)> {
+    let config = experiment.config();
+    let new = NewExperiment {
+        key: ContentHash::of(config.to_string().as_bytes()),
+        name: experiment.name.clone(),
+        question: experiment.question.clone(),
+        source: experiment.source.clone(),
+        config,
+    };
+    let id = store.put_experiment(&new).await?.id;
+    let provenance = store.put_provenance(&provenance::current()).await?.id;
+    let metrics = MetricIds::register(store).await?;
+    let run = Run {
+        store,
+        progress,
+        stop: stop.clone(),
+        experiment: id,
+        provenance,
+        metrics,
+    };
+    let outcome = run.all(experiment, until).await;
+    let ended = match &outcome {
+        Ok(_) => json!({ "outcome": "done" }),
+        Err(EvaluatorError::Stopped) => json!({ "outcome": "stopped" }),
+        Err(error) => json!({ "outcome": "failed", "error": error.to_string() }),
+    };
+    run.event("run ended", None, ended).await?;
+    Ok((id, outcome?))
+}
+
+impl Run<'_> {
+    async fn all(&self, experiment: &Experiment, until: Until) -> Result<Outcome> {
+        self.event("run started", None, json!({ "name": experiment.name }))
+            .await?;
+        let mut pictures: HashMap<&Data, Pictures> = HashMap::new();
+        for variant in &experiment.variants {
+            if !pictures.contains_key(&variant.data) {
+                pictures.insert(&variant.data, Pictures::load(self, &variant.data).await?);
+            }
+        }
+        let pairs = || {
+            experiment
+                .variants
+                .iter()
+                .flat_map(|variant| experiment.seeds.iter().map(move |s| (variant, *s)))
+        };
+        let mut outcome = Outcome::default();
+        let mut trained = Vec::new();
+        for (ordinal, (variant, seed)) in pairs().enumerate() {
+            let result = self
+                .train(variant, seed, ordinal as u32, &pictures[&variant.data])
+                .await?;
+            *(if result.reused {
+                &mut outcome.trained_before
+            } else {
+                &mut outcome.trained
+            }) += 1;
+            trained.push(result);
+        }
+        if until == Until::Trained {
+            return Ok(outcome);
+        }
+        let mut ordinal = 0;
+        for ((variant, seed), trained) in pairs().zip(&trained) {
+            let trials = variant.sweep.strategies.len() * variant.sweep.thresholds.len();
+            self.evaluate_model(variant, seed, trained, &pictures[&variant.data], ordinal, &mut outcome)
+                .await?;
+            ordinal += trials as u32;
+        }
+        Ok(outcome)
+    }
+
+    /// Curves and trials of one trained model; `ordinal` is its first trial's place in the experiment.
+    async fn evaluate_model(
+        &self,
+        variant: &Variant,
+        seed: u64,
+        trained: &Trained,
+        pictures: &Pictures,
+        ordinal: u32,
+        outcome: &mut Outcome,
+    ) -> Result<()> {
+        let description = serde_json::to_value(pictures.protocol).expect("a protocol is plain data");
+        let key = pictures.protocol.key().parse().expect("a protocol's key is a hash");
+        let protocol = self.store.put_protocol(key, &description).await?.id;
+        let curves = self
+            .measure_curves(variant, trained.weights, &trained.model, pictures, protocol)
+            .await?;
+        let bench = Bench {
+            variant,
+            seed,
+            trained,
+            pictures,
+            protocol,
+            curves: &curves,
+        };
+        let (mut open, reused) = self.plan_trials(&bench, ordinal).await?;
+        if reused > 0 {
+            self.progress.say(&format!(
+                "{} seed {seed}: {reused} trials evaluated before, reused",
+                variant.name
+            ));
+        }
+        outcome.evaluated_before += reused;
+        // Trials that another process has are looked at again once all others are done.
+        while !open.is_empty() {
+            let mut held = Vec::new();
+            let before = open.len();
+            for trial in open {
+                if self.run_trial(&trial, &bench).await? {
+                    outcome.evaluated += 1;
+                } else {
+                    held.push(trial);
+                }
+            }
+            if held.len() == before {
+                if self.stop.is_asked() {
+                    return Err(EvaluatorError::Stopped);
+                }
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            open = held;
+        }
+        Ok(())
+    }
+}

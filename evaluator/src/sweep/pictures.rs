@@ -1,0 +1,139 @@
+//! The pictures of an experiment: loaded once for all variants that share them, registered in the store.
+
+use super::Run;
+use crate::error::Result;
+use crate::experiment::Data;
+use crate::metric::Protocol;
+use crate::store::{ContentHash, DatasetId, MediaType, NewDataset, NewSample, NewSource, SampleId, Split};
+use engine::BlockShape;
+use engine::data::{Crop, PhotoSet, Picture, fixed_crops, near_duplicates};
+use engine::patch::normalize;
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{ExtendedColorType, ImageEncoder as _};
+use std::sync::Arc;
+
+/// Training and held-out pictures of one `[data]`.
+pub(super) struct Pictures {
+    pub(super) train: Arc<PhotoSet>,
+    pub(super) train_dataset: DatasetId,
+    pub(super) test_dataset: DatasetId,
+    pub(super) protocol: Protocol,
+    pub(super) held_out: Vec<HeldOut>,
+}
+
+/// One fixed crop of one held-out picture.
+pub(super) struct HeldOut {
+    pub(super) sample: SampleId,
+    /// Which photograph: intervals are clustered by it.
+    pub(super) source: usize,
+    pub(super) key: ContentHash,
+    pub(super) pixels: Vec<u8>,
+}
+
+impl HeldOut {
+    /// The crop as one block of patches, in [−1, 1]; a still image fills a block by repetition.
+    pub(super) fn block(&self, shape: BlockShape) -> Vec<f32> {
+        normalize(&shape.patchify(&self.pixels.repeat(shape.frames)))
+    }
+}
+
+impl Pictures {
+    /// Loads, cuts and registers; says what was skipped and what looks alike.
+    pub(super) async fn load(run: &Run<'_>, data: &Data) -> Result<Self> {
+        let load = |folder| PhotoSet::load(folder, data.resize, data.crop);
+        let (train, test) = (load(&data.train)?, load(&data.test)?);
+        for set in [&train, &test] {
+            let name = set.folder.display();
+            run.progress.say(&format!(
+                "{name}: {} pictures, {} skipped",
+                set.photos.len(),
+                set.skipped.len()
+            ));
+            set.skipped
+                .iter()
+                .for_each(|file| run.progress.say(&format!("  skipped {}: {}", file.name, file.reason)));
+        }
+        for pair in near_duplicates(&train, &test) {
+            run.progress.say(&format!(
+                "  near-duplicate: held-out {} looks like training {} ({} of 64 bits differ): its scores flatter",
+                pair.test, pair.train, pair.distance
+            ));
+        }
+        let train_dataset = register(run, &train, Split::Train).await?.0;
+        let (test_dataset, sources) = register(run, &test, Split::Test).await?;
+        let mut samples = Vec::new();
+        let mut held_out = Vec::new();
+        for (index, photo) in test.photos.iter().enumerate() {
+            for (ordinal, crop) in fixed_crops(&photo.picture, data.crop, data.crops_per_picture)
+                .into_iter()
+                .enumerate()
+            {
+                let Crop { x, y } = crop;
+                let cut = photo.picture.crop(x, y, data.crop, data.crop);
+                let identity = (test.key().to_hex(), &photo.name, data.resize, x, y, &cut.pixels);
+                let key = ContentHash::of(format!("{identity:?}").as_bytes());
+                let artifact = run.store.put_artifact(png(&cut)?, MediaType::Png).await?.id;
+                samples.push(NewSample {
+                    key,
+                    source: sources[index],
+                    ordinal: ordinal as u32,
+                    x: x as u32,
+                    y: y as u32,
+                    width: data.crop as u32,
+                    height: data.crop as u32,
+                    frames: 1,
+                    blocks: 1,
+                    artifact: Some(artifact),
+                });
+                held_out.push((index, key, cut.pixels));
+            }
+        }
+        let ids = run.store.put_samples(&samples).await?;
+        let held_out = held_out
+            .into_iter()
+            .zip(ids)
+            .map(|((source, key, pixels), stored)| HeldOut {
+                sample: stored.id,
+                source,
+                key,
+                pixels,
+            });
+        let protocol = Protocol::fixed_crops(data.resize, data.crop, data.crops_per_picture);
+        let held_out = held_out.collect();
+        Ok(Self {
+            train: Arc::new(train),
+            train_dataset,
+            test_dataset,
+            protocol,
+            held_out,
+        })
+    }
+}
+
+async fn register(run: &Run<'_>, set: &PhotoSet, split: Split) -> Result<(DatasetId, Vec<crate::store::SourceId>)> {
+    let dataset = NewDataset {
+        key: set.key().into(),
+        name: set.folder.to_string_lossy().into_owned(),
+        split,
+        sources: set.photos.len() as u32,
+    };
+    let dataset = run.store.put_dataset(&dataset).await?.id;
+    let sources = set.photos.iter().map(|photo| NewSource {
+        hash: photo.hash.into(),
+        name: photo.name.clone(),
+        width: photo.width as u32,
+        height: photo.height as u32,
+        frames: 1,
+    });
+    let stored = run.store.put_sources(dataset, &sources.collect::<Vec<_>>()).await?;
+    Ok((dataset, stored.into_iter().map(|source| source.id).collect()))
+}
+
+/// A picture as PNG.
+pub(super) fn png(picture: &Picture) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::Adaptive);
+    let (width, height) = (picture.width as u32, picture.height as u32);
+    encoder.write_image(&picture.pixels, width, height, ExtendedColorType::Rgb8)?;
+    Ok(bytes)
+}

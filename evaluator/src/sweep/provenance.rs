@@ -1,0 +1,44 @@
+//! What a number was made with: stored beside it, never part of its key.
+
+use crate::store::{ContentHash, NewProvenance};
+use std::process::Command;
+
+/// This program, this commit (if the current folder is a checkout), this machine.
+pub fn current() -> NewProvenance {
+    let cpu_info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let field = |name: &str| {
+        let line = cpu_info.lines().find(|line| line.starts_with(name));
+        line.and_then(|line| line.split_once(':'))
+            .map_or_else(String::new, |(_, value)| value.trim().to_owned())
+    };
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let mut provenance = NewProvenance {
+        key: ContentHash::of(&[]),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        git_commit: git(&["rev-parse", "HEAD"]),
+        git_dirty: git(&["status", "--porcelain"]).map(|changes| !changes.is_empty()),
+        rustc: env!("ELASTICTOK_RUSTC").to_owned(),
+        cpu: field("model name"),
+        cpu_features: vector_features(&field("flags")),
+        threads: u32::try_from(rayon::current_num_threads()).unwrap_or(u32::MAX),
+        os: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+        host: blake3::hash(host.as_bytes()).to_hex()[..16].to_owned(),
+    };
+    provenance.key = ContentHash::of(format!("{provenance:?}").as_bytes());
+    provenance
+}
+
+/// The features that choose among our kernels, and so decide the last bits of results.
+fn vector_features(flags: &str) -> String {
+    const DECISIVE: [&str; 4] = ["avx2", "fma", "avx512f", "avx512_bf16"];
+    let has = |feature: &&str| flags.split_whitespace().any(|flag| flag == *feature);
+    DECISIVE.into_iter().filter(has).collect::<Vec<_>>().join(" ")
+}
+
+fn git(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(arguments).output().ok()?;
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
