@@ -39,6 +39,9 @@ pub enum EvaluatorError {
     /// A picture could not be written as PNG.
     #[error("cannot encode a picture as PNG: {0}")]
     Png(#[from] image::ImageError),
+    /// A report of nothing.
+    #[error("the store holds no experiment: `elastictok run experiments/quickstart.toml` makes one")]
+    NoExperiment,
     /// Somebody asked to stop; what was finished is stored.
     #[error("stopped; run the same command again to go on")]
     Stopped,

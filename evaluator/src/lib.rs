@@ -4,6 +4,7 @@ pub mod chart;
 pub mod error;
 pub mod experiment;
 pub mod metric;
+pub mod report;
 pub mod search;
 pub mod statistics;
 pub mod store;

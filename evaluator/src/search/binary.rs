@@ -3,6 +3,8 @@
 //! What makes it right on any curve is its invariant: the answer is always the last count *seen* to meet the
 //! threshold, never the last one tried. (The released ElasticTok code returns the last one tried, which misses the
 //! threshold about every other time, and never tries the minimum.)
+use engine::TokenRange;
+
 use super::{Form, Found, Probe, SearchError, SearchStrategy, meets, parse::no_arguments};
 
 pub(super) const FORM: Form = Form {
@@ -26,6 +28,10 @@ impl SearchStrategy for Binary {
     fn guarantee(&self) -> &'static str {
         "The smallest count that meets the threshold where distortion falls; on any curve a count seen to meet it, \
          the smallest of those tried, and all tokens only if even they miss it."
+    }
+
+    fn most_evaluations(&self, range: TokenRange) -> usize {
+        range.len().ilog2() as usize + 1
     }
 
     fn search(&self, threshold: f64, probe: &mut Probe<'_>) -> Result<Found, SearchError> {

@@ -61,6 +61,10 @@ impl SearchStrategy for Binned {
          grid does."
     }
 
+    fn most_evaluations(&self, range: TokenRange) -> usize {
+        self.grid(range).len()
+    }
+
     fn search(&self, threshold: f64, probe: &mut Probe<'_>) -> Result<Found, SearchError> {
         let grid = self.grid(probe.range());
         let distortions = probe.distortions(&grid)?;

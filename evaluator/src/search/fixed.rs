@@ -1,4 +1,6 @@
 //! Keeps the same share of every block: what a tokenizer that does not adapt would do, the baseline to beat.
+use engine::TokenRange;
+
 use super::{Form, Found, Probe, SearchError, SearchStrategy, parse::one_argument};
 
 pub(super) const FORM: Form = Form {
@@ -42,6 +44,10 @@ impl SearchStrategy for Fixed {
 
     fn needs_threshold(&self) -> bool {
         false
+    }
+
+    fn most_evaluations(&self, _range: TokenRange) -> usize {
+        0
     }
 
     fn search(&self, _threshold: f64, probe: &mut Probe<'_>) -> Result<Found, SearchError> {

@@ -1,4 +1,6 @@
 //! Tries every count: exact on any curve, and the reference for every other strategy.
+use engine::TokenRange;
+
 use super::{Form, Found, Probe, SearchError, SearchStrategy, meets, parse::no_arguments};
 
 pub(super) const FORM: Form = Form {
@@ -21,6 +23,10 @@ impl SearchStrategy for Full {
 
     fn guarantee(&self) -> &'static str {
         "The smallest count that meets the threshold, whatever the curve; all tokens only if none does."
+    }
+
+    fn most_evaluations(&self, range: TokenRange) -> usize {
+        range.len()
     }
 
     fn search(&self, threshold: f64, probe: &mut Probe<'_>) -> Result<Found, SearchError> {

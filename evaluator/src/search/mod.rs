@@ -48,6 +48,9 @@ pub trait SearchStrategy: std::fmt::Debug + Send + Sync {
         true
     }
 
+    /// The most evaluations that a search of one block of this range can cost: what a plan counts with.
+    fn most_evaluations(&self, range: TokenRange) -> usize;
+
     /// Chooses a count of [`Probe::range`] for the block behind `probe`.
     ///
     /// `threshold` is the largest acceptable distortion (mean squared error in [-1, 1]); it is ignored where

@@ -18,6 +18,7 @@ use crate::error::{EvaluatorError, Result};
 use crate::experiment::{Data, Experiment, Variant};
 use crate::metric;
 use crate::store::{ContentHash, ExperimentId, MetricId, NewExperiment, NewMetric, ProvenanceId, Store};
+pub use pictures::PictureSets;
 use pictures::Pictures;
 use serde_json::json;
 use std::collections::HashMap;
@@ -87,6 +88,7 @@ impl MetricIds {
 /// [`EvaluatorError::Stopped`] when `stop` was asked; everything finished by then is stored.
 pub async fn run(
     experiment: &Experiment,
+    sets: &PictureSets,
     store: &Store,
     until: Until,
     progress: &dyn Progress,
@@ -111,7 +113,7 @@ pub async fn run(
         provenance,
         metrics,
     };
-    let outcome = run.all(experiment, until).await;
+    let outcome = run.all(experiment, sets, until).await;
     let ended = match &outcome {
         Ok(_) => json!({ "outcome": "done" }),
         Err(EvaluatorError::Stopped) => json!({ "outcome": "stopped" }),
@@ -122,13 +124,13 @@ pub async fn run(
 }
 
 impl Run<'_> {
-    async fn all(&self, experiment: &Experiment, until: Until) -> Result<Outcome> {
+    async fn all(&self, experiment: &Experiment, sets: &PictureSets, until: Until) -> Result<Outcome> {
         self.event("run started", None, json!({ "name": experiment.name }))
             .await?;
         let mut pictures: HashMap<&Data, Pictures> = HashMap::new();
         for variant in &experiment.variants {
             if !pictures.contains_key(&variant.data) {
-                pictures.insert(&variant.data, Pictures::load(self, &variant.data).await?);
+                pictures.insert(&variant.data, Pictures::register(self, sets, &variant.data).await?);
             }
         }
         let pairs = || {

@@ -1,8 +1,8 @@
 //! The pictures of an experiment: loaded once for all variants that share them, registered in the store.
 
-use super::Run;
+use super::{Progress, Run};
 use crate::error::Result;
-use crate::experiment::Data;
+use crate::experiment::{Data, Experiment, Variant};
 use crate::metric::Protocol;
 use crate::store::{ContentHash, DatasetId, MediaType, NewDataset, NewSample, NewSource, SampleId, Split};
 use engine::BlockShape;
@@ -10,6 +10,7 @@ use engine::data::{Crop, PhotoSet, Picture, fixed_crops, near_duplicates};
 use engine::patch::normalize;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder as _};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Training and held-out pictures of one `[data]`.
@@ -37,30 +38,59 @@ impl HeldOut {
     }
 }
 
+/// The picture folders of an experiment, read before anything is written.
+pub struct PictureSets(HashMap<Data, (Arc<PhotoSet>, PhotoSet)>);
+
+impl PictureSets {
+    /// Reads the folders of every variant; says what was skipped and what looks alike.
+    ///
+    /// # Errors
+    /// A folder that is missing or holds no usable picture.
+    pub fn load(experiment: &Experiment, progress: &dyn Progress) -> Result<Self> {
+        let mut sets = HashMap::new();
+        for Variant { data, .. } in &experiment.variants {
+            if sets.contains_key(data) {
+                continue;
+            }
+            let load = |folder| PhotoSet::load(folder, data.resize, data.crop);
+            let (train, test) = (load(&data.train)?, load(&data.test)?);
+            for set in [&train, &test] {
+                let skipped = match set.skipped.len() {
+                    0 => String::new(),
+                    n => format!(", {n} skipped"),
+                };
+                progress.say(&format!(
+                    "{}: {} pictures{skipped}",
+                    set.folder.display(),
+                    set.photos.len()
+                ));
+                set.skipped
+                    .iter()
+                    .for_each(|file| progress.say(&format!("  skipped {}: {}", file.name, file.reason)));
+            }
+            for pair in near_duplicates(&train, &test) {
+                progress.say(&format!(
+                    "  near-duplicate: held-out {} looks like training {} ({} of 64 bits differ), its scores flatter",
+                    pair.test, pair.train, pair.distance
+                ));
+            }
+            sets.insert(data.clone(), (Arc::new(train), test));
+        }
+        Ok(Self(sets))
+    }
+
+    /// How many held-out samples a variant with this data is evaluated on.
+    pub fn held_out(&self, data: &Data) -> usize {
+        self.0[data].1.photos.len() * data.crops_per_picture
+    }
+}
+
 impl Pictures {
-    /// Loads, cuts and registers; says what was skipped and what looks alike.
-    pub(super) async fn load(run: &Run<'_>, data: &Data) -> Result<Self> {
-        let load = |folder| PhotoSet::load(folder, data.resize, data.crop);
-        let (train, test) = (load(&data.train)?, load(&data.test)?);
-        for set in [&train, &test] {
-            let name = set.folder.display();
-            run.progress.say(&format!(
-                "{name}: {} pictures, {} skipped",
-                set.photos.len(),
-                set.skipped.len()
-            ));
-            set.skipped
-                .iter()
-                .for_each(|file| run.progress.say(&format!("  skipped {}: {}", file.name, file.reason)));
-        }
-        for pair in near_duplicates(&train, &test) {
-            run.progress.say(&format!(
-                "  near-duplicate: held-out {} looks like training {} ({} of 64 bits differ): its scores flatter",
-                pair.test, pair.train, pair.distance
-            ));
-        }
-        let train_dataset = register(run, &train, Split::Train).await?.0;
-        let (test_dataset, sources) = register(run, &test, Split::Test).await?;
+    /// Cuts and registers the pictures of one variant.
+    pub(super) async fn register(run: &Run<'_>, sets: &PictureSets, data: &Data) -> Result<Self> {
+        let (train, test) = &sets.0[data];
+        let train_dataset = register_set(run, train, Split::Train).await?.0;
+        let (test_dataset, sources) = register_set(run, test, Split::Test).await?;
         let mut samples = Vec::new();
         let mut held_out = Vec::new();
         for (index, photo) in test.photos.iter().enumerate() {
@@ -101,7 +131,7 @@ impl Pictures {
         let protocol = Protocol::fixed_crops(data.resize, data.crop, data.crops_per_picture);
         let held_out = held_out.collect();
         Ok(Self {
-            train: Arc::new(train),
+            train: train.clone(),
             train_dataset,
             test_dataset,
             protocol,
@@ -110,7 +140,7 @@ impl Pictures {
     }
 }
 
-async fn register(run: &Run<'_>, set: &PhotoSet, split: Split) -> Result<(DatasetId, Vec<crate::store::SourceId>)> {
+async fn register_set(run: &Run<'_>, set: &PhotoSet, split: Split) -> Result<(DatasetId, Vec<crate::store::SourceId>)> {
     let dataset = NewDataset {
         key: set.key().into(),
         name: set.folder.to_string_lossy().into_owned(),

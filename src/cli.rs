@@ -1,0 +1,134 @@
+//! What can be typed.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// A workbench for adaptive visual tokenizers (ElasticTok, arXiv 2410.08368).
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 110)]
+#[command(after_help = "Examples:
+  elastictok run experiments/quickstart.toml
+  elastictok run experiments/quickstart.toml --train my/photos --test my/other-photos
+  elastictok table quickstart --format latex
+  elastictok figure quickstart --output quickstart.png")]
+pub(crate) struct Cli {
+    /// The results: an SQLite file; checkpoints and pictures lie beside it.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "results/elastictok.sqlite"
+    )]
+    pub(crate) db: PathBuf,
+    /// Print results and errors only.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Print details too.
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// Threads to compute with [default: one a core]. Results are the same for the same number.
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Do what an experiment file asks and is missing: train, evaluate, report.
+    #[command(after_help = "Examples:
+  elastictok run experiments/quickstart.toml
+  elastictok run experiments/quickstart.toml --dry-run
+  elastictok run experiments/quickstart.toml --set train.steps=300 --set seeds=[0,1,2]
+
+Running it again does only what is missing; Ctrl-C stops at the next step.")]
+    Run(Run),
+    /// Train an experiment's variants, and nothing more.
+    Train(Experiment),
+    /// Train what is missing and evaluate every variant × threshold × strategy, without a report.
+    Evaluate(Experiment),
+    /// Print an experiment's main table.
+    Table(Table),
+    /// Draw an experiment's figures.
+    Figure(Figure),
+    /// Show every experiment and how far it is.
+    Status,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) experiment: Experiment,
+    /// List what would be done, with an estimate of its cost; write nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Experiment {
+    /// The experiment: a TOML file.
+    #[arg(value_name = "EXPERIMENT.toml")]
+    pub(crate) file: PathBuf,
+    /// Override a key of every variant, as `train.steps=300`; may be given several times.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) overrides: Vec<(String, String)>,
+    /// Train on the pictures of this folder instead.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) train: Option<PathBuf>,
+    /// Evaluate on the pictures of this folder instead.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) test: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Table {
+    /// The experiment's name [default: the latest].
+    pub(crate) experiment: Option<String>,
+    /// How to write it.
+    #[arg(long, value_enum, default_value_t = Format::Markdown)]
+    pub(crate) format: Format,
+    /// Write to this file instead of the terminal.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Format {
+    Markdown,
+    Latex,
+    Csv,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Figure {
+    /// The experiment's name [default: the latest].
+    pub(crate) experiment: Option<String>,
+    /// Which figure.
+    #[arg(long, value_enum, default_value_t = Kind::Satisfaction)]
+    pub(crate) kind: Kind,
+    /// The file to write: .svg or .png.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// % of blocks that meet the threshold against % of tokens.
+    Satisfaction,
+    /// PSNR against kept tokens.
+    Quality,
+}
+
+impl Kind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Satisfaction => "satisfaction",
+            Self::Quality => "quality",
+        }
+    }
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE, like train.steps=300")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}

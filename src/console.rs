@@ -1,0 +1,111 @@
+//! Progress for people: bars with the time left on a terminal, a line now and then when piped.
+
+use crate::cli::Cli;
+use evaluator::sweep::Progress;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::cell::RefCell;
+use std::io::IsTerminal as _;
+use std::time::{Duration, Instant};
+
+/// Between two lines about the same piece of work.
+const BETWEEN_LINES: Duration = Duration::from_secs(15);
+
+/// Tells on standard error; results go to standard output.
+pub(crate) struct Console {
+    terminal: bool,
+    quiet: bool,
+    verbose: bool,
+    work: RefCell<Option<Work>>,
+}
+
+struct Work {
+    what: String,
+    first: u64,
+    total: u64,
+    bar: Option<ProgressBar>,
+    began: Instant,
+    told: Instant,
+}
+
+impl Console {
+    pub(crate) fn new(cli: &Cli) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        Self {
+            terminal,
+            quiet: cli.quiet,
+            verbose: cli.verbose,
+            work: RefCell::new(None),
+        }
+    }
+
+    fn line(&self, line: &str) {
+        match self.work.borrow().as_ref().and_then(|work| work.bar.as_ref()) {
+            Some(bar) => bar.suspend(|| eprintln!("{line}")),
+            None => eprintln!("{line}"),
+        }
+    }
+}
+
+impl Progress for Console {
+    fn say(&self, line: &str) {
+        if !self.quiet {
+            self.line(line);
+        }
+    }
+
+    fn detail(&self, line: &str) {
+        if self.verbose {
+            self.line(line);
+        }
+    }
+
+    fn begin(&self, what: &str, done: u64, total: u64) {
+        if self.quiet {
+            return;
+        }
+        let style =
+            ProgressStyle::with_template("{msg:<34!} {bar:24} {pos:>5}/{len} {elapsed:>4} left {eta:<4} {prefix}");
+        let bar = self.terminal.then(|| {
+            let style = style.expect("the template is well-formed").progress_chars("━╸─");
+            let bar = ProgressBar::new(total)
+                .with_style(style)
+                .with_message(what.to_owned())
+                .with_position(done);
+            bar.reset_eta();
+            bar
+        });
+        let now = Instant::now();
+        *self.work.borrow_mut() = Some(Work {
+            what: what.to_owned(),
+            first: done,
+            total,
+            bar,
+            began: now,
+            told: now,
+        });
+    }
+
+    fn advance(&self, done: u64, note: &str) {
+        let mut work = self.work.borrow_mut();
+        let Some(work) = work.as_mut() else { return };
+        if let Some(bar) = &work.bar {
+            bar.set_prefix(note.to_owned());
+            bar.set_position(done);
+        } else if work.told.elapsed() >= BETWEEN_LINES {
+            work.told = Instant::now();
+            let rate = (done - work.first) as f64 / work.began.elapsed().as_secs_f64();
+            let left = (work.total - done) as f64 / rate;
+            eprintln!("{}: {done}/{}, {left:.0} s left  {note}", work.what, work.total);
+        }
+    }
+
+    fn end(&self) {
+        let Some(work) = self.work.borrow_mut().take() else {
+            return;
+        };
+        if let Some(bar) = &work.bar {
+            bar.finish_and_clear();
+        }
+        eprintln!("{}: {:.1} s", work.what, work.began.elapsed().as_secs_f64());
+    }
+}

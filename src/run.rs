@@ -1,0 +1,139 @@
+//! `run`, `train`, `evaluate`: do what an experiment asks and the store lacks.
+
+use crate::cli::{Cli, Experiment as Asked, Format, Kind, Run};
+use crate::console::Console;
+use crate::{figure, plan, table};
+use anyhow::{Context as _, Result};
+use evaluator::experiment::Experiment;
+use evaluator::report::Report;
+use evaluator::store::{ExperimentId, Store};
+use evaluator::sweep::{self, Outcome, PictureSets, Stop, Until};
+use std::path::{Path, PathBuf};
+
+pub(crate) fn run(cli: &Cli, command: &Run) -> Result<()> {
+    let experiment = load(&command.experiment)?;
+    if command.dry_run {
+        return plan::print(cli, &experiment);
+    }
+    let (store, id, outcome) = until(cli, &experiment, Until::Evaluated)?;
+    say_outcome(cli, &outcome);
+    let report = runtime()?
+        .block_on(Report::load(&store, id))
+        .map_err(anyhow::Error::from)?;
+    let folder = reports(&cli.db, &experiment.name);
+    for format in [Format::Markdown, Format::Latex, Format::Csv] {
+        let file = folder.join("table").with_extension(table::extension(format));
+        engine::atomic_file::write(&file, table::render(&report.table(), format).as_bytes())?;
+    }
+    for kind in [Kind::Satisfaction, Kind::Quality] {
+        for extension in ["svg", "png"] {
+            figure::write(&report, kind, &folder.join(kind.name()).with_extension(extension))?;
+        }
+    }
+    print!("{}", table::render(&report.table(), Format::Markdown));
+    println!("\n{}", report.table().caption);
+    println!("\ntables    {}", folder.join("table.{md,tex,csv}").display());
+    println!(
+        "figures   {}",
+        folder.join("{satisfaction,quality}.{svg,png}").display()
+    );
+    println!("dashboard elastictok serve --open{}", db_option(cli));
+    Ok(())
+}
+
+pub(crate) fn train(cli: &Cli, command: &Asked) -> Result<()> {
+    let (_, _, outcome) = until(cli, &load(command)?, Until::Trained)?;
+    println!("{} trained, {} trained before", outcome.trained, outcome.trained_before);
+    Ok(())
+}
+
+pub(crate) fn evaluate(cli: &Cli, command: &Asked) -> Result<()> {
+    let experiment = load(command)?;
+    let (_, _, outcome) = until(cli, &experiment, Until::Evaluated)?;
+    println!(
+        "{} trials evaluated, {} evaluated before",
+        outcome.evaluated, outcome.evaluated_before
+    );
+    println!("table: elastictok table {}{}", experiment.name, db_option(cli));
+    Ok(())
+}
+
+fn load(asked: &Asked) -> Result<Experiment> {
+    let mut overrides = asked.overrides.clone();
+    for (key, folder) in [("data.train", &asked.train), ("data.test", &asked.test)] {
+        overrides.extend(folder.iter().map(|folder| (key.to_owned(), quoted(folder))));
+    }
+    Experiment::load(&asked.file, &overrides)
+        .map_err(|error| anyhow::Error::from(evaluator::EvaluatorError::from(error)))
+}
+
+/// A folder as a TOML string, whatever characters it is made of.
+fn quoted(folder: &Path) -> String {
+    format!("'''{}'''", folder.display())
+}
+
+fn until(cli: &Cli, experiment: &Experiment, until: Until) -> Result<(Store, ExperimentId, Outcome)> {
+    if let Some(threads) = cli.threads {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads.into())
+            .build_global()
+            .context("starting the threads")?;
+    }
+    let console = Console::new(cli);
+    // Everything that can be wrong with the input is found before anything is written.
+    let sets = PictureSets::load(experiment, &console)?;
+    let stop = Stop::default();
+    let asked = stop.clone();
+    ctrlc::set_handler(move || {
+        if asked.is_asked() {
+            std::process::exit(130);
+        }
+        asked.ask();
+    })
+    .context("listening for Ctrl-C")?;
+    let runtime = runtime()?;
+    let store = runtime.block_on(open(&cli.db))?;
+    let outcome = runtime.block_on(sweep::run(experiment, &sets, &store, until, &console, &stop));
+    let (id, outcome) = outcome?;
+    Ok((store, id, outcome))
+}
+
+/// Opens the store, making its folder.
+async fn open(db: &Path) -> Result<Store> {
+    if let Some(folder) = db.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).with_context(|| format!("making the folder {}", folder.display()))?;
+    }
+    Store::open(db)
+        .await
+        .map_err(|error| anyhow::Error::from(evaluator::EvaluatorError::from(error)))
+}
+
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")
+}
+
+/// Where an experiment's tables and figures lie: beside the database.
+fn reports(db: &Path, name: &str) -> PathBuf {
+    db.parent().unwrap_or(Path::new("")).join(name)
+}
+
+fn db_option(cli: &Cli) -> String {
+    let default = Path::new("results/elastictok.sqlite");
+    if cli.db == default {
+        String::new()
+    } else {
+        format!(" --db {}", cli.db.display())
+    }
+}
+
+fn say_outcome(cli: &Cli, outcome: &Outcome) {
+    if !cli.quiet {
+        eprintln!(
+            "{} trained, {} reused; {} trials evaluated, {} reused",
+            outcome.trained, outcome.trained_before, outcome.evaluated, outcome.evaluated_before
+        );
+    }
+}

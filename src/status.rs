@@ -1,0 +1,53 @@
+//! `status`: every experiment and how far it is.
+
+use crate::cli::Cli;
+use crate::run::runtime;
+use anyhow::Result;
+use evaluator::EvaluatorError;
+use evaluator::store::{Store, TrainingStatus};
+
+pub(crate) fn status(cli: &Cli) -> Result<()> {
+    runtime()?.block_on(async {
+        let reader = Store::open_existing_read_only(&cli.db).await?;
+        for experiment in reader.experiments().await? {
+            let runs = reader.training_runs(experiment.id).await?;
+            let trained = runs.iter().filter(|run| run.run.status == TrainingStatus::Done).count();
+            println!(
+                "{}  #{}  {}  trained {trained}/{}  trials {}/{}",
+                experiment.name,
+                experiment.id,
+                experiment.created_at,
+                runs.len(),
+                experiment.trials_done,
+                experiment.trials
+            );
+            for run in runs.iter().filter(|run| run.run.status != TrainingStatus::Done) {
+                let error = run
+                    .run
+                    .error
+                    .as_deref()
+                    .map(|error| format!(": {error}"))
+                    .unwrap_or_default();
+                println!(
+                    "  {}: step {}/{}, {:?}{error}",
+                    run.variant, run.run.step, run.run.steps, run.run.status
+                );
+            }
+            for trial in reader.trials(experiment.id).await? {
+                if let Some(error) = &trial.error {
+                    println!("  {} {}: {error}", trial.variant, trial.strategy);
+                }
+            }
+        }
+        for lease in reader.leases().await? {
+            let alive = if lease.is_alive().unwrap_or(true) {
+                "working"
+            } else {
+                "dead, its work is free"
+            };
+            println!("process {} on {}: {} ({alive})", lease.pid, lease.host, lease.subject);
+        }
+        Ok::<(), EvaluatorError>(())
+    })?;
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! `table`: an experiment's main table, printed or written.
+
+use crate::cli::{Cli, Format, Table as Asked};
+use crate::run::runtime;
+use anyhow::Result;
+use evaluator::EvaluatorError;
+use evaluator::report::{Report, Table};
+use evaluator::store::Store;
+use std::path::Path;
+
+pub(crate) fn table(cli: &Cli, command: &Asked) -> Result<()> {
+    let report = report(&cli.db, command.experiment.as_deref())?;
+    let text = render(&report.table(), command.format);
+    match &command.output {
+        Some(file) => engine::atomic_file::write(file, text.as_bytes()).map_err(|e| EvaluatorError::from(e).into()),
+        None => {
+            print!("{text}");
+            Ok(())
+        }
+    }
+}
+
+/// The named experiment's report, or the latest one's.
+pub(crate) fn report(db: &Path, name: Option<&str>) -> Result<Report> {
+    let report = runtime()?.block_on(async {
+        let reader = Store::open_existing_read_only(db).await?;
+        let experiment = match name {
+            Some(name) => reader.experiment_by_name(name).await?.id,
+            None => {
+                reader
+                    .experiments()
+                    .await?
+                    .first()
+                    .ok_or(EvaluatorError::NoExperiment)?
+                    .id
+            }
+        };
+        Report::load(&reader, experiment).await
+    })?;
+    if report.unfinished > 0 {
+        eprintln!("{} trials are not finished and left out", report.unfinished);
+    }
+    Ok(report)
+}
+
+pub(crate) fn render(table: &Table, format: Format) -> String {
+    match format {
+        Format::Markdown => table.to_markdown(),
+        Format::Latex => table.to_latex(),
+        Format::Csv => table.to_csv(),
+    }
+}
+
+pub(crate) fn extension(format: Format) -> &'static str {
+    match format {
+        Format::Markdown => "md",
+        Format::Latex => "tex",
+        Format::Csv => "csv",
+    }
+}

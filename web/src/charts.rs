@@ -1,0 +1,172 @@
+//! Charts as figures in a page, and the two charts that only the dashboard draws.
+
+use askama::Template;
+use evaluator::chart::{Axis, Chart, Mark, Panel, Point, Scale, Series, Size, Theme, to_svg};
+use evaluator::store::{BlockRow, CurveRow, TrainingPoint};
+
+use crate::format;
+
+/// A loss curve is drawn through at most so many means: enough for its shape, and readable point by point.
+const LOSS_POINTS: usize = 60;
+
+/// A chart in both themes and two widths; the style sheet shows the one that fits.
+#[derive(Debug, Template)]
+#[template(path = "figure.html")]
+pub struct Figure {
+    drawings: Vec<Drawing>,
+    caption: String,
+    /// Downloads: heading and address.
+    downloads: Vec<(&'static str, String)>,
+}
+
+#[derive(Debug)]
+struct Drawing {
+    class: &'static str,
+    svg: String,
+}
+
+impl Figure {
+    /// Draws the chart in all the ways a page may need it.
+    pub fn of(chart: &Chart) -> Self {
+        let ways = [
+            ("wide light", WIDE, Theme::Light),
+            ("wide dark", WIDE, Theme::Dark),
+            ("narrow light", NARROW, Theme::Light),
+            ("narrow dark", NARROW, Theme::Dark),
+        ];
+        let drawings = ways.map(|(class, width, theme)| Drawing {
+            class,
+            svg: to_svg(chart, theme, size(chart, width)),
+        });
+        Self {
+            drawings: drawings.into(),
+            caption: chart.caption.clone(),
+            downloads: Vec::new(),
+        }
+    }
+
+    /// Offers the figure as a file too.
+    pub fn with_downloads(self, address: &str) -> Self {
+        let downloads = vec![
+            ("SVG", address.to_owned()),
+            ("SVG, dark", format!("{address}?theme=dark")),
+        ];
+        Self { downloads, ..self }
+    }
+}
+
+const WIDE: u32 = 960;
+const NARROW: u32 = 344;
+
+/// A figure that is shown or saved at this width.
+pub fn size(chart: &Chart, width: u32) -> Size {
+    let alone = chart.panels.len() == 1 && width > NARROW;
+    let panel_aspect = if alone { 2.2 } else { 4.0 / 3.0 };
+    Size { width, panel_aspect }
+}
+
+fn axis(label: &str, scale: Scale) -> Axis {
+    Axis {
+        label: label.to_owned(),
+        scale,
+        range: None,
+    }
+}
+
+/// The loss of several training runs, one over the other.
+pub fn loss(runs: &[(String, Vec<TrainingPoint>)]) -> Chart {
+    let series = runs.iter().enumerate().map(|(slot, (name, points))| Series {
+        name: name.clone(),
+        mark: Mark::Line,
+        slot,
+        points: points
+            .chunks(points.len().div_ceil(LOSS_POINTS).max(1))
+            .map(|chunk| {
+                let loss = chunk.iter().map(|point| point.loss).sum::<f64>() / chunk.len() as f64;
+                let step = chunk[chunk.len() / 2].step;
+                let title = format!("{name}, step {step}: loss {}", format::number(loss));
+                Point { x: f64::from(step), y: loss, title, href: None }
+            })
+            .collect(),
+        band: Vec::new(),
+    });
+    let panel = Panel {
+        title: String::new(),
+        x: axis("step", Scale::Linear),
+        y: axis("loss (log scale)", Scale::Log10),
+        series: series.collect(),
+    };
+    Chart {
+        title: "Training loss".to_owned(),
+        caption: format!("Loss against training steps; each point is the mean of the steps around it, at most {LOSS_POINTS} a run."),
+        panels: vec![panel],
+        columns: 1,
+    }
+}
+
+/// Each block's distortion against its kept tokens, with what the search looked at and what it chose.
+pub fn distortion(blocks: &[(BlockRow, Option<CurveRow>)], threshold: Option<f64>) -> Chart {
+    let panels = blocks.iter().map(|(block, curve)| Panel {
+        title: if blocks.len() > 1 { format!("block {}", block.block) } else { String::new() },
+        x: axis("kept tokens", Scale::Linear),
+        y: axis("distortion (MSE, log scale)", Scale::Log10),
+        series: block_series(block, curve.as_ref(), threshold),
+    });
+    Chart {
+        title: "Distortion against kept tokens".to_owned(),
+        caption: "The block's mean squared error in [−1, 1] at every measured count, the counts that the search asked \
+                  for, and the count that it chose with the distortion of the final reconstruction."
+            .to_owned(),
+        panels: panels.collect(),
+        columns: 3,
+    }
+}
+
+fn block_series(block: &BlockRow, curve: Option<&CurveRow>, threshold: Option<f64>) -> Vec<Series> {
+    let measured: Vec<(u32, f64)> = curve.iter().flat_map(|c| &c.points).map(|p| (p.kept_tokens, p.distortion)).collect();
+    let chosen = vec![(block.kept_tokens, block.distortion)];
+    let at = |what: &str, counts: &[(u32, f64)]| -> Vec<Point> {
+        let point = |(index, &(kept, distortion)): (usize, &(u32, f64))| Point {
+            x: f64::from(kept),
+            y: distortion,
+            title: format!("{}: {kept} tokens, MSE {}", what.replace('#', &(index + 1).to_string()), format::number(distortion)),
+            href: None,
+        };
+        counts.iter().enumerate().map(point).collect()
+    };
+    let series = |name: &str, mark, slot, points| Series { name: name.to_owned(), mark, slot, points, band: Vec::new() };
+    let mut all = Vec::new();
+    if let Some(threshold) = threshold {
+        let counts = measured.iter().chain(&block.probes).chain(&chosen).map(|(kept, _)| *kept);
+        let (low, high) = counts.fold((u32::MAX, 1), |(low, high), kept| (low.min(kept), high.max(kept)));
+        let line = at("threshold", &[(low, threshold), (high, threshold)]);
+        all.push(series("threshold τ", Mark::DashedLine, 6, line));
+    }
+    all.push(series("measured curve", Mark::Line, 0, at("curve", &measured)));
+    all.push(series("probes of the search", Mark::Points, 1, at("probe #", &block.probes)));
+    all.push(series("chosen", Mark::Points, 3, at("chosen", &chosen)));
+    all.retain(|series| !series.points.is_empty());
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_run_is_thinned_to_means() {
+        let point = |step: u32| TrainingPoint {
+            step,
+            loss: f64::from(step % 2) + 1.0,
+            mse: 0.1,
+            kl: 0.0,
+            learning_rate: 1e-3,
+            gradient_norm: 1.0,
+            tokens_per_second: 1e4,
+        };
+        let chart = loss(&[("long".into(), (1..=1200).map(point).collect()), ("empty".into(), Vec::new())]);
+        let [long, empty] = &chart.panels[0].series[..] else { panic!("one series a run") };
+        assert_eq!((long.points.len(), empty.points.len()), (60, 0));
+        assert!(long.points.iter().all(|point| (point.y - 1.5).abs() < 1e-12), "of each twenty steps");
+    }
+}

@@ -1,0 +1,89 @@
+//! `/experiments/{id}/tables/{file}` and `/experiments/{id}/figures/{file}`: the report as files.
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use evaluator::chart::{Theme, to_svg};
+use evaluator::report::Report;
+use evaluator::store::{ExperimentId, Reader};
+use serde::Deserialize;
+
+use super::{compute, report};
+use crate::charts::size;
+use crate::error::Problem;
+use crate::extract::{Path, Query};
+
+/// Width of a saved figure in CSS pixels.
+const WIDTH: u32 = 960;
+
+/// A way to write the table. The names are those of the address.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub enum TableFile {
+    #[serde(rename = "results.csv")]
+    Csv,
+    #[serde(rename = "results.md")]
+    Markdown,
+    #[serde(rename = "results.tex")]
+    Latex,
+}
+
+/// A figure. The names are those of the address.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub enum FigureFile {
+    #[serde(rename = "satisfaction.svg")]
+    Satisfaction,
+    #[serde(rename = "quality.svg")]
+    Quality,
+}
+
+/// How a figure is wanted.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Look {
+    theme: ThemeName,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ThemeName {
+    #[default]
+    Light,
+    Dark,
+}
+
+/// The experiment's table.
+pub async fn table(
+    State(reader): State<Reader>,
+    Path((experiment, file)): Path<(ExperimentId, TableFile)>,
+) -> Result<Response, Problem> {
+    let table = report(&reader, experiment).await?.table();
+    let (text, media_type, ending) = match file {
+        TableFile::Csv => (table.to_csv(), "text/csv; charset=utf-8", "csv"),
+        TableFile::Markdown => (table.to_markdown(), "text/markdown; charset=utf-8", "md"),
+        TableFile::Latex => (table.to_latex(), "text/x-tex; charset=utf-8", "tex"),
+    };
+    let name = format!("attachment; filename=\"experiment-{experiment}.{ending}\"");
+    let headers = [(header::CONTENT_TYPE, media_type.to_owned()), (header::CONTENT_DISPOSITION, name)];
+    Ok((headers, text).into_response())
+}
+
+/// One of the experiment's figures.
+pub async fn figure(
+    State(reader): State<Reader>,
+    Path((experiment, file)): Path<(ExperimentId, FigureFile)>,
+    Query(look): Query<Look>,
+) -> Result<Response, Problem> {
+    let report = report(&reader, experiment).await?;
+    let theme = match look.theme {
+        ThemeName::Light => Theme::Light,
+        ThemeName::Dark => Theme::Dark,
+    };
+    let svg = compute(move || {
+        let chart = match file {
+            FigureFile::Satisfaction => Report::satisfaction_figure(&report),
+            FigureFile::Quality => Report::quality_figure(&report),
+        };
+        to_svg(&chart, theme, size(&chart, WIDTH))
+    });
+    Ok(([(header::CONTENT_TYPE, "image/svg+xml")], svg.await).into_response())
+}

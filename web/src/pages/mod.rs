@@ -1,0 +1,64 @@
+//! One file a page: extract, query, render.
+
+pub mod downloads;
+pub mod experiment;
+pub mod experiments;
+pub mod pictures;
+pub mod sample;
+pub mod trial;
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Html;
+use evaluator::report::Report;
+use evaluator::store::{ExperimentId, ExperimentRow, Reader, TrialId, TrialReport, TrialStatus};
+
+use crate::error::Problem;
+
+/// A page, or the news that a template is wrong.
+fn render(page: &impl Template) -> Result<Html<String>, Problem> {
+    page.render().map(Html).map_err(|error| {
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "This page could not be written", error.to_string())
+    })
+}
+
+/// The trial in its place in the experiment.
+async fn trial_of(
+    reader: &Reader,
+    experiment: ExperimentId,
+    trial: TrialId,
+) -> Result<(ExperimentRow, TrialReport), Problem> {
+    let row = reader.experiment(experiment).await?;
+    let mut trials = reader.trials(experiment).await?.into_iter();
+    match trials.find(|row| row.id == trial) {
+        Some(report) => Ok((row, report)),
+        None => Err(Problem::not_found(format_args!("trial {trial} in experiment {experiment}"))),
+    }
+}
+
+/// Computes away from the tasks that answer requests.
+async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+/// What an experiment found, or why that cannot be said; an experiment that is not there is an error.
+async fn report(reader: &Reader, experiment: ExperimentId) -> Result<Report, Problem> {
+    Ok(Report::load(reader, experiment).await?)
+}
+
+fn status_word(status: TrialStatus) -> &'static str {
+    match status {
+        TrialStatus::Pending => "waiting",
+        TrialStatus::Running => "running",
+        TrialStatus::Failed => "failed",
+        TrialStatus::Done => "done",
+    }
+}
+
+/// What a trial is, in a heading.
+fn trial_title(trial: &TrialReport) -> String {
+    let threshold = trial.threshold.map(|threshold| format!(", τ = {threshold}"));
+    format!("{}, {}{}", trial.variant, trial.strategy, threshold.unwrap_or_default())
+}
