@@ -21,7 +21,7 @@ const NEAR: u32 = 8;
 pub fn near_duplicates(train: &PhotoSet, test: &PhotoSet) -> Vec<NearDuplicate> {
     let hasher = HasherConfig::new()
         .hash_size(8, 8)
-        .hash_alg(HashAlg::Mean)
+        .hash_alg(HashAlg::Median)
         .preproc_dct()
         .to_hasher();
     let hash = |photo: &Photo| -> ImageHash {
@@ -46,4 +46,56 @@ pub fn near_duplicates(train: &PhotoSet, test: &PhotoSet) -> Vec<NearDuplicate> 
         }
     }
     near
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Picture, resize_shortest_side};
+    use std::path::PathBuf;
+
+    fn set(photos: impl IntoIterator<Item = (String, Picture)>) -> PhotoSet {
+        let photo = |(name, picture): (String, Picture)| {
+            let (width, height) = (picture.width, picture.height);
+            Photo {
+                name,
+                hash: blake3::hash(&picture.pixels),
+                width,
+                height,
+                picture,
+            }
+        };
+        PhotoSet {
+            folder: PathBuf::new(),
+            photos: photos.into_iter().map(photo).collect(),
+            skipped: Vec::new(),
+        }
+    }
+
+    /// The committed photographs: none resembles another, each resembles its own smaller, noisier copy.
+    #[test]
+    fn copies_are_found_and_different_photographs_are_not() {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../experiments/data/photos");
+        let train = PhotoSet::load(&folder.join("train"), 128, 64).unwrap();
+        let test = PhotoSet::load(&folder.join("test"), 128, 64).unwrap();
+        assert_eq!(near_duplicates(&train, &test), []);
+
+        let copies = train.photos.iter().map(|photo| {
+            let mut small = resize_shortest_side(&photo.picture, 96);
+            small
+                .pixels
+                .iter_mut()
+                .enumerate()
+                .for_each(|(i, p)| *p = p.saturating_add((i * 7 % 13) as u8));
+            (format!("copy of {}", photo.name), small)
+        });
+        let copies = set(copies.collect::<Vec<_>>());
+        for photo in &train.photos {
+            let copy = format!("copy of {}", photo.name);
+            let found = near_duplicates(&train, &copies)
+                .into_iter()
+                .any(|d| d.train == photo.name && d.test == copy);
+            assert!(found, "{copy} was not found");
+        }
+    }
 }

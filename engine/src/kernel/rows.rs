@@ -1,9 +1,13 @@
 //! Sums and sweeps over a row, in an order that does not depend on the vector width the CPU happens to have.
 
 use super::simd::vectorized;
+use rayon::prelude::*;
 
 /// Partial sums are kept in this many lanes: enough for two AVX-512 registers, the same on every CPU.
 const LANES: usize = 32;
+
+/// Elements of a long row that one thread works on at a time.
+const LONG: usize = 1 << 15;
 
 /// Σ fᵢ, in `LANES` interleaved partial sums that are then added in order.
 #[inline(always)]
@@ -50,6 +54,22 @@ vectorized! {
             *y += x;
         }
     }
+}
+
+/// y += x for long rows, on every core.
+pub(crate) fn add_on_all_threads(y: &mut [f32], x: &[f32]) {
+    y.par_chunks_mut(LONG)
+        .zip(x.par_chunks(LONG))
+        .for_each(|(y, x)| add(y, x));
+}
+
+/// A copy of a long row, made on every core.
+pub(crate) fn copy_on_all_threads(x: &[f32]) -> Vec<f32> {
+    let mut copy = vec![0.0; x.len()];
+    copy.par_chunks_mut(LONG)
+        .zip(x.par_chunks(LONG))
+        .for_each(|(copy, x)| copy.copy_from_slice(x));
+    copy
 }
 
 vectorized! {

@@ -15,7 +15,7 @@ pub fn linear<T: MaybeTape>(x: Tokens<T>, weight: &Parameter) -> Tokens<T> {
 
 /// x·W + residual: the end of an attention or feed-forward branch.
 pub fn linear_add<T: MaybeTape>(x: Tokens<T>, weight: &Parameter, residual: Tokens) -> Tokens<T> {
-    let start = values(&residual).to_vec();
+    let start = rows::copy_on_all_threads(values(&residual));
     apply(x, weight, start, Some(residual))
 }
 
@@ -44,7 +44,7 @@ fn apply<T: MaybeTape>(x: Tokens<T>, weight: &Parameter, mut y: Vec<f32>, residu
             let dw = MatrixMut::new(grads.get_or_alloc_mut(&weight)?, input, output);
             dw.add_product(xs.transposed(), dys, Threads::All);
             if let Some(residual) = residual {
-                rows::add(grads.get_or_alloc_mut(&residual)?, &dy);
+                rows::add_on_all_threads(grads.get_or_alloc_mut(&residual)?, &dy);
             }
             Ok(())
         });

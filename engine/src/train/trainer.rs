@@ -12,6 +12,7 @@ use crate::tensor::{Grads, tokens, value};
 use dfdx::tensor::Trace as _;
 use dfdx::tensor_ops::Backward as _;
 use rand_distr::Distribution as _;
+use rayon::prelude::*;
 use std::path::Path;
 
 /// Where training sequences come from: a pure function of their number.
@@ -166,13 +167,21 @@ impl<D: TrainingData> Trainer<D> {
         let layout = self.model.layout(config.batch, self.data.blocks_per_sequence());
         let number = (self.step * config.accumulate + pass) as u64;
         let block = self.start.model.block;
-        let mut patches = Vec::with_capacity(layout.tokens() * block.patch_values());
-        for sequence in 0..config.batch as u64 {
-            let frames = self.data.sequence(number * config.batch as u64 + sequence);
-            frames
-                .chunks(block.values())
-                .for_each(|frames| patches.extend(normalize(&block.patchify(frames))));
-        }
+        let first = number * config.batch as u64;
+        let frames: Vec<Vec<u8>> = (first..)
+            .take(config.batch)
+            .map(|number| self.data.sequence(number))
+            .collect();
+        let mut patches = vec![0.0; layout.tokens() * block.patch_values()];
+        patches
+            .par_chunks_mut(block.values())
+            .zip(
+                frames
+                    .par_iter()
+                    .flat_map_iter(|frames| frames.chunks(block.values()))
+                    .collect::<Vec<_>>(),
+            )
+            .for_each(|(patches, frames)| patches.copy_from_slice(&normalize(&block.patchify(frames))));
         let mut random = random::stream(seed, "budget", number);
         let blocks = layout.sequences * layout.blocks;
         let kept = (0..blocks)

@@ -24,7 +24,7 @@ use serde_json::json;
 use std::collections::HashMap;
 use std::time::Duration;
 use training::Trained;
-use trials::Bench;
+use trials::{Bench, Planned};
 
 /// How far to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,7 +189,7 @@ impl Run<'_> {
             protocol,
             curves: &curves,
         };
-        let (mut open, reused) = self.plan_trials(&bench, ordinal).await?;
+        let (open, reused) = self.plan_trials(&bench, ordinal).await?;
         if reused > 0 {
             self.progress.say(&format!(
                 "{} seed {seed}: {reused} trials evaluated before, reused",
@@ -197,12 +197,26 @@ impl Run<'_> {
             ));
         }
         outcome.evaluated_before += reused;
-        // Trials that another process has are looked at again once all others are done.
+        let samples = (open.len() * pictures.held_out.len()) as u64;
+        if samples > 0 {
+            self.progress
+                .begin(&format!("evaluate {} seed {seed}", variant.name), 0, samples);
+        }
+        let result = self.run_trials(open, &bench, outcome).await;
+        if samples > 0 {
+            self.progress.end();
+        }
+        result
+    }
+
+    /// Runs trials; those that another process has are looked at again once all others are done.
+    async fn run_trials(&self, mut open: Vec<Planned<'_>>, bench: &Bench<'_>, outcome: &mut Outcome) -> Result<()> {
+        let mut finished = 0;
         while !open.is_empty() {
             let mut held = Vec::new();
             let before = open.len();
             for trial in open {
-                if self.run_trial(&trial, &bench).await? {
+                if self.run_trial(&trial, bench, &mut finished).await? {
                     outcome.evaluated += 1;
                 } else {
                     held.push(trial);

@@ -93,7 +93,7 @@ impl Run<'_> {
                 reused += 1;
                 continue;
             }
-            let title = format!("{} {} τ={threshold}", variant.name, strategy.name());
+            let title = format!("{} τ={threshold}", strategy.name());
             planned.push(Planned {
                 id,
                 title,
@@ -105,8 +105,8 @@ impl Run<'_> {
         Ok((planned, reused))
     }
 
-    /// Runs one trial, unless another process has it: then `false`.
-    pub(super) async fn run_trial(&self, trial: &Planned<'_>, bench: &Bench<'_>) -> Result<bool> {
+    /// Runs one trial, unless another process has it: then `false`. `finished` counts the model's samples so far.
+    pub(super) async fn run_trial(&self, trial: &Planned<'_>, bench: &Bench<'_>, finished: &mut u64) -> Result<bool> {
         match self.store.acquire(trial.id).await? {
             Lease::HeldBy { .. } => return Ok(false),
             Lease::Acquired { .. } if self.store.trial_status(trial.id).await? == TrialStatus::Done => {
@@ -116,8 +116,7 @@ impl Run<'_> {
             Lease::Acquired { .. } => {}
         }
         self.store.start_trial(trial.id).await?;
-        let outcome = self.evaluate_samples(trial, bench).await;
-        self.progress.end();
+        let outcome = self.evaluate_samples(trial, bench, finished).await;
         match &outcome {
             Ok(()) => {}
             Err(EvaluatorError::Stopped) => self.store.pause_trial(trial.id).await?,
@@ -127,18 +126,22 @@ impl Run<'_> {
         outcome.map(|()| true)
     }
 
-    async fn evaluate_samples(&self, trial: &Planned<'_>, bench: &Bench<'_>) -> Result<()> {
+    async fn evaluate_samples(&self, trial: &Planned<'_>, bench: &Bench<'_>, finished: &mut u64) -> Result<()> {
         let done = self.store.done_samples(trial.id).await?;
-        let all = &bench.pictures.held_out;
-        self.progress.begin(&trial.title, done.len() as u64, all.len() as u64);
-        let open = all.iter().filter(|held_out| !done.contains(&held_out.sample));
-        for (count, held_out) in open.enumerate() {
+        *finished += done.len() as u64;
+        for held_out in bench
+            .pictures
+            .held_out
+            .iter()
+            .filter(|held_out| !done.contains(&held_out.sample))
+        {
             if self.stop.is_asked() {
                 return Err(EvaluatorError::Stopped);
             }
             let record = self.evaluate(trial, bench, held_out).await?;
             self.store.record_sample(trial.id, &record).await?;
-            self.progress.advance((done.len() + count + 1) as u64, "");
+            *finished += 1;
+            self.progress.advance(*finished, &trial.title);
         }
         let summaries = self.summarize(trial.id, bench).await?;
         self.store.finish_trial(trial.id, &summaries).await?;
