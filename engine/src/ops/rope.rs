@@ -17,9 +17,9 @@ impl RopeTable {
     /// The table for `positions` tokens.
     pub fn new(positions: usize, dim: usize, theta: f32) -> Self {
         let half = dim / 2;
-        let frequencies: Vec<f32> = (0..half)
-            .map(|i| 1.0 / theta.powf((2 * i) as f32 / dim as f32))
-            .collect();
+        // The power is rounded to f32 once, as numpy does for the reference.
+        let power = |i: usize| f64::from(theta).powf(f64::from((2 * i) as f32 / dim as f32)) as f32;
+        let frequencies: Vec<f32> = (0..half).map(|i| 1.0 / power(i)).collect();
         // The angle is rounded to f32 as the reference does; its cosine and sine are then exact to the last bit.
         let angles = || (0..positions).flat_map(|p| frequencies.iter().map(move |f| f64::from(p as f32 * f)));
         Self {

@@ -1,0 +1,270 @@
+//! What must hold for any weights: causality, independence, gradients that are derivatives, sums of gradients.
+
+use dfdx::tensor::{Trace as _, WithEmptyTape as _};
+use dfdx::tensor_ops::{Backward as _, SumTo as _};
+use engine::bottleneck::Fsq;
+use engine::ops::{self, RopeTable, Scope};
+use engine::parameters::Parameters;
+use engine::tensor::{Tape, Tokens, tokens, value, values, values_mut};
+use engine::{BlockSequence, BlockShape, Bottleneck, ElasticTok, Layout, ModelConfig, PrefixMask};
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+fn model(bottleneck: Bottleneck) -> ElasticTok {
+    let config = ModelConfig {
+        width: 24,
+        hidden: 40,
+        heads: 3,
+        encoder_layers: 2,
+        decoder_layers: 1,
+        rope_theta: 1e4,
+        norm_epsilon: 1e-5,
+        init_std: 0.3,
+        block: BlockShape::new(2, 8, 12, [2, 4, 4]).unwrap(),
+        bottleneck,
+    };
+    ElasticTok::new(config, 3).unwrap()
+}
+
+fn fsq() -> Bottleneck {
+    Bottleneck::Fsq { levels: vec![8, 5, 5] }
+}
+
+fn vae() -> Bottleneck {
+    Bottleneck::Vae { dim: 3 }
+}
+
+/// Random patches for `blocks` blocks.
+fn patches(model: &ElasticTok, blocks: usize, seed: u64) -> Vec<f32> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    (0..blocks * model.config().block.values())
+        .map(|_| random.random_range(-1.0..1.0))
+        .collect()
+}
+
+fn as_tokens(model: &ElasticTok, patches: &[f32]) -> Tokens {
+    let width = model.config().block.patch_values();
+    tokens(patches.to_vec(), patches.len() / width, width)
+}
+
+#[test]
+fn changing_a_later_block_never_changes_an_earlier_output() {
+    for bottleneck in [fsq(), vae()] {
+        let model = model(bottleneck);
+        let (scope, block) = (Scope::block_causal(model.layout(1, 4)), model.config().block.values());
+        let original = patches(&model, 4, 1);
+        let run = |patches: &[f32], kept: [usize; 4]| {
+            let mask = PrefixMask::new(model.config().block.tokens(), kept.to_vec());
+            values(&model.reconstruct(as_tokens(&model, patches), &mask, &scope)).to_vec()
+        };
+        let before = run(&original, [3, 6, 2, 5]);
+        for changed in 1..4 {
+            let mut other = original.clone();
+            other[changed * block..].iter_mut().for_each(|value| *value = -*value);
+            let mut kept = [3, 6, 2, 5];
+            kept[changed] = 1;
+            let after = run(&other, kept);
+            assert_eq!(
+                after[..changed * block],
+                before[..changed * block],
+                "block {changed} reached back"
+            );
+            assert_ne!(after[changed * block..], before[changed * block..]);
+        }
+    }
+}
+
+#[test]
+fn every_block_sees_the_blocks_before_it() {
+    let model = model(vae());
+    let (scope, block) = (Scope::block_causal(model.layout(1, 3)), model.config().block.values());
+    let mask = PrefixMask::new(model.config().block.tokens(), vec![6; 3]);
+    let original = patches(&model, 3, 1);
+    let mut other = original.clone();
+    other[..block].iter_mut().for_each(|value| *value = -*value);
+    let run = |patches: &[f32]| values(&model.reconstruct(as_tokens(&model, patches), &mask, &scope)).to_vec();
+    assert_ne!(run(&original)[2 * block..], run(&other)[2 * block..]);
+}
+
+#[test]
+fn sequences_of_a_batch_do_not_see_one_another() {
+    let model = model(fsq());
+    let (a, b) = (patches(&model, 2, 1), patches(&model, 2, 2));
+    let tokens_per_block = model.config().block.tokens();
+    let together = model.reconstruct(
+        as_tokens(&model, &[a.as_slice(), &b].concat()),
+        &PrefixMask::new(tokens_per_block, vec![4, 2, 6, 1]),
+        &Scope::block_causal(model.layout(2, 2)),
+    );
+    let alone = model.reconstruct(
+        as_tokens(&model, &b),
+        &PrefixMask::new(tokens_per_block, vec![6, 1]),
+        &Scope::block_causal(model.layout(1, 2)),
+    );
+    let difference = values(&together)[a.len()..]
+        .iter()
+        .zip(values(&alone))
+        .map(|(x, y)| (x - y).abs());
+    assert!(difference.fold(0.0, f32::max) < 1e-6);
+}
+
+#[test]
+fn what_a_dropped_token_says_never_changes_the_output() {
+    for bottleneck in [fsq(), vae()] {
+        let model = model(bottleneck);
+        let scope = Scope::block_causal(model.layout(1, 2));
+        let mask = PrefixMask::new(model.config().block.tokens(), vec![2, 5]);
+        let h = model.encode(as_tokens(&model, &patches(&model, 2, 1)), &mask, &scope);
+        let dims = model.config().bottleneck.input_width();
+        let mut shouting = values(&h).to_vec();
+        for (token, said) in shouting.chunks_mut(dims).enumerate() {
+            if !mask.keeps(token) {
+                said.iter_mut().for_each(|value| *value += 100.0);
+            }
+        }
+        let shouting = tokens(shouting, mask.tokens(), dims);
+        let decode = |h: Tokens| values(&model.decode(model.bottleneck(h, None, &mask), &scope)).to_vec();
+        assert_eq!(decode(h), decode(shouting));
+    }
+}
+
+#[test]
+fn candidates_are_the_sequences_they_stand_for() {
+    let model = model(fsq());
+    let block = model.config().block;
+    let blocks: Vec<Vec<f32>> = patches(&model, 3, 5)
+        .chunks(block.values())
+        .map(<[f32]>::to_vec)
+        .collect();
+    let mut sequence = BlockSequence::new(&model);
+    sequence.commit(&blocks[0], 4);
+    sequence.commit(&blocks[1], 2);
+    let candidates = sequence.reconstruct(&blocks[2], &[1, 5, 6]);
+    for (candidate, kept) in candidates.iter().zip([1, 5, 6]) {
+        let mask = PrefixMask::new(block.tokens(), vec![4, 2, kept]);
+        let whole = model.reconstruct(
+            as_tokens(&model, &blocks.concat()),
+            &mask,
+            &Scope::block_causal(model.layout(1, 3)),
+        );
+        let last = &values(&whole)[2 * block.values()..];
+        let worst = candidate
+            .iter()
+            .zip(last)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
+        assert!(worst < 1e-6, "{kept} tokens: {worst:e}");
+    }
+}
+
+/// Directional derivatives of the training loss in f32: coarse, but of every weight, and of nothing but the forward
+/// pass. FSQ's rounding has no derivative, so only the VAE can be checked.
+#[test]
+fn gradients_are_derivatives_of_the_loss() {
+    let mut model = model(vae());
+    let x = as_tokens(&model, &patches(&model, 4, 1));
+    let mask = PrefixMask::new(model.config().block.tokens(), vec![2, 6, 3, 5]);
+    let scope = Scope::block_causal(model.layout(2, 2));
+    let mut random = ChaCha8Rng::seed_from_u64(9);
+    let noise: Vec<f32> = (0..mask.tokens() * 3).map(|_| random.random_range(-1.0..1.0)).collect();
+    let loss = |model: &ElasticTok| {
+        model
+            .loss(x.leaky_trace(), &x, &mask, &scope, Some(noise.clone()), 1e-3)
+            .total
+    };
+    let mut grads = loss(&model).backward();
+    let mut gradients = Vec::new();
+    model.visit("", &mut |name, weight| {
+        gradients.push((name.to_owned(), grads.get_or_alloc_mut(weight).unwrap().to_vec()));
+    });
+    for (index, (name, gradient)) in gradients.iter().enumerate() {
+        // Along the gradient itself the derivative is its norm, the largest there is.
+        let norm = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+        let mut move_by = |length: f64| {
+            let mut at = 0;
+            model.visit_mut("", &mut |_, weight| {
+                if at == index {
+                    let direction = values_mut(weight).iter_mut().zip(gradient);
+                    direction.for_each(|(w, g)| *w += (length * f64::from(*g) / norm) as f32);
+                }
+                at += 1;
+            });
+            f64::from(value(&loss(&model)))
+        };
+        let mut slope_over = |step: f64| {
+            let (above, below) = (move_by(step), move_by(-2.0 * step));
+            move_by(step);
+            (above - below) / (2.0 * step)
+        };
+        // Richardson's extrapolation: the error of second order cancels.
+        let slope = (4.0 * slope_over(5e-4) - slope_over(1e-3)) / 3.0;
+        assert!(
+            (slope / norm - 1.0).abs() < 0.01,
+            "{name}: slope {slope:e}, gradient {norm:e}"
+        );
+    }
+}
+
+/// f(x) + f(x), both from the same x: its gradient must be twice that of one f(x).
+#[test]
+fn a_tensor_used_twice_gets_both_gradients() {
+    type Taped = Tokens<Tape>;
+    let mut random = ChaCha8Rng::seed_from_u64(4);
+    let mut draw = |rows: usize, width: usize| -> Tokens {
+        tokens(
+            (0..rows * width).map(|_| random.random_range(-1.0..1.0)).collect(),
+            rows,
+            width,
+        )
+    };
+    let (x, square, norm) = (draw(12, 12), draw(12, 12), draw(1, 12));
+    let layout = Layout {
+        sequences: 2,
+        blocks: 2,
+        tokens_per_block: 3,
+    };
+    let (scope, rope) = (Scope::block_causal(layout), RopeTable::new(6, 2, 1e4));
+    let (mask, fsq) = (PrefixMask::new(3, vec![3; 4]), Fsq::new(&[5; 12]));
+    let noise: Vec<f32> = values(&draw(12, 6)).to_vec();
+    let operations: [(&str, &dyn Fn(Taped) -> Taped); 8] = [
+        ("linear", &|x| ops::linear(x, &square)),
+        ("linear_add", &|x| ops::linear_add(x, &square, norm_residual(12))),
+        ("rms_norm", &|x| ops::rms_norm(x, &norm, 1e-5)),
+        ("attention", &|x| ops::attention(x, 2, &rope, &scope)),
+        ("swiglu", &|x| ops::swiglu(x)),
+        ("tanh", &|x| ops::tanh(x)),
+        ("quantize", &|x| ops::quantize(x, &fsq, &mask)),
+        ("sample", &|x| ops::sample(x, Some(noise.clone()), &mask)),
+    ];
+    // Squares, so that the gradient that arrives differs from place to place.
+    let gradient = |y: Taped| y.square().sum::<(), _>().backward().get(&x).as_vec();
+    for (name, operation) in operations {
+        let once = gradient(operation(x.leaky_trace()));
+        let traced = x.leaky_trace();
+        let first = operation(traced.with_empty_tape()).square().sum::<(), _>();
+        let second = operation(traced).square().sum::<(), _>();
+        let twice = (first + second).backward().get(&x).as_vec();
+        assert!(once.iter().any(|g| *g != 0.0), "{name} has a gradient");
+        for (once, twice) in once.iter().zip(twice) {
+            assert!(
+                (twice - 2.0 * once).abs() <= 1e-5 * (1.0 + once.abs()),
+                "{name}: {twice} is not 2 × {once}"
+            );
+        }
+    }
+}
+
+fn norm_residual(width: usize) -> Tokens {
+    tokens(vec![0.5; 12 * width], 12, width)
+}
+
+/// y = x·W + x: the residual and the branch come from the same tensor, as in every layer.
+#[test]
+fn a_residual_adds_its_gradient_to_that_of_the_branch() {
+    let x = tokens(vec![0.3, -0.2, 0.5, 0.7], 2, 2);
+    let weight = tokens(vec![1.0, 2.0, 3.0, 4.0], 2, 2);
+    let y = ops::linear_add(x.leaky_trace(), &weight, x.clone());
+    let gradient = y.sum::<(), _>().backward().get(&x).as_vec();
+    // d Σy / dx = W·1 + 1 in every row: (1 + 2) + 1 and (3 + 4) + 1.
+    assert_eq!(gradient, [4.0, 8.0, 4.0, 8.0]);
+}

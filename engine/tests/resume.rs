@@ -1,0 +1,199 @@
+//! A run that was stopped and went on is the run that was not; checkpoints are whole or refused.
+
+use engine::parameters::Parameters;
+use engine::tensor::values;
+use engine::train::{Start, TrainConfig, Trainer, TrainingData, load_weights, save_weights, weights_hash};
+use engine::{BlockShape, Bottleneck, ElasticTok, EngineError, ModelConfig, random};
+use rand::RngCore as _;
+use std::path::Path;
+
+/// Noise as frames: a pure function of the number, like every training source.
+struct Noise {
+    values: usize,
+    blocks: usize,
+}
+
+impl TrainingData for Noise {
+    fn blocks_per_sequence(&self) -> usize {
+        self.blocks
+    }
+
+    fn sequence(&mut self, number: u64) -> Vec<u8> {
+        let mut frames = vec![0; self.values * self.blocks];
+        random::stream(1, "test", number).fill_bytes(&mut frames);
+        frames
+    }
+}
+
+fn start(bottleneck: Bottleneck, train: TrainConfig) -> Start {
+    let model = ModelConfig {
+        width: 16,
+        hidden: 24,
+        heads: 2,
+        encoder_layers: 1,
+        decoder_layers: 1,
+        rope_theta: 1e4,
+        norm_epsilon: 1e-5,
+        init_std: 0.1,
+        block: BlockShape::new(1, 16, 16, [1, 4, 4]).unwrap(),
+        bottleneck,
+    };
+    Start { model, train, seed: 11 }
+}
+
+fn settings() -> TrainConfig {
+    TrainConfig {
+        steps: 12,
+        batch: 3,
+        accumulate: 2,
+        warmup_steps: 4,
+        min_tokens: 2,
+        ..TrainConfig::default()
+    }
+}
+
+fn noise() -> Noise {
+    Noise {
+        values: 16 * 16 * 3,
+        blocks: 2,
+    }
+}
+
+fn weights(model: &ElasticTok) -> Vec<f32> {
+    let mut all = Vec::new();
+    model.visit("", &mut |_, weight| all.extend_from_slice(values(weight)));
+    all
+}
+
+fn bottlenecks() -> [Bottleneck; 2] {
+    [Bottleneck::Fsq { levels: vec![8, 5, 5] }, Bottleneck::Vae { dim: 3 }]
+}
+
+#[test]
+fn a_resumed_run_equals_an_uninterrupted_one_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    for (index, bottleneck) in bottlenecks().into_iter().enumerate() {
+        let file = folder.path().join(format!("{index}.safetensors"));
+        let start = start(bottleneck, settings());
+        let mut whole = Trainer::new(start.clone(), noise()).unwrap();
+        let mut reports = Vec::new();
+        while !whole.is_finished() {
+            reports.push(whole.advance().unwrap());
+        }
+        let mut resumed = Trainer::new(start.clone(), noise()).unwrap();
+        let mut again = Vec::new();
+        for stop in [1, 5, 6, 12] {
+            while resumed.step() < stop {
+                again.push(resumed.advance().unwrap());
+            }
+            resumed.save(&file).unwrap();
+            resumed = Trainer::resume(start.clone(), noise(), &file).unwrap();
+            assert_eq!(resumed.step(), stop);
+        }
+        assert_eq!(again, reports);
+        assert_eq!(weights(resumed.model()), weights(whole.model()));
+    }
+}
+
+#[test]
+fn accumulated_passes_are_one_large_batch() {
+    // The same sequences in the same order; kept counts are drawn per pass, so all tokens are kept.
+    let all = engine::Budget::Fixed(1.0);
+    let vary = |batch, accumulate| TrainConfig {
+        batch,
+        accumulate,
+        budget: all,
+        steps: 3,
+        warmup_steps: 1,
+        ..settings()
+    };
+    for bottleneck in bottlenecks() {
+        if matches!(bottleneck, Bottleneck::Vae { .. }) {
+            continue; // its noise is drawn per pass
+        }
+        let run = |config| {
+            let mut trainer = Trainer::new(start(bottleneck.clone(), config), noise()).unwrap();
+            let losses: Vec<f32> = (0..3).map(|_| trainer.advance().unwrap().loss).collect();
+            (losses, weights(trainer.model()))
+        };
+        let ((one, w1), (many, w2)) = (run(vary(4, 1)), run(vary(1, 4)));
+        assert!(
+            one.iter().zip(&many).all(|(a, b)| (a / b - 1.0).abs() < 1e-4),
+            "{one:?} {many:?}"
+        );
+        let worst = w1.iter().zip(&w2).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < 1e-4, "{worst:e}");
+    }
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_the_run_and_changes_nothing() {
+    let wild = TrainConfig {
+        learning_rate: 1e30,
+        clip_norm: 1e30,
+        warmup_steps: 1,
+        ..settings()
+    };
+    let mut trainer = Trainer::new(start(bottlenecks()[1].clone(), wild), noise()).unwrap();
+    let failed = loop {
+        let before = (trainer.step(), weights(trainer.model()));
+        match trainer.advance() {
+            Ok(report) => assert!(report.loss.is_finite() && report.gradient_norm.is_finite()),
+            Err(error) => {
+                assert_eq!((trainer.step(), weights(trainer.model())), before);
+                break error;
+            }
+        }
+    };
+    assert!(matches!(failed, EngineError::NonFinite { .. }), "{failed}");
+    assert!(failed.to_string().contains("lower train.learning_rate"), "{failed}");
+}
+
+#[test]
+fn weights_round_trip_under_the_same_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("weights.safetensors");
+    let model = ElasticTok::new(start(bottlenecks()[0].clone(), settings()).model, 4).unwrap();
+    save_weights(&model, &file).unwrap();
+    let first = std::fs::read(&file).unwrap();
+    let loaded = load_weights(&file).unwrap();
+    assert_eq!((weights(&loaded), loaded.config()), (weights(&model), model.config()));
+    assert_eq!(weights_hash(&loaded), weights_hash(&model));
+    save_weights(&loaded, &file).unwrap();
+    assert_eq!(
+        std::fs::read(&file).unwrap(),
+        first,
+        "the same weights are the same bytes"
+    );
+}
+
+#[test]
+fn damaged_and_foreign_checkpoints_are_named_and_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("training.safetensors");
+    let own = start(bottlenecks()[0].clone(), settings());
+    let mut trainer = Trainer::new(own.clone(), noise()).unwrap();
+    trainer.advance().unwrap();
+    trainer.save(&file).unwrap();
+    let refusal = |start: &Start, file: &Path| match Trainer::resume(start.clone(), noise(), file) {
+        Ok(_) => panic!("accepted"),
+        Err(error) => error.to_string(),
+    };
+    let other = Start {
+        seed: 12,
+        ..own.clone()
+    };
+    assert!(refusal(&other, &file).contains("another configuration or seed"));
+    let bytes = std::fs::read(&file).unwrap();
+    let cut = folder.path().join("cut.safetensors");
+    for length in [0, 7, 100, bytes.len() - 1] {
+        std::fs::write(&cut, &bytes[..length]).unwrap();
+        let error = refusal(&own, &cut);
+        assert!(
+            error.contains("cut.safetensors") && error.contains("not a readable safetensors"),
+            "{error}"
+        );
+    }
+    assert!(load_weights(&file).unwrap_err().to_string().contains("training state"));
+    assert!(refusal(&own, &folder.path().join("absent")).contains("absent"));
+}
