@@ -78,6 +78,9 @@ pub(crate) struct Experiment {
     /// Evaluate on the pictures of this folder instead.
     #[arg(long, value_name = "DIR")]
     pub(crate) test: Option<PathBuf>,
+    /// Write a checkpoint every so many seconds of training: a kill loses no more.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
+    pub(crate) checkpoint_every: f64,
 }
 
 #[derive(Debug, Args)]

@@ -7,15 +7,16 @@ use anyhow::{Context as _, Result};
 use evaluator::experiment::Experiment;
 use evaluator::report::Report;
 use evaluator::store::{ExperimentId, Store};
-use evaluator::sweep::{self, Outcome, PictureSets, Stop, Until};
+use evaluator::sweep::{self, Options, Outcome, PictureSets, Stop, Until};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub(crate) fn run(cli: &Cli, command: &Run) -> Result<()> {
     let experiment = load(&command.experiment)?;
     if command.dry_run {
         return plan::print(cli, &experiment);
     }
-    let (store, id, outcome) = until(cli, &experiment, Until::Evaluated)?;
+    let (store, id, outcome) = perform(cli, &command.experiment, &experiment, Until::Evaluated)?;
     say_outcome(cli, &outcome);
     let report = runtime()?
         .block_on(Report::load(&store, id))
@@ -42,14 +43,14 @@ pub(crate) fn run(cli: &Cli, command: &Run) -> Result<()> {
 }
 
 pub(crate) fn train(cli: &Cli, command: &Asked) -> Result<()> {
-    let (_, _, outcome) = until(cli, &load(command)?, Until::Trained)?;
+    let (_, _, outcome) = perform(cli, command, &load(command)?, Until::Trained)?;
     println!("{} trained, {} trained before", outcome.trained, outcome.trained_before);
     Ok(())
 }
 
 pub(crate) fn evaluate(cli: &Cli, command: &Asked) -> Result<()> {
     let experiment = load(command)?;
-    let (_, _, outcome) = until(cli, &experiment, Until::Evaluated)?;
+    let (_, _, outcome) = perform(cli, command, &experiment, Until::Evaluated)?;
     println!(
         "{} trials evaluated, {} evaluated before",
         outcome.evaluated, outcome.evaluated_before
@@ -72,7 +73,7 @@ fn quoted(folder: &Path) -> String {
     format!("'''{}'''", folder.display())
 }
 
-fn until(cli: &Cli, experiment: &Experiment, until: Until) -> Result<(Store, ExperimentId, Outcome)> {
+fn perform(cli: &Cli, asked: &Asked, experiment: &Experiment, until: Until) -> Result<(Store, ExperimentId, Outcome)> {
     if let Some(threads) = cli.threads {
         rayon::ThreadPoolBuilder::new()
             .num_threads(threads.into())
@@ -83,17 +84,23 @@ fn until(cli: &Cli, experiment: &Experiment, until: Until) -> Result<(Store, Exp
     // Everything that can be wrong with the input is found before anything is written.
     let sets = PictureSets::load(experiment, &console)?;
     let stop = Stop::default();
-    let asked = stop.clone();
+    let ctrl_c = stop.clone();
     ctrlc::set_handler(move || {
-        if asked.is_asked() {
+        if ctrl_c.is_asked() {
             std::process::exit(130);
         }
-        asked.ask();
+        ctrl_c.ask();
     })
     .context("listening for Ctrl-C")?;
+    let checkpoint_every = Duration::try_from_secs_f64(asked.checkpoint_every).context("--checkpoint-every")?;
+    let options = Options {
+        until,
+        checkpoint_every,
+        stop,
+    };
     let runtime = runtime()?;
     let store = runtime.block_on(open(&cli.db))?;
-    let outcome = runtime.block_on(sweep::run(experiment, &sets, &store, until, &console, &stop));
+    let outcome = runtime.block_on(sweep::run(experiment, &sets, &store, &options, &console));
     let (id, outcome) = outcome?;
     Ok((store, id, outcome))
 }

@@ -183,7 +183,7 @@ fn eight_optimizer_steps_end_where_the_references_do() {
         let mut grads = loss.total.backward();
         let mut gradients = Vec::new();
         case.model.visit("", &mut |_, weight| {
-            gradients.push(grads.get_or_alloc_mut(weight).unwrap().to_vec())
+            gradients.push(grads.get_or_alloc_mut(weight).unwrap().to_vec());
         });
         let norm = clip_global_norm(&mut gradients, number("clip_global_norm"));
         assert!(

@@ -105,12 +105,12 @@ pub fn loss(runs: &[(String, Vec<TrainingPoint>)]) -> Chart {
 }
 
 /// Each block's distortion against its kept tokens, with what the search looked at and what it chose.
-pub fn distortion(blocks: &[(BlockRow, Option<CurveRow>)], threshold: Option<f64>) -> Chart {
+pub fn distortion(blocks: &[(BlockRow, Option<CurveRow>)], threshold: Option<f64>, max_tokens: u32) -> Chart {
     let panels = blocks.iter().map(|(block, curve)| Panel {
         title: if blocks.len() > 1 { format!("block {}", block.block) } else { String::new() },
-        x: axis("kept tokens", Scale::Linear),
+        x: Axis { range: Some((0.0, f64::from(max_tokens))), ..axis("kept tokens", Scale::Linear) },
         y: axis("distortion (MSE, log scale)", Scale::Log10),
-        series: block_series(block, curve.as_ref(), threshold),
+        series: block_series(block, curve.as_ref(), threshold, max_tokens),
     });
     Chart {
         title: "Distortion against kept tokens".to_owned(),
@@ -122,7 +122,7 @@ pub fn distortion(blocks: &[(BlockRow, Option<CurveRow>)], threshold: Option<f64
     }
 }
 
-fn block_series(block: &BlockRow, curve: Option<&CurveRow>, threshold: Option<f64>) -> Vec<Series> {
+fn block_series(block: &BlockRow, curve: Option<&CurveRow>, threshold: Option<f64>, max_tokens: u32) -> Vec<Series> {
     let measured: Vec<(u32, f64)> = curve.iter().flat_map(|c| &c.points).map(|p| (p.kept_tokens, p.distortion)).collect();
     let chosen = vec![(block.kept_tokens, block.distortion)];
     let at = |what: &str, counts: &[(u32, f64)]| -> Vec<Point> {
@@ -137,9 +137,7 @@ fn block_series(block: &BlockRow, curve: Option<&CurveRow>, threshold: Option<f6
     let series = |name: &str, mark, slot, points| Series { name: name.to_owned(), mark, slot, points, band: Vec::new() };
     let mut all = Vec::new();
     if let Some(threshold) = threshold {
-        let counts = measured.iter().chain(&block.probes).chain(&chosen).map(|(kept, _)| *kept);
-        let (low, high) = counts.fold((u32::MAX, 1), |(low, high), kept| (low.min(kept), high.max(kept)));
-        let line = at("threshold", &[(low, threshold), (high, threshold)]);
+        let line = at("threshold", &[(0, threshold), (max_tokens, threshold)]);
         all.push(series("threshold τ", Mark::DashedLine, 6, line));
     }
     all.push(series("measured curve", Mark::Line, 0, at("curve", &measured)));

@@ -1,36 +1,29 @@
 //! Numbers, times and names as people read them.
 
-use evaluator::metric::Direction;
+use evaluator::metric::{ALL, Direction, by_name};
+use evaluator::store::{TrainingStatus, TrialReport, TrialStatus};
 use serde_json::Value;
 
 /// Four significant digits; whole numbers whole, large ones with a prefix.
 pub fn number(value: f64) -> String {
     let size = value.abs();
-    if size >= 1e6 {
-        let (scale, prefix) = [(1e12, "T"), (1e9, "G"), (1e6, "M")]
-            .into_iter()
-            .find(|(scale, _)| size >= *scale)
-            .expect("it is at least a million");
-        return format!("{:.2} {prefix}", value / scale);
+    let prefixes = [(1e12, "T"), (1e9, "G"), (1e6, "M")];
+    match prefixes.into_iter().find(|(scale, _)| size >= *scale) {
+        Some((scale, prefix)) => format!("{} {prefix}", four_digits(value / scale)),
+        None if value.fract() == 0.0 => format!("{value:.0}"),
+        None if size < 1e-4 => format!("{value:.2e}"),
+        None => four_digits(value),
     }
-    if value.fract() == 0.0 {
-        return format!("{value:.0}");
-    }
-    if size < 1e-4 {
-        return format!("{value:.2e}");
-    }
-    let digits = (3.0 - size.log10().floor()).clamp(0.0, 7.0) as usize;
+}
+
+fn four_digits(value: f64) -> String {
+    let digits = (3.0 - value.abs().log10().floor()).clamp(0.0, 7.0) as usize;
     format!("{value:.digits$}")
 }
 
 /// The same, or a dash where there is none.
 pub fn optional(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), number)
-}
-
-/// With so many digits after the point, or a dash.
-pub fn fixed(value: Option<f64>, digits: usize) -> String {
-    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.digits$}"))
 }
 
 /// `2026-03-01T09:30:00.123Z` as `2026-03-01 09:30 UTC`.
@@ -66,6 +59,16 @@ pub fn metric(name: &str) -> String {
     }
 }
 
+/// Where a metric stands in tables: in the evaluator's order, unknown ones last.
+pub fn metric_order(name: &str) -> usize {
+    ALL.iter().position(|metric| metric.name == name).unwrap_or(ALL.len())
+}
+
+/// A threshold as it was written, or a dash.
+pub fn threshold(threshold: Option<f64>) -> String {
+    threshold.map_or_else(|| "–".to_owned(), |threshold| threshold.to_string())
+}
+
 /// Which way a metric gets better.
 pub fn better(direction: Direction) -> &'static str {
     match direction {
@@ -73,6 +76,38 @@ pub fn better(direction: Direction) -> &'static str {
         Direction::Lower => "lower",
         Direction::Neither => "–",
     }
+}
+
+/// Where a trial stands; the style sheet knows the words too.
+pub fn trial_status(status: TrialStatus) -> &'static str {
+    match status {
+        TrialStatus::Pending => "waiting",
+        TrialStatus::Running => "running",
+        TrialStatus::Failed => "failed",
+        TrialStatus::Done => "done",
+    }
+}
+
+/// Where a training run stands, in the same words.
+pub fn training_status(status: TrainingStatus) -> &'static str {
+    match status {
+        TrainingStatus::Pending => "waiting",
+        TrainingStatus::Running => "running",
+        TrainingStatus::Stopped => "stopped",
+        TrainingStatus::Failed => "failed",
+        TrainingStatus::Done => "done",
+    }
+}
+
+/// What a metric measures, in a sentence.
+pub fn description(metric: &str) -> &'static str {
+    by_name(metric).map_or("", |metric| metric.description)
+}
+
+/// The mean of one of a trial's metrics, or a dash.
+pub fn mean(trial: &TrialReport, metric: &str, digits: usize) -> String {
+    let mean = trial.summary(metric).map(|summary| summary.mean);
+    mean.map_or_else(|| "–".to_owned(), |mean| format!("{mean:.digits$}"))
 }
 
 /// JSON on several lines.
@@ -94,8 +129,8 @@ mod tests {
             (0.003, "0.003000"),
             (0.000_012, "1.20e-5"),
             (999_999.5, "1000000"),
-            (6.1e9, "6.10 G"),
-            (2.5e6, "2.50 M"),
+            (6.1e9, "6.100 G"),
+            (6.1e8, "610.0 M"),
         ];
         for (value, text) in cases {
             assert_eq!(number(value), text);

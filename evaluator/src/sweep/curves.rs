@@ -66,7 +66,7 @@ impl Run<'_> {
         self.progress
             .begin(&format!("curves {}", variant.name), known as u64, all as u64);
         for (done, held_out) in missing.into_iter().enumerate() {
-            if self.stop.is_asked() {
+            if self.options.stop.is_asked() {
                 self.progress.end();
                 return Err(EvaluatorError::Stopped);
             }

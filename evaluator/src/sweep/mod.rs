@@ -26,6 +26,17 @@ use std::time::Duration;
 use training::Trained;
 use trials::{Bench, Planned};
 
+/// How to run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How far to go.
+    pub until: Until,
+    /// A kill loses at most this much training, and the time to write a checkpoint.
+    pub checkpoint_every: Duration,
+    /// Asked to stop, the run stops at the next step or sample.
+    pub stop: Stop,
+}
+
 /// How far to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
@@ -52,7 +63,7 @@ pub struct Outcome {
 pub struct Run<'a> {
     store: &'a Store,
     progress: &'a dyn Progress,
-    stop: Stop,
+    options: &'a Options,
     experiment: ExperimentId,
     provenance: ProvenanceId,
     metrics: MetricIds,
@@ -82,17 +93,16 @@ impl MetricIds {
     }
 }
 
-/// Runs `experiment` into `store` as far as asked.
+/// Runs `experiment` on the pictures of `sets` into `store`.
 ///
 /// # Errors
-/// [`EvaluatorError::Stopped`] when `stop` was asked; everything finished by then is stored.
+/// [`EvaluatorError::Stopped`] when it was asked to stop; everything finished by then is stored.
 pub async fn run(
     experiment: &Experiment,
     sets: &PictureSets,
     store: &Store,
-    until: Until,
+    options: &Options,
     progress: &dyn Progress,
-    stop: &Stop,
 ) -> Result<(ExperimentId, Outcome)> {
     let config = experiment.config();
     let new = NewExperiment {
@@ -108,12 +118,12 @@ pub async fn run(
     let run = Run {
         store,
         progress,
-        stop: stop.clone(),
+        options,
         experiment: id,
         provenance,
         metrics,
     };
-    let outcome = run.all(experiment, sets, until).await;
+    let outcome = run.all(experiment, sets).await;
     let ended = match &outcome {
         Ok(_) => json!({ "outcome": "done" }),
         Err(EvaluatorError::Stopped) => json!({ "outcome": "stopped" }),
@@ -124,7 +134,7 @@ pub async fn run(
 }
 
 impl Run<'_> {
-    async fn all(&self, experiment: &Experiment, sets: &PictureSets, until: Until) -> Result<Outcome> {
+    async fn all(&self, experiment: &Experiment, sets: &PictureSets) -> Result<Outcome> {
         self.event("run started", None, json!({ "name": experiment.name }))
             .await?;
         let mut pictures: HashMap<&Data, Pictures> = HashMap::new();
@@ -152,7 +162,7 @@ impl Run<'_> {
             }) += 1;
             trained.push(result);
         }
-        if until == Until::Trained {
+        if self.options.until == Until::Trained {
             return Ok(outcome);
         }
         let mut ordinal = 0;
@@ -223,7 +233,7 @@ impl Run<'_> {
                 }
             }
             if held.len() == before {
-                if self.stop.is_asked() {
+                if self.options.stop.is_asked() {
                     return Err(EvaluatorError::Stopped);
                 }
                 tokio::time::sleep(Duration::from_millis(500)).await;

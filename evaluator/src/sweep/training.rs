@@ -15,9 +15,6 @@ use std::time::{Duration, Instant};
 /// Raised when the same configuration would train to other weights.
 const TRAINING_VERSION: u32 = 1;
 
-/// A kill loses at most this much training, and the time to write a checkpoint.
-const BETWEEN_CHECKPOINTS: Duration = Duration::from_secs(10);
-
 /// A finished training run.
 pub(super) struct Trained {
     pub(super) run: TrainingRunId,
@@ -150,7 +147,7 @@ impl Run<'_> {
                 }
                 Lease::HeldBy { .. } => {}
             }
-            if self.stop.is_asked() {
+            if self.options.stop.is_asked() {
                 return Err(EvaluatorError::Stopped);
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
@@ -180,8 +177,8 @@ impl Run<'_> {
                 let note = format!("loss {:.4}  lr {:.1e}", report.loss, report.learning_rate);
                 self.progress.advance(report.step as u64, &note);
             }
-            let stopped = self.stop.is_asked();
-            if finished || stopped || saved.elapsed() >= BETWEEN_CHECKPOINTS {
+            let stopped = self.options.stop.is_asked();
+            if finished || stopped || saved.elapsed() >= self.options.checkpoint_every {
                 trainer.save(&files.training)?;
                 let step = trainer.step() as u32;
                 self.store

@@ -135,7 +135,7 @@ impl Run<'_> {
             .iter()
             .filter(|held_out| !done.contains(&held_out.sample))
         {
-            if self.stop.is_asked() {
+            if self.options.stop.is_asked() {
                 return Err(EvaluatorError::Stopped);
             }
             let record = self.evaluate(trial, bench, held_out).await?;

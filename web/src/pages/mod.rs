@@ -11,7 +11,7 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Html;
 use evaluator::report::Report;
-use evaluator::store::{ExperimentId, ExperimentRow, Reader, TrialId, TrialReport, TrialStatus};
+use evaluator::store::{ExperimentId, ExperimentRow, Reader, TrialId, TrialReport};
 
 use crate::error::Problem;
 
@@ -46,15 +46,6 @@ async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -
 /// What an experiment found, or why that cannot be said; an experiment that is not there is an error.
 async fn report(reader: &Reader, experiment: ExperimentId) -> Result<Report, Problem> {
     Ok(Report::load(reader, experiment).await?)
-}
-
-fn status_word(status: TrialStatus) -> &'static str {
-    match status {
-        TrialStatus::Pending => "waiting",
-        TrialStatus::Running => "running",
-        TrialStatus::Failed => "failed",
-        TrialStatus::Done => "done",
-    }
 }
 
 /// What a trial is, in a heading.

@@ -1,0 +1,67 @@
+// Comforts. Every page works without them.
+"use strict";
+
+// The legend shows and hides its series.
+for (const figure of document.querySelectorAll("figure.chart")) {
+  for (const entry of figure.querySelectorAll(".legend-entry")) {
+    const toggle = () => {
+      const off = entry.getAttribute("aria-pressed") === "true";
+      const slot = CSS.escape(entry.dataset.series);
+      for (const part of figure.querySelectorAll(`.series[data-series="${slot}"]`)) part.classList.toggle("off", off);
+      for (const twin of figure.querySelectorAll(`.legend-entry[data-series="${slot}"]`)) {
+        twin.setAttribute("aria-pressed", String(!off));
+      }
+    };
+    entry.setAttribute("role", "button");
+    entry.setAttribute("tabindex", "0");
+    entry.setAttribute("aria-pressed", "true");
+    entry.addEventListener("click", toggle);
+    entry.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      toggle();
+    });
+  }
+}
+
+// A point says its values at once, to the pointer and to the keyboard; its native tooltip would wait for a second.
+const tooltip = document.createElement("div");
+tooltip.className = "tooltip";
+tooltip.hidden = true;
+tooltip.setAttribute("aria-hidden", "true");
+document.body.append(tooltip);
+
+for (const point of document.querySelectorAll(".chart .point")) {
+  const title = point.querySelector("title");
+  if (!title || !title.textContent) continue;
+  point.setAttribute("aria-label", title.textContent);
+  title.remove();
+}
+
+const show = (event) => {
+  const target = event.target instanceof Element ? event.target : null;
+  const point = target && (target.closest(".point") || (target.matches("a") && target.querySelector(".point")));
+  tooltip.hidden = !point;
+  if (!point) return;
+  tooltip.textContent = point.getAttribute("aria-label");
+  const at = point.getBoundingClientRect();
+  const width = tooltip.offsetWidth;
+  const left = Math.min(Math.max(at.x + at.width / 2 - width / 2, 4), document.documentElement.clientWidth - width - 4);
+  const above = at.y - tooltip.offsetHeight - 6;
+  tooltip.style.left = `${left + window.scrollX}px`;
+  tooltip.style.top = `${(above > 0 ? above : at.bottom + 6) + window.scrollY}px`;
+};
+document.addEventListener("pointerover", show);
+document.addEventListener("focusin", show);
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") tooltip.hidden = true;
+});
+
+// Arrow keys lead to the neighbours of a sample.
+document.addEventListener("keydown", (event) => {
+  if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  if (event.target instanceof Element && event.target.closest("input, select, textarea, .scroll")) return;
+  const relation = { ArrowLeft: "prev", ArrowRight: "next" }[event.key];
+  const link = relation && document.querySelector(`a[rel="${relation}"]`);
+  if (link) link.click();
+});

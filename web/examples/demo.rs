@@ -1,0 +1,31 @@
+//! The dashboard over a temporary store of made-up results: `cargo run -p web --example demo [PORT]`.
+
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+use common::{Plan, fill, open};
+use evaluator::store::Reader;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let port = std::env::args().nth(1).map_or(Ok(0), |port| port.parse())?;
+    let folder = tempfile::tempdir()?;
+    let store = open(folder.path()).await;
+    let video = Plan {
+        name: "clips".into(),
+        question: "Does a block need fewer tokens when it sees the blocks before it?".into(),
+        blocks: 3,
+        unfinished: true,
+        ..Plan::default()
+    };
+    let photos = Plan { sources: 8, thresholds: vec![0.003, 0.007, 0.015], ..Plan::default() };
+    fill(&store, &video).await;
+    fill(&store, &photos).await;
+    let listener = web::bind(port).await?;
+    println!("http://{}/  (Ctrl-C ends it)", listener.local_addr()?);
+    let stop = async {
+        let _ = tokio::signal::ctrl_c().await;
+    };
+    web::serve(Reader::clone(&store), listener, stop).await?;
+    Ok(())
+}
