@@ -1,10 +1,10 @@
 //! The dashboard over a temporary store of made-up results: `cargo run -p web --example demo [PORT]`.
 
-#[path = "../tests/common/mod.rs"]
-mod common;
+#[path = "../tests/dashboard/fixture/mod.rs"]
+mod fixture;
 
-use common::{Plan, fill, open};
 use evaluator::store::Reader;
+use fixture::{Plan, fill, open};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -15,10 +15,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         name: "clips".into(),
         question: "Does a block need fewer tokens when it sees the blocks before it?".into(),
         blocks: 3,
-        unfinished: true,
+        fails: true,
         ..Plan::default()
     };
-    let photos = Plan { sources: 8, thresholds: vec![0.003, 0.007, 0.015], ..Plan::default() };
+    let photos = Plan {
+        sources: 8,
+        thresholds: vec![0.003, 0.007, 0.015],
+        ..Plan::default()
+    };
     fill(&store, &video).await;
     fill(&store, &photos).await;
     let listener = web::bind(port).await?;

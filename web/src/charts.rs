@@ -85,7 +85,12 @@ pub fn loss(runs: &[(String, Vec<TrainingPoint>)]) -> Chart {
                 let loss = chunk.iter().map(|point| point.loss).sum::<f64>() / chunk.len() as f64;
                 let step = chunk[chunk.len() / 2].step;
                 let title = format!("{name}, step {step}: loss {}", format::number(loss));
-                Point { x: f64::from(step), y: loss, title, href: None }
+                Point {
+                    x: f64::from(step),
+                    y: loss,
+                    title,
+                    href: None,
+                }
             })
             .collect(),
         band: Vec::new(),
@@ -98,7 +103,9 @@ pub fn loss(runs: &[(String, Vec<TrainingPoint>)]) -> Chart {
     };
     Chart {
         title: "Training loss".to_owned(),
-        caption: format!("Loss against training steps; each point is the mean of the steps around it, at most {LOSS_POINTS} a run."),
+        caption: format!(
+            "Loss against training steps; each point is the mean of the steps around it, at most {LOSS_POINTS} a run."
+        ),
         panels: vec![panel],
         columns: 1,
     }
@@ -107,8 +114,15 @@ pub fn loss(runs: &[(String, Vec<TrainingPoint>)]) -> Chart {
 /// Each block's distortion against its kept tokens, with what the search looked at and what it chose.
 pub fn distortion(blocks: &[(BlockRow, Option<CurveRow>)], threshold: Option<f64>, max_tokens: u32) -> Chart {
     let panels = blocks.iter().map(|(block, curve)| Panel {
-        title: if blocks.len() > 1 { format!("block {}", block.block) } else { String::new() },
-        x: Axis { range: Some((0.0, f64::from(max_tokens))), ..axis("kept tokens", Scale::Linear) },
+        title: if blocks.len() > 1 {
+            format!("block {}", block.block)
+        } else {
+            String::new()
+        },
+        x: Axis {
+            range: Some((0.0, f64::from(max_tokens))),
+            ..axis("kept tokens", Scale::Linear)
+        },
         y: axis("distortion (MSE, log scale)", Scale::Log10),
         series: block_series(block, curve.as_ref(), threshold, max_tokens),
     });
@@ -123,25 +137,44 @@ pub fn distortion(blocks: &[(BlockRow, Option<CurveRow>)], threshold: Option<f64
 }
 
 fn block_series(block: &BlockRow, curve: Option<&CurveRow>, threshold: Option<f64>, max_tokens: u32) -> Vec<Series> {
-    let measured: Vec<(u32, f64)> = curve.iter().flat_map(|c| &c.points).map(|p| (p.kept_tokens, p.distortion)).collect();
+    let measured: Vec<(u32, f64)> = curve
+        .iter()
+        .flat_map(|c| &c.points)
+        .map(|p| (p.kept_tokens, p.distortion))
+        .collect();
     let chosen = vec![(block.kept_tokens, block.distortion)];
     let at = |what: &str, counts: &[(u32, f64)]| -> Vec<Point> {
         let point = |(index, &(kept, distortion)): (usize, &(u32, f64))| Point {
             x: f64::from(kept),
             y: distortion,
-            title: format!("{}: {kept} tokens, MSE {}", what.replace('#', &(index + 1).to_string()), format::number(distortion)),
+            title: format!(
+                "{}: {kept} tokens, MSE {}",
+                what.replace('#', &(index + 1).to_string()),
+                format::number(distortion)
+            ),
             href: None,
         };
         counts.iter().enumerate().map(point).collect()
     };
-    let series = |name: &str, mark, slot, points| Series { name: name.to_owned(), mark, slot, points, band: Vec::new() };
+    let series = |name: &str, mark, slot, points| Series {
+        name: name.to_owned(),
+        mark,
+        slot,
+        points,
+        band: Vec::new(),
+    };
     let mut all = Vec::new();
     if let Some(threshold) = threshold {
         let line = at("threshold", &[(0, threshold), (max_tokens, threshold)]);
         all.push(series("threshold τ", Mark::DashedLine, 6, line));
     }
     all.push(series("measured curve", Mark::Line, 0, at("curve", &measured)));
-    all.push(series("probes of the search", Mark::Points, 1, at("probe #", &block.probes)));
+    all.push(series(
+        "probes of the search",
+        Mark::Points,
+        1,
+        at("probe #", &block.probes),
+    ));
     all.push(series("chosen", Mark::Points, 3, at("chosen", &chosen)));
     all.retain(|series| !series.points.is_empty());
     all
@@ -162,9 +195,17 @@ mod tests {
             gradient_norm: 1.0,
             tokens_per_second: 1e4,
         };
-        let chart = loss(&[("long".into(), (1..=1200).map(point).collect()), ("empty".into(), Vec::new())]);
-        let [long, empty] = &chart.panels[0].series[..] else { panic!("one series a run") };
+        let chart = loss(&[
+            ("long".into(), (1..=1200).map(point).collect()),
+            ("empty".into(), Vec::new()),
+        ]);
+        let [long, empty] = &chart.panels[0].series[..] else {
+            panic!("one series a run")
+        };
         assert_eq!((long.points.len(), empty.points.len()), (60, 0));
-        assert!(long.points.iter().all(|point| (point.y - 1.5).abs() < 1e-12), "of each twenty steps");
+        assert!(
+            long.points.iter().all(|point| (point.y - 1.5).abs() < 1e-12),
+            "of each twenty steps"
+        );
     }
 }

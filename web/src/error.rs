@@ -59,13 +59,14 @@ impl From<StoreError> for Problem {
             StoreError::File { source, path, .. } if source.kind() == std::io::ErrorKind::NotFound => Self::new(
                 StatusCode::NOT_FOUND,
                 "This file is gone",
-                format!("The store knows it, but {} is not on the disk any more.", path.display()),
+                format!(
+                    "The store knows it, but {} is not on the disk any more.",
+                    path.display()
+                ),
             ),
-            StoreError::Busy { .. } => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The store is busy",
-                error.to_string(),
-            ),
+            StoreError::Busy { .. } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "The store is busy", error.to_string())
+            }
             _ => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "The results store cannot be read",

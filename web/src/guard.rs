@@ -46,7 +46,10 @@ fn admit(request: &Request, port: u16) -> Result<(), Problem> {
     };
     let headers = request.headers();
     // «GET http://elsewhere/ HTTP/1.1»: the name in the request line counts more than the header.
-    let in_line = request.uri().authority().is_none_or(|authority| ours(authority.as_str()));
+    let in_line = request
+        .uri()
+        .authority()
+        .is_none_or(|authority| ours(authority.as_str()));
     if !in_line || !only(headers, &header::HOST).is_some_and(ours) {
         return Err(Problem::new(
             StatusCode::MISDIRECTED_REQUEST,

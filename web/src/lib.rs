@@ -12,8 +12,8 @@ mod error;
 mod extract;
 mod format;
 mod guard;
-mod paging;
 mod pages;
+mod paging;
 mod samples;
 mod server;
 
@@ -32,11 +32,20 @@ pub fn router(reader: Reader, port: u16) -> Router {
         .route("/", get(pages::experiments::page))
         .route("/experiments/{experiment}", get(pages::experiment::page))
         .route("/experiments/{experiment}/tables/{file}", get(pages::downloads::table))
-        .route("/experiments/{experiment}/figures/{file}", get(pages::downloads::figure))
+        .route(
+            "/experiments/{experiment}/figures/{file}",
+            get(pages::downloads::figure),
+        )
         .route("/experiments/{experiment}/trials/{trial}", get(pages::trial::page))
-        .route("/experiments/{experiment}/trials/{trial}/samples/{sample}", get(pages::sample::page))
+        .route(
+            "/experiments/{experiment}/trials/{trial}/samples/{sample}",
+            get(pages::sample::page),
+        )
         .route("/artifacts/{hash}", get(pages::pictures::artifact))
-        .route("/differences/{original}/{reconstruction}/{kind}", get(pages::pictures::difference))
+        .route(
+            "/differences/{original}/{reconstruction}/{kind}",
+            get(pages::pictures::difference),
+        )
         .route("/assets/{name}", get(assets::asset))
         .route("/healthz", get(|| async { "ok\n" }))
         .fallback(error::no_such_page)

@@ -76,7 +76,12 @@ pub async fn metrics(reader: &Reader) -> Result<Metrics> {
 }
 
 /// The trial's samples in this order; those that lack the value come last.
-pub async fn load(reader: &Reader, trial: TrialId, arrangement: Arrangement, metrics: &Metrics) -> Result<Vec<Measured>> {
+pub async fn load(
+    reader: &Reader,
+    trial: TrialId,
+    arrangement: Arrangement,
+    metrics: &Metrics,
+) -> Result<Vec<Measured>> {
     let mut values: HashMap<SampleId, BTreeMap<String, f64>> = HashMap::new();
     for row in reader.measurements(trial).await? {
         // A metric's versions come rising: the newest stays.
@@ -172,7 +177,10 @@ mod tests {
                 original: None,
                 reconstruction: None,
             },
-            values: values.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
+            values: values
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), *value))
+                .collect(),
         }
     }
 
@@ -212,7 +220,11 @@ mod tests {
     #[test]
     fn the_usual_order_needs_no_query() {
         assert_eq!(Arrangement::default().query(), "");
-        let other = Arrangement { sort: Sort::KeptTokens, order: Order::Best, page: 7 };
+        let other = Arrangement {
+            sort: Sort::KeptTokens,
+            order: Order::Best,
+            page: 7,
+        };
         assert_eq!(other.query(), "sort=kept_tokens&order=best");
     }
 }

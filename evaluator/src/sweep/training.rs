@@ -179,11 +179,13 @@ impl Run<'_> {
             }
             let stopped = self.options.stop.is_asked();
             if finished || stopped || saved.elapsed() >= self.options.checkpoint_every {
-                trainer.save(&files.training)?;
-                let step = trainer.step() as u32;
+                // Points first: those behind the checkpoint that a killed run goes on from are deleted and made again,
+                // but points that were never stored would be missing.
+                let (seconds, points) = (std::mem::take(&mut seconds), std::mem::take(&mut points));
                 self.store
-                    .report_training(run, step, std::mem::take(&mut seconds), &std::mem::take(&mut points))
+                    .report_training(run, trainer.step() as u32, seconds, &points)
                     .await?;
+                trainer.save(&files.training)?;
                 saved = Instant::now();
             }
             report?;

@@ -8,7 +8,7 @@ use axum::response::Html;
 use evaluator::EvaluatorError;
 use evaluator::report::{Report, Table};
 use evaluator::store::{
-    ExperimentId, ExperimentRow, ExperimentTrainingRow, ProvenanceRow, Reader, TrialReport,
+    ExperimentId, ExperimentRow, ExperimentTrainingRow, ProvenanceRow, Reader, TrialReport, TrialStatus,
 };
 use serde::Deserialize;
 
@@ -32,6 +32,9 @@ pub struct Asked {
 struct Page {
     experiment: ExperimentRow,
     findings: Findings,
+    running: usize,
+    failed: usize,
+    /// Those on this page of the list.
     trials: Vec<TrialReport>,
     pager: Pager,
     training: Vec<ExperimentTrainingRow>,
@@ -71,7 +74,10 @@ pub async fn page(
     let trials = reader.trials(id).await?;
     let training = reader.training_runs(id).await?;
     let pager = Pager::new("trials", trials.len(), TRIALS_ON_A_PAGE, asked.page).keeping("", "#trials");
+    let count = |status| trials.iter().filter(|trial| trial.status == status).count();
     let page = Page {
+        running: count(TrialStatus::Running),
+        failed: count(TrialStatus::Failed),
         findings: findings(&reader, id).await?,
         loss: loss(&reader, &training).await?,
         provenance: provenance(&reader, &trials, &training).await?,
@@ -130,7 +136,10 @@ async fn provenance(
     training: &[ExperimentTrainingRow],
 ) -> Result<Vec<ProvenanceRow>, Problem> {
     let of_trials = trials.iter().map(|trial| trial.provenance_id);
-    let ids: BTreeSet<_> = of_trials.chain(training.iter().map(|linked| linked.run.provenance_id)).flatten().collect();
+    let ids: BTreeSet<_> = of_trials
+        .chain(training.iter().map(|linked| linked.run.provenance_id))
+        .flatten()
+        .collect();
     let mut rows = Vec::new();
     for id in ids {
         rows.push(reader.provenance(id).await?);

@@ -1,0 +1,123 @@
+//! Killed, stopped or crowded: what was finished stays, what follows is what would have been.
+
+mod common;
+
+use common::{Bench, assert_same, signal, texts, wait_until};
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+/// The numbers of a run that nobody disturbed.
+fn undisturbed(arguments: &[&str]) -> Vec<String> {
+    let bench = Bench::new();
+    bench.succeed(arguments);
+    bench.numbers()
+}
+
+fn kill(mut child: Child) {
+    signal(&child, "KILL");
+    child.wait().unwrap();
+}
+
+fn checkpoint_exists(bench: &Bench) -> bool {
+    let Ok(folders) = std::fs::read_dir(bench.path("results/checkpoints")) else {
+        return false;
+    };
+    folders
+        .flatten()
+        .any(|folder| folder.path().join("training.safetensors").exists())
+}
+
+const LONG: [&str; 6] = [
+    "run",
+    "tiny.toml",
+    "--set",
+    "train.steps=150",
+    "--checkpoint-every",
+    "0.05",
+];
+
+#[test]
+fn killed_in_the_middle_of_training_it_goes_on_to_the_same_numbers() {
+    let bench = Bench::new();
+    for _ in 0..3 {
+        let child = bench.start(&LONG);
+        wait_until("a checkpoint", || checkpoint_exists(&bench));
+        std::thread::sleep(Duration::from_millis(60));
+        kill(child);
+    }
+    let (_, err) = bench.succeed(&LONG);
+    assert!(err.contains("goes on at step") || err.contains("reused"), "{err}");
+    assert_same(&bench.numbers(), &undisturbed(&LONG));
+}
+
+#[test]
+fn killed_in_the_middle_of_a_sweep_it_goes_on_to_the_same_numbers() {
+    let bench = Bench::new();
+    bench.succeed(&["train", "tiny.toml"]);
+    let artifacts = || std::fs::read_dir(bench.path("results/artifacts")).map_or(0, Iterator::count);
+    for _ in 0..4 {
+        let before = artifacts();
+        let mut child = bench.start(&["run", "tiny.toml"]);
+        wait_until("a reconstruction", || artifacts() > before || child_is_done(&bench));
+        if child.try_wait().unwrap().is_none() {
+            kill(child);
+        }
+    }
+    bench.succeed(&["run", "tiny.toml"]);
+    assert_same(&bench.numbers(), &undisturbed(&["run", "tiny.toml"]));
+}
+
+fn child_is_done(bench: &Bench) -> bool {
+    bench.path("results/tiny/quality.png").exists()
+}
+
+#[test]
+fn ctrl_c_stops_at_a_step_and_the_next_run_goes_on() {
+    let bench = Bench::new();
+    let mut command = bench.command(&LONG);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until("a checkpoint", || checkpoint_exists(&bench));
+    signal(&child, "INT");
+    let output = child.wait_with_output().unwrap();
+    let (_, err) = texts(&output);
+    assert_eq!(output.status.code(), Some(130), "{err}");
+    assert!(err.contains("stopped; run the same command again to go on"), "{err}");
+    let (status, _) = bench.succeed(&["status"]);
+    assert!(status.contains("Stopped"), "{status}");
+    let (_, err) = bench.succeed(&LONG);
+    assert!(err.contains("goes on at step"), "{err}");
+    assert_same(&bench.numbers(), &undisturbed(&LONG));
+}
+
+#[test]
+fn two_processes_share_one_sweep() {
+    let bench = Bench::new();
+    let mut others: Vec<Child> = (0..2).map(|_| bench.start(&["run", "tiny.toml"])).collect();
+    for child in &mut others {
+        assert!(child.wait().unwrap().success());
+    }
+    assert_same(&bench.numbers(), &undisturbed(&["run", "tiny.toml"]));
+}
+
+#[test]
+fn a_diverging_run_fails_with_its_reason_and_keeps_its_checkpoint() {
+    let bench = Bench::new();
+    let wild = [
+        "--set",
+        "train.learning_rate=1e30",
+        "--set",
+        "train.clip_norm=1e30",
+        "--set",
+        "train.warmup_steps=0",
+    ];
+    let output = bench.run(&[&["train", "tiny.toml"][..], &wild].concat());
+    let (_, err) = texts(&output);
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(
+        err.contains("the loss at step") && err.contains("lower train.learning_rate"),
+        "{err}"
+    );
+    assert!(checkpoint_exists(&bench));
+    let (status, _) = bench.succeed(&["status"]);
+    assert!(status.contains("Failed: the loss at step"), "{status}");
+}

@@ -1,0 +1,10 @@
+//! The dashboard, asked as a browser would ask it.
+
+mod files;
+mod fixture;
+mod guard;
+mod hostile;
+mod html;
+mod pages;
+mod server;
+mod site;

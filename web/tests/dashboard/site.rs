@@ -1,0 +1,101 @@
+//! The dashboard over a filled store, asked without a socket.
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode};
+use evaluator::store::{Reader, Store};
+use http_body_util::BodyExt;
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+use crate::fixture::{Filled, Plan, fill, open};
+
+pub const PORT: u16 = 4321;
+
+pub struct Site {
+    pub router: Router,
+    pub store: Store,
+    pub filled: Filled,
+    pub folder: TempDir,
+}
+
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Site {
+    pub async fn new(plan: &Plan) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path()).await;
+        let filled = fill(&store, plan).await;
+        let router = web::router(Reader::clone(&store), PORT);
+        Self {
+            router,
+            store,
+            filled,
+            folder,
+        }
+    }
+
+    /// A small experiment.
+    pub async fn small() -> Self {
+        Self::new(&Plan {
+            sources: 2,
+            thresholds: vec![0.01],
+            ..Plan::default()
+        })
+        .await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.ask(path, &[]).await
+    }
+
+    /// Asks as a browser would, with these headers more.
+    pub async fn ask(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = Request::get(path).header("host", format!("localhost:{PORT}"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes().to_vec();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        }
+    }
+
+    pub fn trial(&self, index: usize) -> String {
+        format!(
+            "/experiments/{}/trials/{}",
+            self.filled.experiment, self.filled.trials[index]
+        )
+    }
+}
+
+impl Answer {
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The answer is this page and says all of this.
+    pub fn says(&self, status: u16, words: &[&str]) {
+        let text = self.text();
+        assert_eq!(self.status, status, "{text}");
+        for words in words {
+            assert!(text.contains(words), "«{words}» is missing in\n{text}");
+        }
+    }
+}
