@@ -7,6 +7,8 @@
 mod error;
 mod keys;
 mod raw;
+#[cfg(test)]
+mod tests;
 
 pub use error::ExperimentError;
 

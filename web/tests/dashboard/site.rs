@@ -16,7 +16,7 @@ pub struct Site {
     pub router: Router,
     pub store: Store,
     pub filled: Filled,
-    pub folder: TempDir,
+    _folder: TempDir,
 }
 
 pub struct Answer {
@@ -35,7 +35,7 @@ impl Site {
             router,
             store,
             filled,
-            folder,
+            _folder: folder,
         }
     }
 

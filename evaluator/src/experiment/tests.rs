@@ -1,0 +1,175 @@
+//! What an experiment file means.
+
+use super::*;
+
+fn parse(text: &str, overrides: &Overrides) -> Result<Experiment, ExperimentError> {
+    Experiment::parse(Path::new("folder/test.toml"), text, overrides)
+}
+
+fn read(text: &str) -> Experiment {
+    parse(text, &[]).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn refuse(text: &str) -> String {
+    parse(text, &[]).unwrap_err().to_string()
+}
+
+fn set(key: &str, value: &str) -> Vec<(String, String)> {
+    vec![(key.to_owned(), value.to_owned())]
+}
+
+#[test]
+fn a_file_that_says_nothing_is_one_variant_of_defaults() {
+    let experiment = read("name = \"a\"");
+    assert_eq!((experiment.seeds.as_slice(), experiment.variants.len()), (&[0][..], 1));
+    let variant = &experiment.variants[0];
+    assert_eq!(variant.name, "default");
+    assert_eq!(variant.train, TrainConfig::default());
+    assert_eq!(variant.data.train, Path::new("folder/data/photos/train"));
+    assert_eq!((variant.range().min(), variant.range().max()), (4, 64));
+}
+
+#[test]
+fn variants_override_keys_and_leave_the_others_alone() {
+    let experiment = read(
+        "name = \"a\"\n[model]\nwidth = 48\n[[variant]]\nname = \"x\"\nmodel.bottleneck = \"vae\"\n\
+         [[variant]]\nname = \"y\"\n\"model.heads\" = 2\n",
+    );
+    let [x, y] = &experiment.variants[..] else {
+        panic!("two variants")
+    };
+    assert_eq!(
+        (x.model.width, x.model.heads, &x.model.bottleneck),
+        (48, 4, &Bottleneck::Vae { dim: 8 })
+    );
+    assert_eq!((y.model.width, y.model.heads), (48, 2));
+    assert!(matches!(y.model.bottleneck, Bottleneck::Fsq { .. }));
+}
+
+#[test]
+fn a_grid_makes_every_combination() {
+    let experiment = read(
+        "name = \"a\"\n[grid]\ntrain.batch = [8, 16]\nmodel.bottleneck = [\"fsq\", \"vae\"]\n\
+         [[variant]]\nname = \"x\"\n[[variant]]\nname = \"y\"\ntrain.steps = 70\n",
+    );
+    let names: Vec<&str> = experiment
+        .variants
+        .iter()
+        .map(|variant| variant.name.as_str())
+        .collect();
+    assert_eq!(names.len(), 8);
+    assert!(
+        names.contains(&"x bottleneck=fsq batch=8") || names.contains(&"x batch=8 bottleneck=fsq"),
+        "{names:?}"
+    );
+    let y: Vec<_> = experiment
+        .variants
+        .iter()
+        .filter(|variant| variant.name.starts_with('y'))
+        .collect();
+    assert!(y.len() == 4 && y.iter().all(|variant| variant.train.steps == 70));
+}
+
+#[test]
+fn overrides_win_over_variants() {
+    let text = "name = \"a\"\n[[variant]]\nname = \"x\"\ntrain.steps = 70\n[[variant]]\nname = \"y\"\n";
+    let experiment = parse(text, &set("train.steps", "90")).unwrap();
+    assert!(experiment.variants.iter().all(|variant| variant.train.steps == 90));
+    assert_eq!(parse(text, &set("seeds", "[3, 4]")).unwrap().seeds, [3, 4]);
+    // A bare word needs no quotes, and a folder is taken as it is typed.
+    let experiment = parse(text, &set("model.bottleneck", "vae")).unwrap();
+    assert_eq!(experiment.variants[0].model.bottleneck, Bottleneck::Vae { dim: 8 });
+    let experiment = parse(text, &set("data.train", "'''my photos'''")).unwrap();
+    assert_eq!(experiment.variants[0].data.train, Path::new("my photos"));
+}
+
+#[test]
+fn a_fixed_budget_is_asked_only_for_its_own_count() {
+    let experiment = read("name = \"a\"\n[train]\nbudget = 0.25\n[sweep]\nstrategies = [\"full\", \"binary\"]\n");
+    let names: Vec<String> = experiment.variants[0]
+        .sweep
+        .strategies
+        .iter()
+        .map(|s| s.name())
+        .collect();
+    assert_eq!(names, ["fixed(0.25)"]);
+}
+
+#[test]
+fn the_stored_configuration_holds_defaults_and_overrides() {
+    let config = parse("name = \"a\"", &set("train.batch", "5")).unwrap().config();
+    assert_eq!(config["variants"][0]["train"]["batch"], 5);
+    assert_eq!(config["variants"][0]["model"]["width"], 96);
+    assert_eq!(config["variants"][0]["sweep"]["strategies"][2], "binary");
+}
+
+#[test]
+fn what_decides_training_does_not_depend_on_what_is_asked_later() {
+    let one = read("name = \"a\"\n[sweep]\nthresholds = [0.1]\n");
+    let other = read("name = \"b\"\n[sweep]\nthresholds = [0.2]\nstrategies = [\"full\"]\n");
+    assert_eq!(one.variants[0].training_config(), other.variants[0].training_config());
+    let third = read("name = \"a\"\n[train]\nsteps = 7\nwarmup_steps = 2\n");
+    assert_ne!(one.variants[0].training_config(), third.variants[0].training_config());
+}
+
+#[test]
+fn unknown_keys_are_found_wherever_they_stand() {
+    for (text, expected) in [
+        (
+            "name = \"a\"\n\nsede = 3\n",
+            "folder/test.toml:3: unknown key `sede`; did you mean `seeds`?",
+        ),
+        (
+            "name = \"a\"\n[train]\nlearning_rte = 3\n",
+            "folder/test.toml:3: unknown key `train.learning_rte`; did you mean `train.learning_rate`?",
+        ),
+        (
+            "name = \"a\"\n[[variant]]\nname = \"x\"\nmodel.widht = 3\n",
+            "folder/test.toml:4: unknown key `model.widht`; did you mean `model.width`?",
+        ),
+        (
+            "name = \"a\"\n[grid]\n\"model.head\" = [1]\n",
+            "folder/test.toml:3: unknown key `model.head`; did you mean `model.heads`?",
+        ),
+    ] {
+        assert_eq!(refuse(text), expected);
+    }
+    let error = parse("name = \"a\"", &set("train.stpes", "3")).unwrap_err().to_string();
+    assert_eq!(error, "--set: unknown key `train.stpes`; did you mean `train.steps`?");
+}
+
+#[test]
+fn what_cannot_be_is_said_with_its_variant() {
+    for (text, expected) in [
+        ("name = \"a b\"", "name must be given, of letters"),
+        ("name = \"a\"\nseeds = []", "seeds must hold at least one number"),
+        ("name = \"a\"\n[[variant]]\n", "[[variant]] number 1: needs a name"),
+        (
+            "name = \"a\"\n[[variant]]\nname = \"x\"\n[[variant]]\nname = \"x\"\n",
+            "variant x: two variants have this name",
+        ),
+        (
+            "name = \"a\"\n[grid]\nmodel.width = 3\n",
+            "[grid]: model.width must be a list",
+        ),
+        (
+            "name = \"a\"\n[[variant]]\nname = \"x\"\nmodel.width = \"wide\"\n",
+            "variant x: ",
+        ),
+        (
+            "name = \"a\"\n[model]\nwidth = 97\n",
+            "variant default: model.heads = 4: heads of even width must divide",
+        ),
+        ("name = \"a\"\n[train]\nbudget = \"elasic\"\n", "line 3"),
+        (
+            "name = \"a\"\n[train]\nbudget = 1.5\n",
+            "train.budget = 1.5: a fixed share must be above 0 and at most 1",
+        ),
+    ] {
+        let message = refuse(text);
+        assert!(
+            message.contains(expected),
+            "{text:?} gave {message:?}, expected {expected:?}"
+        );
+    }
+}
