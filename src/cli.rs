@@ -13,12 +13,7 @@ use std::path::PathBuf;
   elastictok figure quickstart --output quickstart.png")]
 pub(crate) struct Cli {
     /// The results: an SQLite file; checkpoints and pictures lie beside it.
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        default_value = "results/elastictok.sqlite"
-    )]
+    #[arg(long, global = true, value_name = "FILE", default_value = "results/elastictok.sqlite")]
     pub(crate) db: PathBuf,
     /// Print results and errors only.
     #[arg(short, long, global = true, conflicts_with = "verbose")]

@@ -30,12 +30,7 @@ struct Work {
 impl Console {
     pub(crate) fn new(cli: &Cli) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        Self {
-            terminal,
-            quiet: cli.quiet,
-            verbose: cli.verbose,
-            work: RefCell::new(None),
-        }
+        Self { terminal, quiet: cli.quiet, verbose: cli.verbose, work: RefCell::new(None) }
     }
 
     fn line(&self, line: &str) {
@@ -67,22 +62,12 @@ impl Progress for Console {
             ProgressStyle::with_template("{msg:<34!} {bar:24} {pos:>5}/{len} {elapsed:>4} left {eta:<4} {prefix}");
         let bar = self.terminal.then(|| {
             let style = style.expect("the template is well-formed").progress_chars("━╸─");
-            let bar = ProgressBar::new(total)
-                .with_style(style)
-                .with_message(what.to_owned())
-                .with_position(done);
+            let bar = ProgressBar::new(total).with_style(style).with_message(what.to_owned()).with_position(done);
             bar.reset_eta();
             bar
         });
         let now = Instant::now();
-        *self.work.borrow_mut() = Some(Work {
-            what: what.to_owned(),
-            first: done,
-            total,
-            bar,
-            began: now,
-            told: now,
-        });
+        *self.work.borrow_mut() = Some(Work { what: what.to_owned(), first: done, total, bar, began: now, told: now });
     }
 
     fn advance(&self, done: u64, note: &str) {

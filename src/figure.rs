@@ -15,24 +15,14 @@ pub(crate) fn figure(cli: &Cli, command: &Figure) -> Result<()> {
     if !matches!(extension(&command.output), Some("svg" | "png")) {
         bail!("{}: a figure is written as .svg or .png", command.output.display());
     }
-    write(
-        &report(&cli.db, command.experiment.as_deref())?,
-        command.kind,
-        &command.output,
-    )
+    write(&report(&cli.db, command.experiment.as_deref())?, command.kind, &command.output)
 }
 
 /// Writes one figure; the file's extension says how.
 pub(crate) fn write(report: &Report, kind: Kind, file: &Path) -> Result<()> {
     let (chart, size) = match kind {
         Kind::Satisfaction => (report.satisfaction_figure(), Size::default()),
-        Kind::Quality => (
-            report.quality_figure(),
-            Size {
-                width: 640,
-                ..Size::default()
-            },
-        ),
+        Kind::Quality => (report.quality_figure(), Size { width: 640, ..Size::default() }),
     };
     let svg = to_svg(&chart, Theme::Light, size);
     let bytes = match extension(file) {

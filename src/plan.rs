@@ -35,10 +35,7 @@ pub(crate) fn print(cli: &Cli, experiment: &Experiment) -> Result<()> {
         let samples = sets.held_out(&variant.data);
         println!("{}", variant.name);
         for seed in &experiment.seeds {
-            println!(
-                "  train seed {seed}: {} steps, about {training:.0} s",
-                variant.train.steps
-            );
+            println!("  train seed {seed}: {} steps, about {training:.0} s", variant.train.steps);
             total += training;
             for strategy in &variant.sweep.strategies {
                 for threshold in &variant.sweep.thresholds {
@@ -53,20 +50,13 @@ pub(crate) fn print(cli: &Cli, experiment: &Experiment) -> Result<()> {
             }
         }
     }
-    println!(
-        "about {total:.0} s in all, less what {} already holds",
-        cli.db.display()
-    );
+    println!("about {total:.0} s in all, less what {} already holds", cli.db.display());
     Ok(())
 }
 
 /// Seconds of a training step, and floating-point operations a second in it.
 fn time_steps(variant: &Variant) -> Result<(f64, f64), engine::EngineError> {
-    let start = Start {
-        model: variant.model.clone(),
-        train: variant.train.clone(),
-        seed: 0,
-    };
+    let start = Start { model: variant.model.clone(), train: variant.train.clone(), seed: 0 };
     let mut trainer = Trainer::new(start, Grey(variant.model.block.values()))?;
     trainer.advance()?;
     let began = Instant::now();

@@ -18,9 +18,7 @@ pub(crate) fn run(cli: &Cli, command: &Run) -> Result<()> {
     }
     let (store, id, outcome) = perform(cli, &command.experiment, &experiment, Until::Evaluated)?;
     say_outcome(cli, &outcome);
-    let report = runtime()?
-        .block_on(Report::load(&store, id))
-        .map_err(anyhow::Error::from)?;
+    let report = runtime()?.block_on(Report::load(&store, id)).map_err(anyhow::Error::from)?;
     let folder = reports(&cli.db, &experiment.name);
     for format in [Format::Markdown, Format::Latex, Format::Csv] {
         let file = folder.join("table").with_extension(table::extension(format));
@@ -34,10 +32,7 @@ pub(crate) fn run(cli: &Cli, command: &Run) -> Result<()> {
     print!("{}", table::render(&report.table(), Format::Markdown));
     println!("\n{}", report.table().caption);
     println!("\ntables    {}", folder.join("table.{md,tex,csv}").display());
-    println!(
-        "figures   {}",
-        folder.join("{satisfaction,quality}.{svg,png}").display()
-    );
+    println!("figures   {}", folder.join("{satisfaction,quality}.{svg,png}").display());
     println!("dashboard elastictok serve --open{}", db_option(cli));
     Ok(())
 }
@@ -51,10 +46,7 @@ pub(crate) fn train(cli: &Cli, command: &Asked) -> Result<()> {
 pub(crate) fn evaluate(cli: &Cli, command: &Asked) -> Result<()> {
     let experiment = load(command)?;
     let (_, _, outcome) = perform(cli, command, &experiment, Until::Evaluated)?;
-    println!(
-        "{} trials evaluated, {} evaluated before",
-        outcome.evaluated, outcome.evaluated_before
-    );
+    println!("{} trials evaluated, {} evaluated before", outcome.evaluated, outcome.evaluated_before);
     println!("table: elastictok table {}{}", experiment.name, db_option(cli));
     Ok(())
 }
@@ -75,10 +67,7 @@ fn quoted(folder: &Path) -> String {
 
 fn perform(cli: &Cli, asked: &Asked, experiment: &Experiment, until: Until) -> Result<(Store, ExperimentId, Outcome)> {
     if let Some(threads) = cli.threads {
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads.into())
-            .build_global()
-            .context("starting the threads")?;
+        rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global().context("starting the threads")?;
     }
     let console = Console::new(cli);
     // Everything that can be wrong with the input is found before anything is written.
@@ -93,11 +82,7 @@ fn perform(cli: &Cli, asked: &Asked, experiment: &Experiment, until: Until) -> R
     })
     .context("listening for Ctrl-C")?;
     let checkpoint_every = Duration::try_from_secs_f64(asked.checkpoint_every).context("--checkpoint-every")?;
-    let options = Options {
-        until,
-        checkpoint_every,
-        stop,
-    };
+    let options = Options { until, checkpoint_every, stop };
     let runtime = runtime()?;
     let store = runtime.block_on(open(&cli.db))?;
     let outcome = runtime.block_on(sweep::run(experiment, &sets, &store, &options, &console));
@@ -110,16 +95,11 @@ async fn open(db: &Path) -> Result<Store> {
     if let Some(folder) = db.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).with_context(|| format!("making the folder {}", folder.display()))?;
     }
-    Store::open(db)
-        .await
-        .map_err(|error| anyhow::Error::from(evaluator::EvaluatorError::from(error)))
+    Store::open(db).await.map_err(|error| anyhow::Error::from(evaluator::EvaluatorError::from(error)))
 }
 
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("starting the runtime")
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")
 }
 
 /// Where an experiment's tables and figures lie: beside the database.
@@ -129,11 +109,7 @@ fn reports(db: &Path, name: &str) -> PathBuf {
 
 fn db_option(cli: &Cli) -> String {
     let default = Path::new("results/elastictok.sqlite");
-    if cli.db == default {
-        String::new()
-    } else {
-        format!(" --db {}", cli.db.display())
-    }
+    if cli.db == default { String::new() } else { format!(" --db {}", cli.db.display()) }
 }
 
 fn say_outcome(cli: &Cli, outcome: &Outcome) {

@@ -22,16 +22,8 @@ pub(crate) fn status(cli: &Cli) -> Result<()> {
                 experiment.trials
             );
             for run in runs.iter().filter(|run| run.run.status != TrainingStatus::Done) {
-                let error = run
-                    .run
-                    .error
-                    .as_deref()
-                    .map(|error| format!(": {error}"))
-                    .unwrap_or_default();
-                println!(
-                    "  {}: step {}/{}, {:?}{error}",
-                    run.variant, run.run.step, run.run.steps, run.run.status
-                );
+                let error = run.run.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
+                println!("  {}: step {}/{}, {:?}{error}", run.variant, run.run.step, run.run.steps, run.run.status);
             }
             for trial in reader.trials(experiment.id).await? {
                 if let Some(error) = &trial.error {
@@ -40,11 +32,7 @@ pub(crate) fn status(cli: &Cli) -> Result<()> {
             }
         }
         for lease in reader.leases().await? {
-            let alive = if lease.is_alive().unwrap_or(true) {
-                "working"
-            } else {
-                "dead, its work is free"
-            };
+            let alive = if lease.is_alive().unwrap_or(true) { "working" } else { "dead, its work is free" };
             println!("process {} on {}: {} ({alive})", lease.pid, lease.host, lease.subject);
         }
         Ok::<(), EvaluatorError>(())

@@ -26,14 +26,7 @@ pub(crate) fn report(db: &Path, name: Option<&str>) -> Result<Report> {
         let reader = Store::open_existing_read_only(db).await?;
         let experiment = match name {
             Some(name) => reader.experiment_by_name(name).await?.id,
-            None => {
-                reader
-                    .experiments()
-                    .await?
-                    .first()
-                    .ok_or(EvaluatorError::NoExperiment)?
-                    .id
-            }
+            None => reader.experiments().await?.first().ok_or(EvaluatorError::NoExperiment)?.id,
         };
         Report::load(&reader, experiment).await
     })?;

@@ -11,11 +11,7 @@ fn refused(spoil: impl FnOnce(&Bench), arguments: &[&str]) -> String {
     spoil(&bench);
     let before = bench.files();
     let message = bench.refuse(arguments);
-    assert_eq!(
-        bench.files(),
-        before,
-        "something was written; the message was: {message}"
-    );
+    assert_eq!(bench.files(), before, "something was written; the message was: {message}");
     message
 }
 
@@ -35,10 +31,7 @@ fn a_missing_experiment() {
 #[test]
 fn an_unknown_key_is_named_with_file_line_and_the_nearest_valid_one() {
     let message = refused(|bench| with_line(bench, "nmae = \"x\""), &RUN);
-    assert!(
-        message.contains("tiny.toml:1: unknown key `nmae`; did you mean `name`?"),
-        "{message}"
-    );
+    assert!(message.contains("tiny.toml:1: unknown key `nmae`; did you mean `name`?"), "{message}");
     let message = refused(
         |bench| {
             let text = std::fs::read_to_string(bench.path("tiny.toml")).unwrap();
@@ -51,10 +44,7 @@ fn an_unknown_key_is_named_with_file_line_and_the_nearest_valid_one() {
         "{message}"
     );
     let message = refused(|_| {}, &["run", "tiny.toml", "--set", "model.widht=3"]);
-    assert!(
-        message.contains("--set: unknown key `model.widht`; did you mean `model.width`?"),
-        "{message}"
-    );
+    assert!(message.contains("--set: unknown key `model.widht`; did you mean `model.width`?"), "{message}");
 }
 
 #[test]
@@ -66,27 +56,19 @@ fn a_value_of_the_wrong_type_is_shown_with_its_line() {
         },
         &RUN,
     );
-    assert!(
-        message.contains("line 21") && message.contains("steps = \"many\""),
-        "{message}"
-    );
+    assert!(message.contains("line 21") && message.contains("steps = \"many\""), "{message}");
 }
 
 #[test]
 fn a_missing_folder() {
     let message = refused(|_| {}, &["run", "tiny.toml", "--test", "nowhere"]);
-    assert!(
-        message.contains("cannot read the folder nowhere") && message.contains(".jpg"),
-        "{message}"
-    );
+    assert!(message.contains("cannot read the folder nowhere") && message.contains(".jpg"), "{message}");
 }
 
 #[test]
 fn an_empty_folder() {
-    let message = refused(
-        |bench| std::fs::create_dir(bench.path("empty")).unwrap(),
-        &["run", "tiny.toml", "--train", "empty"],
-    );
+    let message =
+        refused(|bench| std::fs::create_dir(bench.path("empty")).unwrap(), &["run", "tiny.toml", "--train", "empty"]);
     assert!(message.contains("no usable picture in empty: 0 files"), "{message}");
 }
 
@@ -101,10 +83,7 @@ fn pictures_that_do_not_decode_are_named_skipped_and_counted() {
         err.contains("train: 4 pictures, 1 skipped") && err.contains("skipped broken.jpg: does not decode"),
         "{err}"
     );
-    assert!(
-        err.contains("test: 3 pictures, 1 skipped") && err.contains("skipped cut.png: does not decode"),
-        "{err}"
-    );
+    assert!(err.contains("test: 3 pictures, 1 skipped") && err.contains("skipped cut.png: does not decode"), "{err}");
 
     let message = refused(
         |bench| {
@@ -121,28 +100,19 @@ fn pictures_that_do_not_decode_are_named_skipped_and_counted() {
 
 #[test]
 fn a_picture_smaller_than_the_crop_is_skipped_by_name() {
-    let message = refused(
-        |_| {},
-        &["run", "tiny.toml", "--set", "data.crop=512", "--set", "data.resize=512"],
-    );
+    let message = refused(|_| {}, &["run", "tiny.toml", "--set", "data.crop=512", "--set", "data.resize=512"]);
     assert!(message.contains("smaller than the crop of 512×512"), "{message}");
 }
 
 #[test]
 fn impossible_sizes() {
     for (set, expected) in [
-        (
-            "model.heads=3",
-            "model.heads = 3: heads of even width must divide model.width = 16",
-        ),
+        ("model.heads=3", "model.heads = 3: heads of even width must divide model.width = 16"),
         ("model.patch=[1, 7, 8]", "patches must tile a block"),
         ("data.crop=48", "data.crop = 48 must be 1 to data.resize = 40"),
         ("train.min_tokens=17", "token range 17..=16 is empty"),
         ("train.batch=0", "train.batch = 0: must be at least 1"),
-        (
-            "train.learning_rate=nan",
-            "train.learning_rate = NaN: must be a positive number",
-        ),
+        ("train.learning_rate=nan", "train.learning_rate = NaN: must be a positive number"),
         ("model.fsq_levels=[1]", "need levels of 2 to 256"),
         ("sweep.thresholds=[-0.1]", "must be a positive mean squared error"),
         ("sweep.strategies=[\"binery\"]", "binary"),
@@ -156,35 +126,24 @@ fn impossible_sizes() {
 fn reports_of_nothing_say_what_to_run() {
     for command in [&["table"][..], &["status"], &["figure", "-o", "a.svg"]] {
         let message = refused(|_| {}, command);
-        assert!(
-            message.contains("there is no results store at results/elastictok.sqlite"),
-            "{message}"
-        );
+        assert!(message.contains("there is no results store at results/elastictok.sqlite"), "{message}");
     }
     let bench = Bench::new();
     bench.succeed(&["train", "tiny.toml"]);
     let message = bench.refuse(&["table", "tinny"]);
     assert!(message.contains("tinny"), "{message}");
     let message = bench.refuse(&["figure", "tiny", "-o", "a.jpg"]);
-    assert!(
-        message.contains("a.jpg: a figure is written as .svg or .png"),
-        "{message}"
-    );
+    assert!(message.contains("a.jpg: a figure is written as .svg or .png"), "{message}");
 }
 
 #[test]
 fn a_database_newer_than_the_binary_is_left_alone() {
     let bench = Bench::new();
     bench.succeed(&["train", "tiny.toml"]);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         use sqlx::Connection as _;
-        let mut connection = sqlx::SqliteConnection::connect(bench.db().to_str().unwrap())
-            .await
-            .unwrap();
+        let mut connection = sqlx::SqliteConnection::connect(bench.db().to_str().unwrap()).await.unwrap();
         sqlx::query(
             "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
              values (9999, 'from the future', 1, x'00', 0)",
@@ -196,10 +155,7 @@ fn a_database_newer_than_the_binary_is_left_alone() {
     });
     let before = std::fs::read(bench.db()).unwrap();
     let message = bench.refuse(&RUN);
-    assert!(
-        message.contains("schema version 9999") && message.contains("update elastictok"),
-        "{message}"
-    );
+    assert!(message.contains("schema version 9999") && message.contains("update elastictok"), "{message}");
     assert_eq!(std::fs::read(bench.db()).unwrap(), before);
 }
 
@@ -227,11 +183,7 @@ fn a_read_only_folder() {
         std::fs::copy(env!("CARGO_BIN_EXE_elastictok"), &copy).unwrap();
         let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
         command = std::process::Command::new(copy);
-        command
-            .args(arguments)
-            .current_dir(bench.folder.path())
-            .uid(65534)
-            .gid(65534);
+        command.args(arguments).current_dir(bench.folder.path()).uid(65534).gid(65534);
     }
     let output = command.output().unwrap();
     let (_, err) = texts(&output);
@@ -254,10 +206,7 @@ fn a_full_disk() {
         return;
     }
     let output = bench.run(&RUN);
-    let unmounted = std::process::Command::new("umount")
-        .arg(bench.path("results"))
-        .status()
-        .unwrap();
+    let unmounted = std::process::Command::new("umount").arg(bench.path("results")).status().unwrap();
     let (_, err) = texts(&output);
     assert!(unmounted.success());
     assert_eq!(output.status.code(), Some(2), "{err}");

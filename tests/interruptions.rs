@@ -22,19 +22,10 @@ fn checkpoint_exists(bench: &Bench) -> bool {
     let Ok(folders) = std::fs::read_dir(bench.path("results/checkpoints")) else {
         return false;
     };
-    folders
-        .flatten()
-        .any(|folder| folder.path().join("training.safetensors").exists())
+    folders.flatten().any(|folder| folder.path().join("training.safetensors").exists())
 }
 
-const LONG: [&str; 6] = [
-    "run",
-    "tiny.toml",
-    "--set",
-    "train.steps=150",
-    "--checkpoint-every",
-    "0.05",
-];
+const LONG: [&str; 6] = ["run", "tiny.toml", "--set", "train.steps=150", "--checkpoint-every", "0.05"];
 
 #[test]
 fn killed_in_the_middle_of_training_it_goes_on_to_the_same_numbers() {
@@ -102,21 +93,11 @@ fn two_processes_share_one_sweep() {
 #[test]
 fn a_diverging_run_fails_with_its_reason_and_keeps_its_checkpoint() {
     let bench = Bench::new();
-    let wild = [
-        "--set",
-        "train.learning_rate=1e30",
-        "--set",
-        "train.clip_norm=1e30",
-        "--set",
-        "train.warmup_steps=0",
-    ];
+    let wild = ["--set", "train.learning_rate=1e30", "--set", "train.clip_norm=1e30", "--set", "train.warmup_steps=0"];
     let output = bench.run(&[&["train", "tiny.toml"][..], &wild].concat());
     let (_, err) = texts(&output);
     assert_eq!(output.status.code(), Some(1), "{err}");
-    assert!(
-        err.contains("the loss at step") && err.contains("lower train.learning_rate"),
-        "{err}"
-    );
+    assert!(err.contains("the loss at step") && err.contains("lower train.learning_rate"), "{err}");
     assert!(checkpoint_exists(&bench));
     let (status, _) = bench.succeed(&["status"]);
     assert!(status.contains("Failed: the loss at step"), "{status}");

@@ -9,47 +9,20 @@ fn run_trains_evaluates_and_reports() {
     let bench = Bench::new();
     let (out, err) = bench.succeed(&["run", "tiny.toml"]);
     assert!(out.starts_with("| variant"), "the table comes first:\n{out}");
-    for word in [
-        "elastic VAE",
-        "binned(4)",
-        "0.3000",
-        "met (%)",
-        "PSNR (dB)",
-        "search s/block",
-    ] {
+    for word in ["elastic VAE", "binned(4)", "0.3000", "met (%)", "PSNR (dB)", "search s/block"] {
         assert!(out.contains(word), "{word} is missing from\n{out}");
     }
     // 2 elastic variants × 3 strategies × 2 thresholds, 1 fixed × 2 thresholds.
-    assert_eq!(
-        out.lines()
-            .filter(|line| line.starts_with("| elastic") || line.starts_with("| fixed"))
-            .count(),
-        14
-    );
-    assert!(
-        err.contains("3 trained, 0 reused; 14 trials evaluated, 0 reused"),
-        "{err}"
-    );
+    assert_eq!(out.lines().filter(|line| line.starts_with("| elastic") || line.starts_with("| fixed")).count(), 14);
+    assert!(err.contains("3 trained, 0 reused; 14 trials evaluated, 0 reused"), "{err}");
     for file in ["table.md", "table.tex", "table.csv", "satisfaction.svg", "quality.svg"] {
-        assert!(
-            std::fs::read_to_string(bench.path("results/tiny").join(file))
-                .unwrap()
-                .len()
-                > 500,
-            "{file}"
-        );
+        assert!(std::fs::read_to_string(bench.path("results/tiny").join(file)).unwrap().len() > 500, "{file}");
     }
     for file in ["satisfaction.png", "quality.png"] {
-        assert_eq!(
-            std::fs::read(bench.path("results/tiny").join(file)).unwrap()[..4],
-            *b"\x89PNG"
-        );
+        assert_eq!(std::fs::read(bench.path("results/tiny").join(file)).unwrap()[..4], *b"\x89PNG");
     }
     let (status, _) = bench.succeed(&["status"]);
-    assert!(
-        status.contains("tiny") && status.contains("trained 3/3") && status.contains("trials 14/14"),
-        "{status}"
-    );
+    assert!(status.contains("tiny") && status.contains("trained 3/3") && status.contains("trials 14/14"), "{status}");
 }
 
 #[test]
@@ -59,15 +32,9 @@ fn running_again_reuses_everything_and_writes_the_same_bytes() {
     let report = |file: &str| std::fs::read(bench.path("results/tiny").join(file)).unwrap();
     let before: Vec<Vec<u8>> = ["table.csv", "satisfaction.svg", "quality.png"].map(report).to_vec();
     let (second, err) = bench.succeed(&["run", "tiny.toml"]);
-    assert!(
-        err.contains("0 trained, 3 reused; 0 trials evaluated, 14 reused"),
-        "{err}"
-    );
+    assert!(err.contains("0 trained, 3 reused; 0 trials evaluated, 14 reused"), "{err}");
     assert_eq!(first, second);
-    assert_eq!(
-        ["table.csv", "satisfaction.svg", "quality.png"].map(report).to_vec(),
-        before
-    );
+    assert_eq!(["table.csv", "satisfaction.svg", "quality.png"].map(report).to_vec(), before);
 }
 
 #[test]
@@ -75,20 +42,19 @@ fn a_new_threshold_trains_nothing_and_evaluates_only_itself() {
     let bench = Bench::new();
     bench.succeed(&["run", "tiny.toml"]);
     let (_, err) = bench.succeed(&["run", "tiny.toml", "--set", "sweep.thresholds=[0.1, 0.2, 0.3]"]);
-    assert!(
-        err.contains("0 trained, 3 reused; 7 trials evaluated, 14 reused"),
-        "{err}"
-    );
+    assert!(err.contains("0 trained, 3 reused; 7 trials evaluated, 14 reused"), "{err}");
 }
 
 #[test]
 fn two_runs_with_one_seed_differ_only_in_times() {
-    let (one, two) = (Bench::new(), Bench::new());
-    one.succeed(&["run", "tiny.toml"]);
-    two.succeed(&["run", "tiny.toml"]);
-    let (one, two) = (one.numbers(), two.numbers());
-    assert!(one.len() > 500, "{} numbers compared", one.len());
-    assert_same(&one, &two);
+    for threads in [1, 2] {
+        let (one, two) = (Bench { threads, ..Bench::new() }, Bench { threads, ..Bench::new() });
+        one.succeed(&["run", "tiny.toml"]);
+        two.succeed(&["run", "tiny.toml"]);
+        let (one, two) = (one.numbers(), two.numbers());
+        assert!(one.len() > 500, "{} numbers compared", one.len());
+        assert_same(&one, &two);
+    }
 }
 
 #[test]
@@ -108,9 +74,7 @@ fn replayed_searches_find_what_live_ones_find() {
     let (table, _) = replayed.succeed(&["table", "tiny"]);
     assert!(table.contains("| binary"), "{table}");
     assert!(
-        table
-            .lines()
-            .any(|line| line.contains("binary") && line.trim_end().ends_with("– |")),
+        table.lines().any(|line| line.contains("binary") && line.trim_end().ends_with("– |")),
         "no seconds:\n{table}"
     );
 }
@@ -121,12 +85,7 @@ fn several_seeds_are_pooled() {
     let (out, err) = bench.succeed(&["run", "tiny.toml", "--set", "seeds=[0, 1]"]);
     assert!(err.contains("6 trained, 0 reused; 28 trials evaluated"), "{err}");
     assert!(out.contains("2 seeds"), "{out}");
-    assert_eq!(
-        out.lines()
-            .filter(|line| line.starts_with("| elastic") || line.starts_with("| fixed"))
-            .count(),
-        14
-    );
+    assert_eq!(out.lines().filter(|line| line.starts_with("| elastic") || line.starts_with("| fixed")).count(), 14);
 }
 
 #[test]
@@ -143,11 +102,7 @@ fn the_steps_of_the_main_job_are_commands_of_their_own() {
     assert_eq!(csv.lines().count(), 15);
     bench.succeed(&["figure", "tiny", "--output", "a.svg"]);
     bench.succeed(&["figure", "tiny", "--kind", "quality", "--output", "b.png"]);
-    assert!(
-        std::fs::read_to_string(bench.path("a.svg"))
-            .unwrap()
-            .contains("blocks that meet τ (%)")
-    );
+    assert!(std::fs::read_to_string(bench.path("a.svg")).unwrap().contains("blocks that meet τ (%)"));
     assert_eq!(std::fs::read(bench.path("b.png")).unwrap()[..4], *b"\x89PNG");
 }
 
@@ -157,10 +112,7 @@ fn a_dry_run_lists_trials_with_their_cost_and_writes_nothing() {
     let before = bench.files();
     let (out, _) = bench.succeed(&["run", "tiny.toml", "--dry-run"]);
     assert!(out.contains("elastic FSQ\n  train seed 0: 12 steps, about"), "{out}");
-    assert!(
-        out.contains("binary τ = 0.1: 6 samples × at most 4 evaluations"),
-        "{out}"
-    );
+    assert!(out.contains("binary τ = 0.1: 6 samples × at most 4 evaluations"), "{out}");
     assert!(out.contains(" s in all"), "{out}");
     assert_eq!(bench.files(), before);
 }

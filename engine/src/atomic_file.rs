@@ -8,10 +8,7 @@ use std::path::Path;
 /// Writes `bytes` under a temporary name beside `path`, syncs and renames: a reader, or a run after a crash, sees the
 /// old file or the new one, never a part. Folders above it are made.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(EngineError::file("cannot make the folder", folder))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = folder.join(format!(".{name}.{}.part", std::process::id()));
@@ -38,9 +35,7 @@ mod tests {
         let path = folder.path().join("deep/file");
         write(&path, b"old").unwrap();
         std::fs::create_dir(folder.path().join("deep/taken")).unwrap();
-        let error = write(&folder.path().join("deep/taken"), b"new")
-            .unwrap_err()
-            .to_string();
+        let error = write(&folder.path().join("deep/taken"), b"new").unwrap_err().to_string();
         assert!(error.contains("cannot write") && error.contains("taken"), "{error}");
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(std::fs::read_dir(folder.path().join("deep")).unwrap().count(), 2);

@@ -48,11 +48,7 @@ impl Bottleneck {
     pub(crate) fn check(&self) -> Result<(), EngineError> {
         match self {
             Self::Fsq { levels } if levels.is_empty() || levels.iter().any(|level| !(2..=256).contains(level)) => {
-                Err(EngineError::config(
-                    "model.fsq_levels",
-                    format!("{levels:?}"),
-                    "need levels of 2 to 256 each",
-                ))
+                Err(EngineError::config("model.fsq_levels", format!("{levels:?}"), "need levels of 2 to 256 each"))
             }
             Self::Fsq { .. } if self.codebook_size().is_some_and(|size| size > 1 << 31) => Err(EngineError::config(
                 "model.fsq_levels",
@@ -89,17 +85,9 @@ impl Fsq {
             let half = ((count - 1) as f64 * (1.0 - 1e-3) / 2.0) as f32;
             let offset = if count % 2 == 1 { 0.0 } else { 0.5 };
             // tan, not atanh: the reference's slip, which trained weights depend on.
-            Level {
-                count,
-                half,
-                offset,
-                shift: (offset / half).tan(),
-                half_width: (count / 2) as f32,
-            }
+            Level { count, half, offset, shift: (offset / half).tan(), half_width: (count / 2) as f32 }
         };
-        Self {
-            levels: levels.iter().map(|count| level(*count)).collect(),
-        }
+        Self { levels: levels.iter().map(|count| level(*count)).collect() }
     }
 
     /// How many dimensions a code has.
@@ -164,9 +152,7 @@ mod tests {
     fn quantizing_reaches_every_level_and_no_other() {
         for count in 2..=16 {
             let fsq = Fsq::new(&[count]);
-            let mut seen: Vec<u32> = (-4000..4000)
-                .map(|i| fsq.index(&[fsq.code(0, i as f32 / 500.0)]))
-                .collect();
+            let mut seen: Vec<u32> = (-4000..4000).map(|i| fsq.index(&[fsq.code(0, i as f32 / 500.0)])).collect();
             seen.sort_unstable();
             seen.dedup();
             assert_eq!(seen, (0..count as u32).collect::<Vec<_>>(), "{count} levels");

@@ -94,11 +94,7 @@ impl EngineError {
 
     /// A configuration's rule that is broken.
     pub(crate) fn config(key: &'static str, value: impl ToString, rule: impl Into<String>) -> Self {
-        Self::Config {
-            key,
-            value: value.to_string(),
-            rule: rule.into(),
-        }
+        Self::Config { key, value: value.to_string(), rule: rule.into() }
     }
 }
 

@@ -19,11 +19,7 @@ pub struct BlockSequence<'m> {
 impl<'m> BlockSequence<'m> {
     /// Nothing fixed yet.
     pub fn new(model: &'m ElasticTok) -> Self {
-        Self {
-            model,
-            fixed: Vec::new(),
-            kept: Vec::new(),
-        }
+        Self { model, fixed: Vec::new(), kept: Vec::new() }
     }
 
     /// Kept tokens of the fixed blocks: the history that the next block is reconstructed behind.
@@ -40,18 +36,12 @@ impl<'m> BlockSequence<'m> {
         let batches = candidates.chunks(LARGEST_BATCH).flat_map(|candidates| {
             let layout = self.model.layout(candidates.len(), blocks);
             let patches = [self.fixed.as_slice(), block].concat().repeat(candidates.len());
-            let kept = candidates
-                .iter()
-                .flat_map(|count| self.kept.iter().chain([count]))
-                .copied()
-                .collect();
+            let kept = candidates.iter().flat_map(|count| self.kept.iter().chain([count])).copied().collect();
             let mask = PrefixMask::new(layout.tokens_per_block, kept);
             let patches = tokens(patches, layout.tokens(), shape.patch_values());
             let result = self.model.reconstruct(patches, &mask, &Scope::block_causal(layout));
             let sequences = values(&result).chunks(blocks * shape.values());
-            sequences
-                .map(|sequence| sequence[sequence.len() - shape.values()..].to_vec())
-                .collect::<Vec<_>>()
+            sequences.map(|sequence| sequence[sequence.len() - shape.values()..].to_vec()).collect::<Vec<_>>()
         });
         batches.collect()
     }

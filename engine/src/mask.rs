@@ -18,11 +18,7 @@ pub struct TokenRange {
 impl TokenRange {
     /// Fails for an empty range or one that starts at zero.
     pub fn new(min: usize, max: usize) -> Result<Self, EngineError> {
-        if (1..=max).contains(&min) {
-            Ok(Self { min, max })
-        } else {
-            Err(EngineError::TokenRange { min, max })
-        }
+        if (1..=max).contains(&min) { Ok(Self { min, max }) } else { Err(EngineError::TokenRange { min, max }) }
     }
 
     /// The fewest tokens.
@@ -100,14 +96,8 @@ pub struct PrefixMask {
 impl PrefixMask {
     /// One kept count for each block of the batch, in order.
     pub fn new(tokens_per_block: usize, kept: Vec<usize>) -> Self {
-        assert!(
-            kept.iter().all(|kept| *kept <= tokens_per_block),
-            "a block keeps at most all of its tokens"
-        );
-        Self {
-            tokens_per_block,
-            kept: kept.into(),
-        }
+        assert!(kept.iter().all(|kept| *kept <= tokens_per_block), "a block keeps at most all of its tokens");
+        Self { tokens_per_block, kept: kept.into() }
     }
 
     /// Whether the token at this row of the batch is kept.

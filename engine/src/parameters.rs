@@ -24,25 +24,17 @@ impl Parameters for Parameter {
 
 impl<P: Parameters> Parameters for Vec<P> {
     fn visit<'a>(&'a self, path: &str, see: &mut dyn FnMut(&str, &'a Parameter)) {
-        self.iter()
-            .enumerate()
-            .for_each(|(i, part)| part.visit(&join(path, &i.to_string()), see));
+        self.iter().enumerate().for_each(|(i, part)| part.visit(&join(path, &i.to_string()), see));
     }
 
     fn visit_mut(&mut self, path: &str, see: &mut dyn FnMut(&str, &mut Parameter)) {
-        self.iter_mut()
-            .enumerate()
-            .for_each(|(i, part)| part.visit_mut(&join(path, &i.to_string()), see));
+        self.iter_mut().enumerate().for_each(|(i, part)| part.visit_mut(&join(path, &i.to_string()), see));
     }
 }
 
 /// `path.field`, or `field` at the root.
 pub(crate) fn join(path: &str, field: &str) -> String {
-    if path.is_empty() {
-        field.to_owned()
-    } else {
-        format!("{path}.{field}")
-    }
+    if path.is_empty() { field.to_owned() } else { format!("{path}.{field}") }
 }
 
 /// Implements [`Parameters`] for a struct from the names of its fields that hold weights.

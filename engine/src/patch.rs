@@ -25,16 +25,8 @@ pub struct BlockShape {
 impl BlockShape {
     /// Fails where patches do not tile the block.
     pub fn new(frames: usize, height: usize, width: usize, patch: [usize; 3]) -> Result<Self, EngineError> {
-        let shape = Self {
-            frames,
-            height,
-            width,
-            patch,
-        };
-        let tiles = [frames, height, width]
-            .iter()
-            .zip(patch)
-            .all(|(size, patch)| patch > 0 && size % patch == 0);
+        let shape = Self { frames, height, width, patch };
+        let tiles = [frames, height, width].iter().zip(patch).all(|(size, patch)| patch > 0 && size % patch == 0);
         if tiles && frames * height * width > 0 {
             Ok(shape)
         } else {
@@ -45,11 +37,7 @@ impl BlockShape {
 
     /// Patches along time, rows and columns.
     fn grid(&self) -> [usize; 3] {
-        [
-            self.frames / self.patch[0],
-            self.height / self.patch[1],
-            self.width / self.patch[2],
-        ]
+        [self.frames / self.patch[0], self.height / self.patch[1], self.width / self.patch[2]]
     }
 
     /// Tokens of a block: one a patch.
@@ -99,10 +87,7 @@ impl BlockShape {
             for dt in 0..pt {
                 for dy in 0..ph {
                     let pixel = ((t * pt + dt) * self.height + row * ph + dy) * self.width + column * pw;
-                    visit(
-                        pixel * CHANNELS,
-                        token * self.patch_values() + (dt * ph + dy) * self.row(),
-                    );
+                    visit(pixel * CHANNELS, token * self.patch_values() + (dt * ph + dy) * self.row());
                 }
             }
         }
@@ -116,10 +101,7 @@ pub fn normalize(pixels: &[u8]) -> Vec<f32> {
 
 /// Values in [−1, 1] → 8-bit pixels, clipped and rounded (the reference truncates).
 pub fn to_pixels(values: &[f32]) -> Vec<u8> {
-    values
-        .iter()
-        .map(|value| ((value.clamp(-1.0, 1.0) + 1.0) * 127.5).round() as u8)
-        .collect()
+    values.iter().map(|value| ((value.clamp(-1.0, 1.0) + 1.0) * 127.5).round() as u8).collect()
 }
 
 #[cfg(test)]
@@ -146,9 +128,6 @@ mod tests {
     #[test]
     fn patches_that_do_not_tile_are_refused() {
         let error = BlockShape::new(1, 64, 60, [1, 8, 8]).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "model.patch = [1, 8, 8]: patches must tile a block of 1 frames of 60×64 pixels"
-        );
+        assert_eq!(error, "model.patch = [1, 8, 8]: patches must tile a block of 1 frames of 60×64 pixels");
     }
 }

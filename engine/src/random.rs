@@ -9,10 +9,7 @@ use rand_chacha::ChaCha8Rng;
 /// The stream of random numbers for the `number`-th draw of some `purpose`.
 pub fn stream(seed: u64, purpose: &str, number: u64) -> ChaCha8Rng {
     let mut hasher = blake3::Hasher::new();
-    hasher
-        .update(&seed.to_le_bytes())
-        .update(&number.to_le_bytes())
-        .update(purpose.as_bytes());
+    hasher.update(&seed.to_le_bytes()).update(&number.to_le_bytes()).update(purpose.as_bytes());
     ChaCha8Rng::from_seed(*hasher.finalize().as_bytes())
 }
 
@@ -25,12 +22,7 @@ mod tests {
     fn streams_differ_by_seed_purpose_and_number() {
         let first = |seed, purpose, number| stream(seed, purpose, number).next_u64();
         assert_eq!(first(1, "crop", 2), first(1, "crop", 2));
-        let all = [
-            first(1, "crop", 2),
-            first(2, "crop", 2),
-            first(1, "noise", 2),
-            first(1, "crop", 3),
-        ];
+        let all = [first(1, "crop", 2), first(2, "crop", 2), first(1, "noise", 2), first(1, "crop", 3)];
         assert!((0..4).all(|i| (0..i).all(|j| all[i] != all[j])));
     }
 }

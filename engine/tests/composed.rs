@@ -28,12 +28,7 @@ impl<'a> Composed<'a> {
         model.visit("", &mut |name, weight| {
             weights.insert(name.to_owned(), weight.clone());
         });
-        Self {
-            model,
-            weights,
-            layout,
-            device: Cpu::default(),
-        }
+        Self { model, weights, layout, device: Cpu::default() }
     }
 
     fn weight(&self, name: &str) -> &Parameter {
@@ -53,20 +48,14 @@ impl<'a> Composed<'a> {
         let shape = *x.shape();
         let epsilon = self.model.config().norm_epsilon;
         let rms = (x.with_empty_tape().square().mean::<(usize,), Axis<1>>() + epsilon).sqrt();
-        let scale = self
-            .weight(name)
-            .retaped::<Tape>()
-            .reshape_like(&(shape.1,))
-            .broadcast_like::<_, Axis<0>>(&shape);
+        let scale = self.weight(name).retaped::<Tape>().reshape_like(&(shape.1,)).broadcast_like::<_, Axis<0>>(&shape);
         x / rms.broadcast_like::<_, Axis<1>>(&shape) * scale
     }
 
     /// The columns from..to of x.
     fn columns(&self, x: Taped, from: usize, to: usize) -> Taped {
         let width = x.shape().1;
-        let pick = self.constant(width, to - from, |row, column| {
-            f32::from(u8::from(row == from + column))
-        });
+        let pick = self.constant(width, to - from, |row, column| f32::from(u8::from(row == from + column)));
         x.matmul(pick)
     }
 
@@ -90,12 +79,7 @@ impl<'a> Composed<'a> {
             _ => 0.0,
         });
         let spread = |c: Tokens| c.retaped::<Tape>().broadcast_like::<_, Axes2<0, 1>>(&shape);
-        let turned = x
-            .with_empty_tape()
-            .contiguous()
-            .reshape_like(&(b * h * t, d))
-            .matmul(turn)
-            .reshape_like(&shape);
+        let turned = x.with_empty_tape().contiguous().reshape_like(&(b * h * t, d)).matmul(turn).reshape_like(&shape);
         x * spread(cosine) + turned * spread(sine)
     }
 
@@ -128,10 +112,7 @@ impl<'a> Composed<'a> {
     fn layers(&self, mut x: Taped, side: &str, count: usize) -> Taped {
         for i in 0..count {
             let layer = format!("{side}.layers.{i}");
-            let branch = self.attention(
-                self.rms_norm(x.with_empty_tape(), &format!("{layer}.attention_norm")),
-                &layer,
-            );
+            let branch = self.attention(self.rms_norm(x.with_empty_tape(), &format!("{layer}.attention_norm")), &layer);
             x = x + branch;
             let norm = format!("{layer}.feed_forward_norm");
             let branch = self.feed_forward(self.rms_norm(x.with_empty_tape(), &norm), &layer);
@@ -227,9 +208,7 @@ fn fused_operations_agree_with_dfdxs_own() {
         let vae_noise = matches!(model.config().bottleneck, Bottleneck::Vae { .. }).then_some(noise);
 
         let scope = Scope::block_causal(layout);
-        let fused = model
-            .loss(patches.leaky_trace(), &patches, &mask, &scope, vae_noise.clone(), 0.01)
-            .total;
+        let fused = model.loss(patches.leaky_trace(), &patches, &mask, &scope, vae_noise.clone(), 0.01).total;
         let composed = Composed::new(&model, layout).loss(&patches, &mask, vae_noise.as_deref(), 0.01);
         let (a, b) = (tensor::value(&fused), tensor::value(&composed));
         assert!((a - b).abs() < 1e-5 * b.abs(), "loss {a} against {b}");

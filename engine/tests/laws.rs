@@ -37,9 +37,7 @@ fn vae() -> Bottleneck {
 /// Random patches for `blocks` blocks.
 fn patches(model: &ElasticTok, blocks: usize, seed: u64) -> Vec<f32> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    (0..blocks * model.config().block.values())
-        .map(|_| random.random_range(-1.0..1.0))
-        .collect()
+    (0..blocks * model.config().block.values()).map(|_| random.random_range(-1.0..1.0)).collect()
 }
 
 fn as_tokens(model: &ElasticTok, patches: &[f32]) -> Tokens {
@@ -64,11 +62,7 @@ fn changing_a_later_block_never_changes_an_earlier_output() {
             let mut kept = [3, 6, 2, 5];
             kept[changed] = 1;
             let after = run(&other, kept);
-            assert_eq!(
-                after[..changed * block],
-                before[..changed * block],
-                "block {changed} reached back"
-            );
+            assert_eq!(after[..changed * block], before[..changed * block], "block {changed} reached back");
             assert_ne!(after[changed * block..], before[changed * block..]);
         }
     }
@@ -101,10 +95,7 @@ fn sequences_of_a_batch_do_not_see_one_another() {
         &PrefixMask::new(tokens_per_block, vec![6, 1]),
         &Scope::block_causal(model.layout(1, 2)),
     );
-    let difference = values(&together)[a.len()..]
-        .iter()
-        .zip(values(&alone))
-        .map(|(x, y)| (x - y).abs());
+    let difference = values(&together)[a.len()..].iter().zip(values(&alone)).map(|(x, y)| (x - y).abs());
     assert!(difference.fold(0.0, f32::max) < 1e-6);
 }
 
@@ -132,27 +123,17 @@ fn what_a_dropped_token_says_never_changes_the_output() {
 fn candidates_are_the_sequences_they_stand_for() {
     let model = model(fsq());
     let block = model.config().block;
-    let blocks: Vec<Vec<f32>> = patches(&model, 3, 5)
-        .chunks(block.values())
-        .map(<[f32]>::to_vec)
-        .collect();
+    let blocks: Vec<Vec<f32>> = patches(&model, 3, 5).chunks(block.values()).map(<[f32]>::to_vec).collect();
     let mut sequence = BlockSequence::new(&model);
     sequence.commit(&blocks[0], 4);
     sequence.commit(&blocks[1], 2);
     let candidates = sequence.reconstruct(&blocks[2], &[1, 5, 6]);
     for (candidate, kept) in candidates.iter().zip([1, 5, 6]) {
         let mask = PrefixMask::new(block.tokens(), vec![4, 2, kept]);
-        let whole = model.reconstruct(
-            as_tokens(&model, &blocks.concat()),
-            &mask,
-            &Scope::block_causal(model.layout(1, 3)),
-        );
+        let whole =
+            model.reconstruct(as_tokens(&model, &blocks.concat()), &mask, &Scope::block_causal(model.layout(1, 3)));
         let last = &values(&whole)[2 * block.values()..];
-        let worst = candidate
-            .iter()
-            .zip(last)
-            .map(|(a, b)| (a - b).abs())
-            .fold(0.0, f32::max);
+        let worst = candidate.iter().zip(last).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(worst < 1e-6, "{kept} tokens: {worst:e}");
     }
 }
@@ -167,11 +148,7 @@ fn gradients_are_derivatives_of_the_loss() {
     let scope = Scope::block_causal(model.layout(2, 2));
     let mut random = ChaCha8Rng::seed_from_u64(9);
     let noise: Vec<f32> = (0..mask.tokens() * 3).map(|_| random.random_range(-1.0..1.0)).collect();
-    let loss = |model: &ElasticTok| {
-        model
-            .loss(x.leaky_trace(), &x, &mask, &scope, Some(noise.clone()), 1e-3)
-            .total
-    };
+    let loss = |model: &ElasticTok| model.loss(x.leaky_trace(), &x, &mask, &scope, Some(noise.clone()), 1e-3).total;
     let mut grads = loss(&model).backward();
     let mut gradients = Vec::new();
     model.visit("", &mut |name, weight| {
@@ -198,10 +175,7 @@ fn gradients_are_derivatives_of_the_loss() {
         };
         // Richardson's extrapolation: the error of second order cancels.
         let slope = (4.0 * slope_over(5e-4) - slope_over(1e-3)) / 3.0;
-        assert!(
-            (slope / norm - 1.0).abs() < 0.01,
-            "{name}: slope {slope:e}, gradient {norm:e}"
-        );
+        assert!((slope / norm - 1.0).abs() < 0.01, "{name}: slope {slope:e}, gradient {norm:e}");
     }
 }
 
@@ -211,18 +185,10 @@ fn a_tensor_used_twice_gets_both_gradients() {
     type Taped = Tokens<Tape>;
     let mut random = ChaCha8Rng::seed_from_u64(4);
     let mut draw = |rows: usize, width: usize| -> Tokens {
-        tokens(
-            (0..rows * width).map(|_| random.random_range(-1.0..1.0)).collect(),
-            rows,
-            width,
-        )
+        tokens((0..rows * width).map(|_| random.random_range(-1.0..1.0)).collect(), rows, width)
     };
     let (x, square, norm) = (draw(12, 12), draw(12, 12), draw(1, 12));
-    let layout = Layout {
-        sequences: 2,
-        blocks: 2,
-        tokens_per_block: 3,
-    };
+    let layout = Layout { sequences: 2, blocks: 2, tokens_per_block: 3 };
     let (scope, rope) = (Scope::block_causal(layout), RopeTable::new(6, 2, 1e4));
     let (mask, fsq) = (PrefixMask::new(3, vec![3; 4]), Fsq::new(&[5; 12]));
     let noise: Vec<f32> = values(&draw(12, 6)).to_vec();
@@ -246,10 +212,7 @@ fn a_tensor_used_twice_gets_both_gradients() {
         let twice = (first + second).backward().get(&x).as_vec();
         assert!(once.iter().any(|g| *g != 0.0), "{name} has a gradient");
         for (once, twice) in once.iter().zip(twice) {
-            assert!(
-                (twice - 2.0 * once).abs() <= 1e-5 * (1.0 + once.abs()),
-                "{name}: {twice} is not 2 × {once}"
-            );
+            assert!((twice - 2.0 * once).abs() <= 1e-5 * (1.0 + once.abs()), "{name}: {twice} is not 2 × {once}");
         }
     }
 }

@@ -21,10 +21,7 @@ fn latents_codes_and_reconstructions_equal_the_reference() {
         let codes = values(&z).to_vec();
         let reconstruction = case.model.decode(z, &case.scope);
         let pixels = worst_difference(values(&reconstruction), &case.io.f32("recon"));
-        println!(
-            "{}: pre-quant {before:.1e}, z {latent:.1e}, reconstruction {pixels:.1e}",
-            case.name
-        );
+        println!("{}: pre-quant {before:.1e}, z {latent:.1e}, reconstruction {pixels:.1e}", case.name);
         assert!(before < 2e-5 && latent < 2e-5 && pixels < 2e-5, "{}", case.name);
 
         if let Bottleneck::Fsq { levels } = &case.model.config().bottleneck {
@@ -36,21 +33,12 @@ fn latents_codes_and_reconstructions_equal_the_reference() {
         let patches = case.patches();
         let block = case.model.config().block.values();
         let mse = |(x, y): (&[f32], &[f32])| {
-            let squares = x
-                .iter()
-                .zip(y)
-                .map(|(x, y)| (f64::from(*x) - f64::from(y.clamp(-1.0, 1.0))).powi(2));
+            let squares = x.iter().zip(y).map(|(x, y)| (f64::from(*x) - f64::from(y.clamp(-1.0, 1.0))).powi(2));
             (squares.sum::<f64>() / block as f64) as f32
         };
-        let blocks = values(&patches)
-            .chunks(block)
-            .zip(values(&reconstruction).chunks(block));
+        let blocks = values(&patches).chunks(block).zip(values(&reconstruction).chunks(block));
         let distortion: Vec<f32> = blocks.map(mse).collect();
-        assert!(
-            worst_difference(&distortion, &case.io.f32("block_mse")) < 1e-6,
-            "{}",
-            case.name
-        );
+        assert!(worst_difference(&distortion, &case.io.f32("block_mse")) < 1e-6, "{}", case.name);
     }
 }
 
@@ -61,19 +49,13 @@ fn segments_and_hidden_keys_equal_the_reference() {
         let run = |scope: &Scope| case.model.reconstruct(case.patches(), &case.mask, scope);
 
         let segments = case.io.i32("segment_ids").into();
-        let scope = Scope {
-            segments: Some(segments),
-            ..case.scope.clone()
-        };
+        let scope = Scope { segments: Some(segments), ..case.scope.clone() };
         let difference = worst_difference(&values(&run(&scope))[..rows], &case.io.f32("recon_segments_b0"));
         println!("{}: segments {difference:.1e}", case.name);
         assert!(difference < 2e-5, "{}: segments", case.name);
 
         let visible = case.io.u8("attention_mask").iter().map(|flag| *flag != 0).collect();
-        let scope = Scope {
-            visible_keys: Some(visible),
-            ..case.scope.clone()
-        };
+        let scope = Scope { visible_keys: Some(visible), ..case.scope.clone() };
         let difference = worst_difference(&values(&run(&scope))[rows..], &case.io.f32("recon_attnmask_b1"));
         println!("{}: hidden keys {difference:.1e}", case.name);
         assert!(difference < 2e-5, "{}: hidden keys", case.name);
@@ -83,14 +65,7 @@ fn segments_and_hidden_keys_equal_the_reference() {
 /// Loss and gradients of a case; `noise` as a VAE's training pass draws it.
 fn loss_and_gradients(case: &Case, noise: Option<Vec<f32>>, kl_weight: f32) -> (f32, f32, f32, Grads) {
     let patches = case.patches();
-    let loss = case.model.loss(
-        patches.leaky_trace(),
-        &patches,
-        &case.mask,
-        &case.scope,
-        noise,
-        kl_weight,
-    );
+    let loss = case.model.loss(patches.leaky_trace(), &patches, &case.mask, &case.scope, noise, kl_weight);
     let total = value(&loss.total);
     (total, loss.mse, loss.kl, loss.total.backward())
 }
@@ -99,11 +74,7 @@ fn compare_gradients(case: &Case, grads: &mut Grads, expected: &Arrays, prefix: 
     let mut compared = 0;
     let mut worst = (0.0, String::new());
     case.model.visit("", &mut |name, weight| {
-        let expected = if prefix.is_empty() {
-            expected.weight(name)
-        } else {
-            prefixed(expected, prefix, name)
-        };
+        let expected = if prefix.is_empty() { expected.weight(name) } else { prefixed(expected, prefix, name) };
         if let Some(expected) = expected {
             let gradient: &Vec<f32> = grads.get_or_alloc_mut(weight).unwrap();
             let error = relative_norm(gradient, &expected);
@@ -113,17 +84,8 @@ fn compare_gradients(case: &Case, grads: &mut Grads, expected: &Arrays, prefix: 
             compared += 1;
         }
     });
-    println!(
-        "{}: {compared} gradients, worst {:.1e} ({})",
-        case.name, worst.0, worst.1
-    );
-    assert!(
-        worst.0 < tolerance,
-        "{}: gradient of {} is off by {:e}",
-        case.name,
-        worst.1,
-        worst.0
-    );
+    println!("{}: {compared} gradients, worst {:.1e} ({})", case.name, worst.0, worst.1);
+    assert!(worst.0 < tolerance, "{}: gradient of {} is off by {:e}", case.name, worst.1, worst.0);
     compared
 }
 
@@ -144,16 +106,8 @@ const KL_WEIGHT: f32 = 1e-8;
 fn losses_and_the_gradient_of_every_weight_equal_the_reference() {
     for case in CASES.map(Case::load) {
         let (total, mse, _, mut grads) = loss_and_gradients(&case, None, KL_WEIGHT);
-        assert!(
-            (f64::from(total) - case.meta["loss"].as_f64().unwrap()).abs() < 1e-6,
-            "{}",
-            case.name
-        );
-        assert!(
-            (f64::from(mse) - case.meta["mse"].as_f64().unwrap()).abs() < 1e-6,
-            "{}",
-            case.name
-        );
+        assert!((f64::from(total) - case.meta["loss"].as_f64().unwrap()).abs() < 1e-6, "{}", case.name);
+        assert!((f64::from(mse) - case.meta["mse"].as_f64().unwrap()).abs() < 1e-6, "{}", case.name);
         let expected = Arrays::open(&format!("{}/grads.safetensors", case.name));
         let mut weights = 0;
         case.model.visit("", &mut |_, _| weights += 1);
@@ -178,11 +132,7 @@ fn a_vaes_training_pass_with_the_references_noise_equals_it() {
         let expected = &case.meta["train"];
         let off = |a: f32, b: &serde_json::Value| (f64::from(a) / b.as_f64().unwrap() - 1.0).abs();
         assert!(off(total, &expected["loss"]) < 1e-5, "{}", case.name);
-        assert!(
-            off(KL_WEIGHT * kl, &expected["stats"]["aux_loss"]) < 1e-5,
-            "{}",
-            case.name
-        );
+        assert!(off(KL_WEIGHT * kl, &expected["stats"]["aux_loss"]) < 1e-5, "{}", case.name);
         let expected = Arrays::open(&format!("{}/train_grads.safetensors", case.name));
         assert!(compare_gradients(&case, &mut grads, &expected, "", 1e-4) >= 8);
     }

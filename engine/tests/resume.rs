@@ -42,21 +42,11 @@ fn start(bottleneck: Bottleneck, train: TrainConfig) -> Start {
 }
 
 fn settings() -> TrainConfig {
-    TrainConfig {
-        steps: 12,
-        batch: 3,
-        accumulate: 2,
-        warmup_steps: 4,
-        min_tokens: 2,
-        ..TrainConfig::default()
-    }
+    TrainConfig { steps: 12, batch: 3, accumulate: 2, warmup_steps: 4, min_tokens: 2, ..TrainConfig::default() }
 }
 
 fn noise() -> Noise {
-    Noise {
-        values: 16 * 16 * 3,
-        blocks: 2,
-    }
+    Noise { values: 16 * 16 * 3, blocks: 2 }
 }
 
 fn weights(model: &ElasticTok) -> Vec<f32> {
@@ -99,14 +89,8 @@ fn a_resumed_run_equals_an_uninterrupted_one_bit_for_bit() {
 fn accumulated_passes_are_one_large_batch() {
     // The same sequences in the same order; kept counts are drawn per pass, so all tokens are kept.
     let all = engine::Budget::Fixed(1.0);
-    let vary = |batch, accumulate| TrainConfig {
-        batch,
-        accumulate,
-        budget: all,
-        steps: 3,
-        warmup_steps: 1,
-        ..settings()
-    };
+    let vary =
+        |batch, accumulate| TrainConfig { batch, accumulate, budget: all, steps: 3, warmup_steps: 1, ..settings() };
     for bottleneck in bottlenecks() {
         if matches!(bottleneck, Bottleneck::Vae { .. }) {
             continue; // its noise is drawn per pass
@@ -117,10 +101,7 @@ fn accumulated_passes_are_one_large_batch() {
             (losses, weights(trainer.model()))
         };
         let ((one, w1), (many, w2)) = (run(vary(4, 1)), run(vary(1, 4)));
-        assert!(
-            one.iter().zip(&many).all(|(a, b)| (a / b - 1.0).abs() < 1e-4),
-            "{one:?} {many:?}"
-        );
+        assert!(one.iter().zip(&many).all(|(a, b)| (a / b - 1.0).abs() < 1e-4), "{one:?} {many:?}");
         let worst = w1.iter().zip(&w2).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(worst < 1e-4, "{worst:e}");
     }
@@ -128,12 +109,7 @@ fn accumulated_passes_are_one_large_batch() {
 
 #[test]
 fn a_loss_that_is_not_finite_stops_the_run_and_changes_nothing() {
-    let wild = TrainConfig {
-        learning_rate: 1e30,
-        clip_norm: 1e30,
-        warmup_steps: 1,
-        ..settings()
-    };
+    let wild = TrainConfig { learning_rate: 1e30, clip_norm: 1e30, warmup_steps: 1, ..settings() };
     let mut trainer = Trainer::new(start(bottlenecks()[1].clone(), wild), noise()).unwrap();
     let failed = loop {
         let before = (trainer.step(), weights(trainer.model()));
@@ -160,11 +136,7 @@ fn weights_round_trip_under_the_same_name() {
     assert_eq!((weights(&loaded), loaded.config()), (weights(&model), model.config()));
     assert_eq!(weights_hash(&loaded), weights_hash(&model));
     save_weights(&loaded, &file).unwrap();
-    assert_eq!(
-        std::fs::read(&file).unwrap(),
-        first,
-        "the same weights are the same bytes"
-    );
+    assert_eq!(std::fs::read(&file).unwrap(), first, "the same weights are the same bytes");
 }
 
 #[test]
@@ -179,20 +151,14 @@ fn damaged_and_foreign_checkpoints_are_named_and_refused() {
         Ok(_) => panic!("accepted"),
         Err(error) => error.to_string(),
     };
-    let other = Start {
-        seed: 12,
-        ..own.clone()
-    };
+    let other = Start { seed: 12, ..own.clone() };
     assert!(refusal(&other, &file).contains("another configuration or seed"));
     let bytes = std::fs::read(&file).unwrap();
     let cut = folder.path().join("cut.safetensors");
     for length in [0, 7, 100, bytes.len() - 1] {
         std::fs::write(&cut, &bytes[..length]).unwrap();
         let error = refusal(&own, &cut);
-        assert!(
-            error.contains("cut.safetensors") && error.contains("not a readable safetensors"),
-            "{error}"
-        );
+        assert!(error.contains("cut.safetensors") && error.contains("not a readable safetensors"), "{error}");
     }
     assert!(load_weights(&file).unwrap_err().to_string().contains("training state"));
     assert!(refusal(&own, &folder.path().join("absent")).contains("absent"));

@@ -23,18 +23,13 @@ fn fsq_bounds_codes_indices_and_gradients_equal_the_reference() {
         let each = |of: &dyn Fn(usize, f32) -> f32| -> Vec<f32> {
             z.iter().enumerate().map(|(i, z)| of(i % dims, *z)).collect()
         };
-        assert!(
-            worst_difference(&each(&|dim, z| fsq.bound(dim, z)), &get("bound")) < 2e-6,
-            "{name}"
-        );
+        assert!(worst_difference(&each(&|dim, z| fsq.bound(dim, z)), &get("bound")) < 2e-6, "{name}");
         let codes = each(&|dim, z| fsq.code(dim, z));
         assert_eq!(codes, get("quantized"), "{name}");
         let indices: Vec<i32> = codes.chunks(dims).map(|code| fsq.index(code) as i32).collect();
         assert_eq!(indices, units.i32(&format!("fsq/{name}/index")), "{name}");
         let first = get("codes_of_first_indices");
-        let ours: Vec<f32> = (0..first.len() / dims)
-            .flat_map(|index| fsq.code_of(index as u32))
-            .collect();
+        let ours: Vec<f32> = (0..first.len() / dims).flat_map(|index| fsq.code_of(index as u32)).collect();
         assert!(worst_difference(&ours, &first) < 1e-6, "{name}");
 
         let rows = z.len() / dims;
@@ -43,10 +38,7 @@ fn fsq_bounds_codes_indices_and_gradients_equal_the_reference() {
         // Σ codes · cotangent: its gradient is the cotangent pulled back.
         let cotangent = tokens(get("cotangent"), rows, dims);
         let grads = (codes * cotangent).sum::<(), _>().backward();
-        assert!(
-            worst_difference(&grads.get(&input).as_vec(), &get("grad")) < 5e-6,
-            "{name}"
-        );
+        assert!(worst_difference(&grads.get(&input).as_vec(), &get("grad")) < 5e-6, "{name}");
     }
 }
 
@@ -56,10 +48,7 @@ fn kl_divergence_and_its_gradient_equal_the_reference() {
     // prefix of every block of 64; kept tokens count alike in the sum, so blocks of 2048 are 32 times the mean of 64s.
     let units = Arrays::open("units.safetensors");
     let keep = units.u8("vae/mask");
-    let kept = keep
-        .chunks(64)
-        .map(|block| block.iter().filter(|keep| **keep != 0).count())
-        .collect();
+    let kept = keep.chunks(64).map(|block| block.iter().filter(|keep| **keep != 0).count()).collect();
     let parameters = tokens(units.f32("vae/params"), keep.len(), 4);
     let kl = kl_divergence(parameters.leaky_trace(), &PrefixMask::new(64, kept));
     let kl_value = f64::from(value(&kl));
@@ -67,10 +56,7 @@ fn kl_divergence_and_its_gradient_equal_the_reference() {
     let every_64th: Vec<f32> = gradient.chunks(4).step_by(64).flatten().copied().collect();
     for (block, factor) in [(64, 1.0), (2048, 32.0)] {
         let expected = f64::from(units.f32(&format!("vae/aux_block{block}"))[0]);
-        assert!(
-            (kl_value * factor * 1e-8 / expected - 1.0).abs() < 1e-5,
-            "block {block}"
-        );
+        assert!((kl_value * factor * 1e-8 / expected - 1.0).abs() < 1e-5, "block {block}");
         let scaled: Vec<f32> = every_64th.iter().map(|g| g * factor as f32).collect();
         let expected = units.f32(&format!("vae/kl_grad_block{block}"));
         assert!(relative_norm(&scaled, &expected) < 1e-5, "block {block}");
@@ -96,10 +82,7 @@ fn rope_tables_equal_the_reference_within_two_bits_of_its_frequencies() {
                 let difference = f64::from((c[i] - cosine[at]).abs().max((s[i] - sine[at]).abs()));
                 let frequency = f64::from(theta).powf(-2.0 * i as f64 / dim as f64);
                 let allowed = 6e-8 + f64::from(position) * frequency * 2.0_f64.powi(-22);
-                assert!(
-                    difference <= allowed,
-                    "{name}, position {position}, pair {i}: {difference:e} > {allowed:e}"
-                );
+                assert!(difference <= allowed, "{name}, position {position}, pair {i}: {difference:e} > {allowed:e}");
                 worst = worst.max(difference);
             }
         }
@@ -123,31 +106,16 @@ fn resizing_equals_pillow_bit_for_bit() {
     let pixels = Arrays::open("pixels.safetensors");
     let picture = |name: &str| {
         let shape = pixels.shape(name);
-        Picture {
-            width: shape[1],
-            height: shape[0],
-            pixels: pixels.u8(name),
-        }
+        Picture { width: shape[1], height: shape[0], pixels: pixels.u8(name) }
     };
-    for case in [
-        "dog_128x72",
-        "noise_20x20_up",
-        "noise_37x53",
-        "noise_49x49_short1",
-        "noise_53x37",
-        "noise_97x96",
-    ] {
+    for case in ["dog_128x72", "noise_20x20_up", "noise_37x53", "noise_49x49_short1", "noise_53x37", "noise_97x96"] {
         let name = |what: &str| format!("resize/{case}/{what}");
         let (source, expected) = (picture(&name("src")), picture(&name("resized")));
         assert_eq!(resize(&source, expected.width, expected.height), expected, "{case}");
         let resized = resize_shortest_side(&source, 32);
         assert_eq!(resized, expected, "{case}: the longer side");
         let crop = engine::data::fixed_crops(&resized, 32, 1)[0];
-        assert_eq!(
-            resized.crop(crop.x, crop.y, 32, 32),
-            picture(&name("cropped")),
-            "{case}: the centre"
-        );
+        assert_eq!(resized.crop(crop.x, crop.y, 32, 32), picture(&name("cropped")), "{case}: the centre");
     }
 }
 
@@ -164,20 +132,13 @@ fn eight_optimizer_steps_end_where_the_references_do() {
         epsilon: number("eps"),
         ..TrainConfig::default()
     };
-    let schedule = Schedule {
-        peak: number("peak"),
-        end: number("end"),
-        warmup_steps: 3,
-        steps: 8,
-    };
+    let schedule = Schedule { peak: number("peak"), end: number("end"), warmup_steps: 3, steps: 8 };
     let mut optimizer = AdamW::new(&case.model);
     let patches = case.patches();
     for (step, expected) in record["steps"].as_array().unwrap().iter().enumerate() {
         let kept: Vec<Vec<usize>> = serde_json::from_value(expected["kept"].clone()).unwrap();
         let mask = PrefixMask::new(64, kept.concat());
-        let loss = case
-            .model
-            .loss(patches.leaky_trace(), &patches, &mask, &case.scope, None, 0.0);
+        let loss = case.model.loss(patches.leaky_trace(), &patches, &mask, &case.scope, None, 0.0);
         let off = f64::from(loss.mse) - expected["loss"].as_f64().unwrap();
         assert!(off.abs() < 1e-4, "loss of step {step} is off by {off:e}");
         let mut grads = loss.total.backward();
@@ -186,31 +147,18 @@ fn eight_optimizer_steps_end_where_the_references_do() {
             gradients.push(grads.get_or_alloc_mut(weight).unwrap().to_vec());
         });
         let norm = clip_global_norm(&mut gradients, number("clip_global_norm"));
-        assert!(
-            (norm / expected["grad_norm"].as_f64().unwrap() - 1.0).abs() < 2e-3,
-            "norm of step {step}: {norm}"
-        );
+        assert!((norm / expected["grad_norm"].as_f64().unwrap() - 1.0).abs() < 2e-3, "norm of step {step}: {norm}");
         let rate = schedule.at(step);
-        assert!(
-            (f64::from(rate) - expected["lr_used"].as_f64().unwrap()).abs() < 1e-9,
-            "rate of step {step}"
-        );
+        assert!((f64::from(rate) - expected["lr_used"].as_f64().unwrap()).abs() < 1e-9, "rate of step {step}");
         optimizer.update(&mut case.model, &gradients, rate, &config);
     }
-    let (start, end) = (
-        Arrays::open("fsq_image/weights.safetensors"),
-        Arrays::open("adamw/final_some.safetensors"),
-    );
+    let (start, end) = (Arrays::open("fsq_image/weights.safetensors"), Arrays::open("adamw/final_some.safetensors"));
     let mut compared = 0;
     case.model.visit("", &mut |name, weight| {
         let Some(expected) = end.weight(name) else { return };
         let start = start.weight(name).unwrap();
         let distance = |a: &[f32], b: &[f32]| -> f64 {
-            a.iter()
-                .zip(b)
-                .map(|(a, b)| f64::from(a - b).powi(2))
-                .sum::<f64>()
-                .sqrt()
+            a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt()
         };
         let error = distance(values(weight), &expected) / distance(&expected, &start);
         println!("{name}: {error:.1e}");

@@ -39,20 +39,12 @@ impl Picture {
     }
 
     fn signed(&self) -> Vec<f32> {
-        self.samples
-            .iter()
-            .map(|&sample| f32::from(sample) / 127.5 - 1.0)
-            .collect()
+        self.samples.iter().map(|&sample| f32::from(sample) / 127.5 - 1.0).collect()
     }
 }
 
 fn open(name: &str) -> File {
-    File::open(
-        Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../tests/fixtures/metrics")
-            .join(name),
-    )
-    .unwrap()
+    File::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/metrics").join(name)).unwrap()
 }
 
 #[test]
@@ -71,24 +63,9 @@ fn metrics_agree_with_scikit_image_on_photographs() {
             (psnr - pair.psnr).abs(),
             (mse / pair.mse - 1.0).abs()
         );
-        assert!(
-            (ssim - pair.ssim).abs() < 1e-9,
-            "{}: SSIM {ssim} against {}",
-            pair.distorted,
-            pair.ssim
-        );
-        assert!(
-            (psnr - pair.psnr).abs() < 1e-9,
-            "{}: PSNR {psnr} against {}",
-            pair.distorted,
-            pair.psnr
-        );
-        assert!(
-            (mse / pair.mse - 1.0).abs() < 1e-5,
-            "{}: MSE {mse} against {}",
-            pair.distorted,
-            pair.mse
-        );
+        assert!((ssim - pair.ssim).abs() < 1e-9, "{}: SSIM {ssim} against {}", pair.distorted, pair.ssim);
+        assert!((psnr - pair.psnr).abs() < 1e-9, "{}: PSNR {psnr} against {}", pair.distorted, pair.psnr);
+        assert!((mse / pair.mse - 1.0).abs() < 1e-5, "{}: MSE {mse} against {}", pair.distorted, pair.mse);
     }
 }
 
@@ -102,8 +79,5 @@ fn a_grey_picture_repeated_in_three_channels_has_the_same_numbers() {
     let grey = ssim(original.pictures(), distorted.pictures()).unwrap();
     let in_colour = ssim(colour.pictures(), distorted_colour.pictures()).unwrap();
     assert!((grey - in_colour).abs() < 1e-12);
-    assert_eq!(
-        psnr(original.pictures(), distorted.pictures()),
-        psnr(colour.pictures(), distorted_colour.pictures())
-    );
+    assert_eq!(psnr(original.pictures(), distorted.pictures()), psnr(colour.pictures(), distorted_colour.pictures()));
 }

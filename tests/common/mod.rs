@@ -10,24 +10,21 @@ use std::time::{Duration, Instant};
 
 pub struct Bench {
     pub folder: tempfile::TempDir,
+    /// Threads of each command; one, so that tests share the cores.
+    pub threads: usize,
 }
 
 impl Bench {
     /// The tiny experiment with a few of the project's photographs.
     pub fn new() -> Self {
-        let bench = Self {
-            folder: tempfile::tempdir().unwrap(),
-        };
+        let bench = Self { folder: tempfile::tempdir().unwrap(), threads: 1 };
         let project = Path::new(env!("CARGO_MANIFEST_DIR"));
         std::fs::copy(project.join("tests/fixtures/tiny.toml"), bench.path("tiny.toml")).unwrap();
         for (split, count) in [("train", 4), ("test", 3)] {
             let from = project.join("experiments/data/photos").join(split);
             let to = bench.path("photos").join(split);
             std::fs::create_dir_all(&to).unwrap();
-            let mut files: Vec<PathBuf> = std::fs::read_dir(from)
-                .unwrap()
-                .map(|entry| entry.unwrap().path())
-                .collect();
+            let mut files: Vec<PathBuf> = std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()).collect();
             files.sort();
             for file in &files[..count] {
                 std::fs::copy(file, to.join(file.file_name().unwrap())).unwrap();
@@ -44,12 +41,12 @@ impl Bench {
         self.path("results/elastictok.sqlite")
     }
 
-    /// `elastictok …`, in this folder, on one thread so that tests share the cores.
+    /// `elastictok …`, in this folder.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_elastictok"));
         command
             .current_dir(self.folder.path())
-            .args(["--threads", "1"])
+            .args(["--threads", &self.threads.to_string()])
             .args(arguments)
             .stdin(Stdio::null());
         command
@@ -63,11 +60,7 @@ impl Bench {
     pub fn succeed(&self, arguments: &[&str]) -> (String, String) {
         let output = self.run(arguments);
         let (out, err) = texts(&output);
-        assert!(
-            output.status.success(),
-            "{arguments:?} failed with {}:\n{out}\n{err}",
-            output.status
-        );
+        assert!(output.status.success(), "{arguments:?} failed with {}:\n{out}\n{err}", output.status);
         (out, err)
     }
 
@@ -81,62 +74,32 @@ impl Bench {
 
     /// Starts in the background with its output thrown away.
     pub fn start(&self, arguments: &[&str]) -> Child {
-        self.command(arguments)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap()
+        self.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
     /// Every stored number of the tiny experiment but times, one a line.
     pub fn numbers(&self) -> Vec<String> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let reader = Store::open_existing_read_only(self.db()).await.unwrap();
             let experiment = reader.experiment_by_name("tiny").await.unwrap().id;
             let mut lines = Vec::new();
             for run in reader.training_runs(experiment).await.unwrap() {
-                lines.push(format!(
-                    "{} weights {:?} {:?}",
-                    run.variant, run.run.weights_hash, run.run.status
-                ));
+                lines.push(format!("{} weights {:?} {:?}", run.variant, run.run.weights_hash, run.run.status));
                 for point in reader.training_points(run.run.id, 0).await.unwrap() {
-                    let numbers = (
-                        point.loss,
-                        point.mse,
-                        point.kl,
-                        point.learning_rate,
-                        point.gradient_norm,
-                    );
+                    let numbers = (point.loss, point.mse, point.kl, point.learning_rate, point.gradient_norm);
                     lines.push(format!("{} step {} {numbers:?}", run.variant, point.step));
                 }
             }
-            let noisy: Vec<String> = reader
-                .metrics()
-                .await
-                .unwrap()
-                .into_iter()
-                .filter(|m| m.noisy)
-                .map(|m| m.name)
-                .collect();
+            let noisy: Vec<String> =
+                reader.metrics().await.unwrap().into_iter().filter(|m| m.noisy).map(|m| m.name).collect();
             for trial in reader.trials(experiment).await.unwrap() {
                 let title = format!("{} {} {:?}", trial.variant, trial.strategy, trial.threshold);
                 lines.push(format!("{title} {:?} of {} samples", trial.status, trial.samples));
                 for block in reader.blocks(trial.id).await.unwrap() {
                     let picture = (&block.source_name, block.ordinal, block.block);
-                    let found = (
-                        block.kept_tokens,
-                        block.distortion,
-                        block.threshold_met,
-                        block.decoder_evaluations,
-                    );
-                    lines.push(format!(
-                        "{title} {picture:?} {found:?} {:?} {:?}",
-                        block.flops, block.probes
-                    ));
+                    let found = (block.kept_tokens, block.distortion, block.threshold_met, block.decoder_evaluations);
+                    lines.push(format!("{title} {picture:?} {found:?} {:?} {:?}", block.flops, block.probes));
                 }
                 for row in reader.measurements(trial.id).await.unwrap() {
                     if !noisy.contains(&row.metric) {
@@ -174,10 +137,7 @@ impl Bench {
 }
 
 pub fn texts(output: &Output) -> (String, String) {
-    (
-        String::from_utf8_lossy(&output.stdout).into_owned(),
-        String::from_utf8_lossy(&output.stderr).into_owned(),
-    )
+    (String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
 /// Waits until `happened`, or fails after a minute.
@@ -191,10 +151,7 @@ pub fn wait_until(what: &str, happened: impl Fn() -> bool) {
 
 /// Sends a signal to a process that a test started.
 pub fn signal(child: &Child, name: &str) {
-    let status = Command::new("kill")
-        .args(["-s", name, &child.id().to_string()])
-        .status()
-        .unwrap();
+    let status = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
     assert!(status.success());
 }
 

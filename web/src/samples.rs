@@ -9,6 +9,8 @@ use evaluator::metric::Direction;
 use evaluator::store::{MetricRow, Reader, Result, SampleId, TrialId, TrialSampleRow};
 use serde::Deserialize;
 
+use crate::format;
+
 /// What samples are sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -56,6 +58,14 @@ pub struct Measured {
     pub row: TrialSampleRow,
     /// Its values by the metrics' names.
     pub values: BTreeMap<String, f64>,
+}
+
+impl Measured {
+    /// What a list says of it: names as people read them, with values.
+    pub fn shown(&self) -> Vec<(String, String)> {
+        let value = |name| Some((format::metric(name), format::number(*self.values.get(name)?)));
+        ["psnr", "ssim", "kept_tokens"].into_iter().filter_map(value).collect()
+    }
 }
 
 /// The metrics by name; of a name's versions, the newest.

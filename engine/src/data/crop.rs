@@ -22,14 +22,8 @@ pub fn fixed_crops(picture: &Picture, side: usize, count: usize) -> Vec<Crop> {
     const STEP: [f64; 2] = [0.754_877_666_246_692_7, 0.569_840_290_998_053_3];
     let place = |room: usize, step: f64, i: usize| ((0.5 + step * i as f64).fract() * (room + 1) as f64) as usize;
     let (across, down) = (picture.width - side, picture.height - side);
-    let centre = Crop {
-        x: across / 2,
-        y: down / 2,
-    };
-    let others = (1..count).map(|i| Crop {
-        x: place(across, STEP[0], i),
-        y: place(down, STEP[1], i),
-    });
+    let centre = Crop { x: across / 2, y: down / 2 };
+    let others = (1..count).map(|i| Crop { x: place(across, STEP[0], i), y: place(down, STEP[1], i) });
     std::iter::once(centre).chain(others).take(count).collect()
 }
 
@@ -49,13 +43,7 @@ impl RandomCrops {
     /// Crops of `side`² pixels, repeated over `frames` frames.
     pub fn new(photos: Arc<PhotoSet>, side: usize, frames: usize, seed: u64) -> Self {
         let order = (0, order(photos.photos.len(), seed, 0));
-        Self {
-            photos,
-            side,
-            frames,
-            seed,
-            order,
-        }
+        Self { photos, side, frames, seed, order }
     }
 }
 
@@ -92,21 +80,13 @@ mod tests {
 
     #[test]
     fn fixed_crops_start_with_the_centre_and_do_not_repeat() {
-        let picture = Picture {
-            width: 200,
-            height: 128,
-            pixels: vec![0; 200 * 128 * 3],
-        };
+        let picture = Picture { width: 200, height: 128, pixels: vec![0; 200 * 128 * 3] };
         let crops = fixed_crops(&picture, 64, 9);
         assert_eq!(crops[0], Crop { x: 68, y: 32 });
         assert!((0..9).all(|i| (0..i).all(|j| crops[i] != crops[j])), "{crops:?}");
         assert!(crops.iter().all(|crop| crop.x <= 136 && crop.y <= 64));
         assert_eq!(fixed_crops(&picture, 64, 3), crops[..3], "more crops only add to fewer");
-        let tight = Picture {
-            width: 64,
-            height: 64,
-            pixels: vec![0; 64 * 64 * 3],
-        };
+        let tight = Picture { width: 64, height: 64, pixels: vec![0; 64 * 64 * 3] };
         assert_eq!(fixed_crops(&tight, 64, 2), [Crop { x: 0, y: 0 }; 2]);
     }
 }

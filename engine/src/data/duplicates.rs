@@ -19,11 +19,7 @@ const NEAR: u32 = 8;
 
 /// Every pair whose perceptual hashes (DCT, 8 × 8) differ in at most 8 of 64 bits.
 pub fn near_duplicates(train: &PhotoSet, test: &PhotoSet) -> Vec<NearDuplicate> {
-    let hasher = HasherConfig::new()
-        .hash_size(8, 8)
-        .hash_alg(HashAlg::Median)
-        .preproc_dct()
-        .to_hasher();
+    let hasher = HasherConfig::new().hash_size(8, 8).hash_alg(HashAlg::Median).preproc_dct().to_hasher();
     let hash = |photo: &Photo| -> ImageHash {
         let picture = &photo.picture;
         let (width, height) = (picture.width as u32, picture.height as u32);
@@ -37,11 +33,7 @@ pub fn near_duplicates(train: &PhotoSet, test: &PhotoSet) -> Vec<NearDuplicate> 
         for (name, other) in &train {
             let distance = own.dist(other);
             if distance <= NEAR {
-                near.push(NearDuplicate {
-                    train: (*name).clone(),
-                    test: photo.name.clone(),
-                    distance,
-                });
+                near.push(NearDuplicate { train: (*name).clone(), test: photo.name.clone(), distance });
             }
         }
     }
@@ -57,19 +49,9 @@ mod tests {
     fn set(photos: impl IntoIterator<Item = (String, Picture)>) -> PhotoSet {
         let photo = |(name, picture): (String, Picture)| {
             let (width, height) = (picture.width, picture.height);
-            Photo {
-                name,
-                hash: blake3::hash(&picture.pixels),
-                width,
-                height,
-                picture,
-            }
+            Photo { name, hash: blake3::hash(&picture.pixels), width, height, picture }
         };
-        PhotoSet {
-            folder: PathBuf::new(),
-            photos: photos.into_iter().map(photo).collect(),
-            skipped: Vec::new(),
-        }
+        PhotoSet { folder: PathBuf::new(), photos: photos.into_iter().map(photo).collect(), skipped: Vec::new() }
     }
 
     /// The committed photographs: none resembles another, each resembles its own smaller, noisier copy.
@@ -82,19 +64,13 @@ mod tests {
 
         let copies = train.photos.iter().map(|photo| {
             let mut small = resize_shortest_side(&photo.picture, 96);
-            small
-                .pixels
-                .iter_mut()
-                .enumerate()
-                .for_each(|(i, p)| *p = p.saturating_add((i * 7 % 13) as u8));
+            small.pixels.iter_mut().enumerate().for_each(|(i, p)| *p = p.saturating_add((i * 7 % 13) as u8));
             (format!("copy of {}", photo.name), small)
         });
         let copies = set(copies.collect::<Vec<_>>());
         for photo in &train.photos {
             let copy = format!("copy of {}", photo.name);
-            let found = near_duplicates(&train, &copies)
-                .into_iter()
-                .any(|d| d.train == photo.name && d.test == copy);
+            let found = near_duplicates(&train, &copies).into_iter().any(|d| d.train == photo.name && d.test == copy);
             assert!(found, "{copy} was not found");
         }
     }

@@ -64,22 +64,10 @@ impl PhotoSet {
             }
         }
         if photos.is_empty() {
-            let first = skipped
-                .first()
-                .map(|s| format!(" (the first: {}: {})", s.name, s.reason))
-                .unwrap_or_default();
-            return Err(EngineError::NoPictures {
-                folder: folder.to_owned(),
-                found,
-                skipped: skipped.len(),
-                first,
-            });
+            let first = skipped.first().map(|s| format!(" (the first: {}: {})", s.name, s.reason)).unwrap_or_default();
+            return Err(EngineError::NoPictures { folder: folder.to_owned(), found, skipped: skipped.len(), first });
         }
-        Ok(Self {
-            folder: folder.to_owned(),
-            photos,
-            skipped,
-        })
+        Ok(Self { folder: folder.to_owned(), photos, skipped })
     }
 
     /// Names the set by the content of its photographs, in order: a blake3 hash.
@@ -94,10 +82,7 @@ impl PhotoSet {
 
 /// Adds the pictures below `folder`, as paths below `root`. Hidden files and folders are left alone.
 fn list(root: &Path, folder: &Path, files: &mut Vec<String>) -> Result<(), EngineError> {
-    let error = |source| EngineError::Folder {
-        folder: folder.to_owned(),
-        source,
-    };
+    let error = |source| EngineError::Folder { folder: folder.to_owned(), source };
     for entry in std::fs::read_dir(folder).map_err(error)? {
         let entry = entry.map_err(error)?;
         let path = entry.path();
@@ -109,10 +94,7 @@ fn list(root: &Path, folder: &Path, files: &mut Vec<String>) -> Result<(), Engin
             list(root, &path, files)?;
         } else if is_picture(&path) {
             let below = path.strip_prefix(root).expect("the walk stays below its root");
-            let parts: Vec<_> = below
-                .components()
-                .map(|part| part.as_os_str().to_string_lossy())
-                .collect();
+            let parts: Vec<_> = below.components().map(|part| part.as_os_str().to_string_lossy()).collect();
             files.push(parts.join("/"));
         }
     }
@@ -120,8 +102,7 @@ fn list(root: &Path, folder: &Path, files: &mut Vec<String>) -> Result<(), Engin
 }
 
 fn is_picture(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|e| EXTENSIONS.iter().any(|known| e.eq_ignore_ascii_case(known)))
+    path.extension().is_some_and(|e| EXTENSIONS.iter().any(|known| e.eq_ignore_ascii_case(known)))
 }
 
 fn load(folder: &Path, name: &str, side: usize, smallest: usize) -> Result<Photo, String> {
@@ -129,32 +110,18 @@ fn load(folder: &Path, name: &str, side: usize, smallest: usize) -> Result<Photo
     let picture = decode(&bytes).map_err(|error| format!("does not decode: {error}"))?;
     let (width, height) = (picture.width, picture.height);
     if width.min(height) < smallest {
-        return Err(format!(
-            "{width}×{height} pixels: smaller than the crop of {smallest}×{smallest}"
-        ));
+        return Err(format!("{width}×{height} pixels: smaller than the crop of {smallest}×{smallest}"));
     }
     let picture = resize_shortest_side(&picture, side);
-    Ok(Photo {
-        name: name.to_owned(),
-        hash: blake3::hash(&bytes),
-        width,
-        height,
-        picture,
-    })
+    Ok(Photo { name: name.to_owned(), hash: blake3::hash(&bytes), width, height, picture })
 }
 
 /// Decodes by content, not by name, and turns the picture as its EXIF orientation says.
 fn decode(bytes: &[u8]) -> image::ImageResult<Picture> {
-    let mut decoder = ImageReader::new(Cursor::new(bytes))
-        .with_guessed_format()?
-        .into_decoder()?;
+    let mut decoder = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?.into_decoder()?;
     let orientation = decoder.orientation()?;
     let mut image = DynamicImage::from_decoder(decoder)?;
     image.apply_orientation(orientation);
     let rgb = image.into_rgb8();
-    Ok(Picture {
-        width: rgb.width() as usize,
-        height: rgb.height() as usize,
-        pixels: rgb.into_raw(),
-    })
+    Ok(Picture { width: rgb.width() as usize, height: rgb.height() as usize, pixels: rgb.into_raw() })
 }

@@ -19,16 +19,9 @@ pub struct Picture {
 impl Picture {
     /// The part that starts at (x, y).
     pub fn crop(&self, x: usize, y: usize, width: usize, height: usize) -> Self {
-        assert!(
-            x + width <= self.width && y + height <= self.height,
-            "the crop reaches past the picture"
-        );
+        assert!(x + width <= self.width && y + height <= self.height, "the crop reaches past the picture");
         let row = |row: usize| &self.pixels[((y + row) * self.width + x) * CHANNELS..][..width * CHANNELS];
-        Self {
-            width,
-            height,
-            pixels: (0..height).flat_map(row).copied().collect(),
-        }
+        Self { width, height, pixels: (0..height).flat_map(row).copied().collect() }
     }
 
     /// Left and right swapped.
@@ -42,11 +35,7 @@ impl Picture {
 /// Scales so that the shortest side has `side` pixels; the longer one is rounded down.
 pub fn resize_shortest_side(picture: &Picture, side: usize) -> Picture {
     let shortest = picture.width.min(picture.height);
-    resize(
-        picture,
-        picture.width * side / shortest,
-        picture.height * side / shortest,
-    )
+    resize(picture, picture.width * side / shortest, picture.height * side / shortest)
 }
 
 /// Scales to `width` × `height`.
@@ -55,9 +44,7 @@ pub fn resize(picture: &Picture, width: usize, height: usize) -> Picture {
     if width != picture.width {
         let filter = Filter::new(picture.width, width);
         let rows = result.pixels.chunks(result.width * CHANNELS);
-        result.pixels = rows
-            .flat_map(|row| filter.apply(|column, channel| row[column * CHANNELS + channel]))
-            .collect();
+        result.pixels = rows.flat_map(|row| filter.apply(|column, channel| row[column * CHANNELS + channel])).collect();
         result.width = width;
     }
     if height != picture.height {
@@ -103,10 +90,7 @@ impl Filter {
         for (first, weights) in &self.taps {
             for channel in 0..CHANNELS {
                 let half = 1 << (PRECISION - 1);
-                let weighted = weights
-                    .iter()
-                    .enumerate()
-                    .map(|(j, w)| w * i32::from(source(first + j, channel)));
+                let weighted = weights.iter().enumerate().map(|(j, w)| w * i32::from(source(first + j, channel)));
                 line.push(((half + weighted.sum::<i32>()) >> PRECISION).clamp(0, 255) as u8);
             }
         }

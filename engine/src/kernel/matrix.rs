@@ -20,17 +20,8 @@ impl<'a> Matrix<'a> {
 
     /// Rows of `columns` elements, `row_stride` elements apart.
     pub(crate) fn strided(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
-        assert!(
-            reach(rows, columns, row_stride) <= data.len(),
-            "the matrix reaches past its data"
-        );
-        Self {
-            data,
-            rows,
-            columns,
-            row_stride,
-            column_stride: 1,
-        }
+        assert!(reach(rows, columns, row_stride) <= data.len(), "the matrix reaches past its data");
+        Self { data, rows, columns, row_stride, column_stride: 1 }
     }
 
     /// The transpose: the same data, read the other way.
@@ -61,16 +52,8 @@ impl<'a> MatrixMut<'a> {
 
     /// Rows of `columns` elements, `row_stride` elements apart.
     pub(crate) fn strided(data: &'a mut [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
-        assert!(
-            reach(rows, columns, row_stride) <= data.len(),
-            "the matrix reaches past its data"
-        );
-        Self {
-            data,
-            rows,
-            columns,
-            row_stride,
-        }
+        assert!(reach(rows, columns, row_stride) <= data.len(), "the matrix reaches past its data");
+        Self { data, rows, columns, row_stride }
     }
 
     /// self = scale · a·b.
@@ -137,11 +120,7 @@ pub(crate) enum Threads {
 /// How many elements a row-major matrix spans from its first to its last.
 fn reach(rows: usize, columns: usize, row_stride: usize) -> usize {
     assert!(rows <= 1 || columns <= row_stride, "rows overlap");
-    if rows == 0 || columns == 0 {
-        0
-    } else {
-        (rows - 1) * row_stride + columns
-    }
+    if rows == 0 || columns == 0 { 0 } else { (rows - 1) * row_stride + columns }
 }
 
 #[cfg(test)]

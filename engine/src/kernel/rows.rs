@@ -58,17 +58,13 @@ vectorized! {
 
 /// y += x for long rows, on every core.
 pub(crate) fn add_on_all_threads(y: &mut [f32], x: &[f32]) {
-    y.par_chunks_mut(LONG)
-        .zip(x.par_chunks(LONG))
-        .for_each(|(y, x)| add(y, x));
+    y.par_chunks_mut(LONG).zip(x.par_chunks(LONG)).for_each(|(y, x)| add(y, x));
 }
 
 /// A copy of a long row, made on every core.
 pub(crate) fn copy_on_all_threads(x: &[f32]) -> Vec<f32> {
     let mut copy = vec![0.0; x.len()];
-    copy.par_chunks_mut(LONG)
-        .zip(x.par_chunks(LONG))
-        .for_each(|(copy, x)| copy.copy_from_slice(x));
+    copy.par_chunks_mut(LONG).zip(x.par_chunks(LONG)).for_each(|(copy, x)| copy.copy_from_slice(x));
     copy
 }
 
@@ -91,10 +87,7 @@ pub(crate) fn maximum(x: &[f32]) -> f32 {
             *lane = if *x > *lane { *x } else { *lane };
         }
     }
-    lanes
-        .iter()
-        .chain(rest)
-        .fold(f32::NEG_INFINITY, |m, x| if *x > m { *x } else { m })
+    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |m, x| if *x > m { *x } else { m })
 }
 
 #[cfg(test)]

@@ -96,9 +96,7 @@ mod tests {
             norm_epsilon: 1e-5,
             init_std: 0.02,
             block: BlockShape::new(1, 128, 128, [1, 8, 8]).unwrap(),
-            bottleneck: Bottleneck::Fsq {
-                levels: vec![8, 8, 8, 5, 5, 5],
-            },
+            bottleneck: Bottleneck::Fsq { levels: vec![8, 8, 8, 5, 5, 5] },
         };
         let step = 3.0 * 16.0 * (config.encoder_flops(1) + config.decoder_flops(1));
         assert_eq!((step / 1e9).round(), 157.0);

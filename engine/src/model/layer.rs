@@ -21,14 +21,7 @@ pub struct Layer {
     norm_epsilon: f32,
 }
 
-parameters!(Layer {
-    attention_norm,
-    w_qkv,
-    w_out,
-    feed_forward_norm,
-    w_gate_up,
-    w_down
-});
+parameters!(Layer { attention_norm, w_qkv, w_out, feed_forward_norm, w_gate_up, w_down });
 
 impl Layer {
     pub(super) fn new(config: &ModelConfig, init: &mut Init) -> Self {

@@ -37,14 +37,7 @@ struct Encoder {
     pre_quant: Parameter,
 }
 
-parameters!(Encoder {
-    in_proj,
-    kept_embedding,
-    masked_embedding,
-    layers,
-    norm,
-    pre_quant
-});
+parameters!(Encoder { in_proj, kept_embedding, masked_embedding, layers, norm, pre_quant });
 
 #[derive(Clone, Debug)]
 struct Decoder {
@@ -54,12 +47,7 @@ struct Decoder {
     out_proj: Parameter,
 }
 
-parameters!(Decoder {
-    post_quant,
-    layers,
-    norm,
-    out_proj
-});
+parameters!(Decoder { post_quant, layers, norm, out_proj });
 
 /// The two parts of the training loss.
 pub struct Loss<T> {
@@ -82,25 +70,17 @@ impl ElasticTok {
             in_proj: init.normal(patch, width),
             kept_embedding: init.embedding(width),
             masked_embedding: init.embedding(width),
-            layers: (0..config.encoder_layers)
-                .map(|_| Layer::new(&config, &mut init))
-                .collect(),
+            layers: (0..config.encoder_layers).map(|_| Layer::new(&config, &mut init)).collect(),
             norm: init.ones(width),
             pre_quant: init.normal(width, config.bottleneck.input_width()),
         };
         let decoder = Decoder {
             post_quant: init.normal(config.bottleneck.output_width(), width),
-            layers: (0..config.decoder_layers)
-                .map(|_| Layer::new(&config, &mut init))
-                .collect(),
+            layers: (0..config.decoder_layers).map(|_| Layer::new(&config, &mut init)).collect(),
             norm: init.ones(width),
             out_proj: init.normal(width, patch),
         };
-        Ok(Self {
-            config,
-            encoder,
-            decoder,
-        })
+        Ok(Self { config, encoder, decoder })
     }
 
     /// What it was made of.
@@ -117,11 +97,7 @@ impl ElasticTok {
 
     /// The layout of a batch of `sequences` sequences of `blocks` blocks.
     pub fn layout(&self, sequences: usize, blocks: usize) -> Layout {
-        Layout {
-            sequences,
-            blocks,
-            tokens_per_block: self.config.block.tokens(),
-        }
+        Layout { sequences, blocks, tokens_per_block: self.config.block.tokens() }
     }
 
     /// Patches (n, patch) → what the bottleneck reads (n, dims).
@@ -144,10 +120,7 @@ impl ElasticTok {
     pub fn decode<T: MaybeTape>(&self, z: Tokens<T>, scope: &Scope) -> Tokens<T> {
         let d = &self.decoder;
         let h = self.through(&d.layers, ops::linear(z, &d.post_quant), scope);
-        ops::tanh(ops::linear(
-            ops::rms_norm(h, &d.norm, self.config.norm_epsilon),
-            &d.out_proj,
-        ))
+        ops::tanh(ops::linear(ops::rms_norm(h, &d.norm, self.config.norm_epsilon), &d.out_proj))
     }
 
     /// Patches → reconstructed patches with the tokens that `mask` keeps; a VAE uses its mean.
@@ -176,19 +149,11 @@ impl ElasticTok {
         let mse = ops::mse(reconstruction, patches);
         let mse_value = crate::tensor::value(&mse);
         match gaussian {
-            None => Loss {
-                total: mse,
-                mse: mse_value,
-                kl: 0.0,
-            },
+            None => Loss { total: mse, mse: mse_value, kl: 0.0 },
             Some(gaussian) => {
                 let kl = ops::kl_divergence(gaussian, mask);
                 let kl_value = crate::tensor::value(&kl);
-                Loss {
-                    total: mse + kl * kl_weight,
-                    mse: mse_value,
-                    kl: kl_value,
-                }
+                Loss { total: mse + kl * kl_weight, mse: mse_value, kl: kl_value }
             }
         }
     }
@@ -208,10 +173,7 @@ struct Init {
 
 impl Init {
     fn new(std: f32, seed: u64) -> Self {
-        Self {
-            std,
-            random: rand_chacha::ChaCha8Rng::seed_from_u64(seed),
-        }
+        Self { std, random: rand_chacha::ChaCha8Rng::seed_from_u64(seed) }
     }
 
     fn draw(&mut self, rows: usize, columns: usize, std: f32) -> Parameter {

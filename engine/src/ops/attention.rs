@@ -34,11 +34,7 @@ pub struct Scope {
 impl Scope {
     /// Block-causal over whole sequences.
     pub fn block_causal(layout: Layout) -> Self {
-        Self {
-            layout,
-            segments: None,
-            visible_keys: None,
-        }
+        Self { layout, segments: None, visible_keys: None }
     }
 
     /// How many keys from the sequence's start the token at `position` may see: up to the end of its own block.
@@ -54,19 +50,11 @@ impl Scope {
         if let Some(segments) = &self.segments {
             let keys = &segments[start + first_key..];
             let own = segments[start + query];
-            scores
-                .iter_mut()
-                .zip(keys)
-                .filter(|(_, key)| **key != own)
-                .for_each(|(score, _)| *score = HIDDEN);
+            scores.iter_mut().zip(keys).filter(|(_, key)| **key != own).for_each(|(score, _)| *score = HIDDEN);
         }
         if let Some(visible) = &self.visible_keys {
             let keys = &visible[start + first_key..];
-            scores
-                .iter_mut()
-                .zip(keys)
-                .filter(|(_, visible)| !**visible)
-                .for_each(|(score, _)| *score = HIDDEN);
+            scores.iter_mut().zip(keys).filter(|(_, visible)| !**visible).for_each(|(score, _)| *score = HIDDEN);
         }
     }
 }
@@ -78,25 +66,14 @@ pub fn attention<T: MaybeTape>(qkv: Tokens<T>, heads: usize, rope: &RopeTable, s
     let (width, length) = (triple / 3, scope.layout.tokens_per_sequence());
     let dim = width / heads;
     assert_eq!(n, scope.layout.tokens(), "rows against the layout");
-    assert!(
-        rope.positions() >= length,
-        "{length} positions, but RoPE's table has {}",
-        rope.positions()
-    );
+    assert!(rope.positions() >= length, "{length} positions, but RoPE's table has {}", rope.positions());
 
     let parts = split_heads(values(&qkv), heads, dim, length, rope);
     let mut out = vec![0.0; n * width]; // (sequence, head, token, dim)
     let mut log_sum_exp = vec![0.0; n * heads]; // (sequence, head, token)
-    let tasks = out
-        .par_chunks_mut(length * dim)
-        .zip(log_sum_exp.par_chunks_mut(length))
-        .zip(&parts)
-        .enumerate();
+    let tasks = out.par_chunks_mut(length * dim).zip(log_sum_exp.par_chunks_mut(length)).zip(&parts).enumerate();
     tasks.for_each(|(index, ((out, log_sum_exp), head))| {
-        let tiles = out
-            .par_chunks_mut(QUERIES * dim)
-            .zip(log_sum_exp.par_chunks_mut(QUERIES))
-            .enumerate();
+        let tiles = out.par_chunks_mut(QUERIES * dim).zip(log_sum_exp.par_chunks_mut(QUERIES)).enumerate();
         tiles.for_each(|(tile, (out, log_sum_exp))| {
             head.forward(scope, index / heads, tile * QUERIES, out, log_sum_exp);
         });
@@ -125,17 +102,14 @@ pub fn attention<T: MaybeTape>(qkv: Tokens<T>, heads: usize, rope: &RopeTable, s
                 })
                 .collect();
             let dqkv = grads.get_or_alloc_mut(&qkv)?;
-            dqkv.par_chunks_mut(triple)
-                .enumerate()
-                .with_min_len(ROWS_PER_TASK)
-                .for_each(|(row, dqkv)| {
-                    let (sequence, t) = (row / length, row % length);
-                    for (i, dqkv) in dqkv.chunks_mut(dim).enumerate() {
-                        let (part, head) = (i / heads, i % heads);
-                        let from = (part * length + t) * dim;
-                        rows::add(dqkv, &dparts[sequence * heads + head][from..from + dim]);
-                    }
-                });
+            dqkv.par_chunks_mut(triple).enumerate().with_min_len(ROWS_PER_TASK).for_each(|(row, dqkv)| {
+                let (sequence, t) = (row / length, row % length);
+                for (i, dqkv) in dqkv.chunks_mut(dim).enumerate() {
+                    let (part, head) = (i / heads, i % heads);
+                    let from = (part * length + t) * dim;
+                    rows::add(dqkv, &dparts[sequence * heads + head][from..from + dim]);
+                }
+            });
             Ok(())
         });
     }
@@ -159,10 +133,7 @@ struct Strided<'a> {
 impl<'a> Strided<'a> {
     /// Without the rows before `row`.
     fn from(self, row: usize) -> Strided<'a> {
-        Strided {
-            data: &self.data[row * self.width..],
-            ..self
-        }
+        Strided { data: &self.data[row * self.width..], ..self }
     }
 }
 
@@ -189,12 +160,7 @@ impl Head {
             let keys = KEYS.min(reach - first_key);
             let (q, k) = (self.rows(0, first_query, queries), self.rows(1, first_key, keys));
             MatrixMut::new(&mut scores, queries, keys).set_product(self.scale(), q, k.transposed(), Threads::One);
-            let tile = Tile {
-                sequence,
-                first_query,
-                first_key,
-                keys,
-            };
+            let tile = Tile { sequence, first_query, first_key, keys };
             softmax_rows(&mut scores, out, &mut maxima, &mut sums, dim, &tile, scope);
             let (p, v) = (Matrix::new(&scores, queries, keys), self.rows(2, first_key, keys));
             MatrixMut::new(out, queries, dim).add_product(p, v, Threads::One);
@@ -227,19 +193,11 @@ impl Head {
             let dy = Matrix::strided(dy.from(first_query).data, queries, dim, dy.width);
             for first_key in (0..reach).step_by(KEYS) {
                 let keys = KEYS.min(reach - first_key);
-                let (q, k, v) = (
-                    self.rows(0, first_query, queries),
-                    self.rows(1, first_key, keys),
-                    self.rows(2, first_key, keys),
-                );
+                let (q, k, v) =
+                    (self.rows(0, first_query, queries), self.rows(1, first_key, keys), self.rows(2, first_key, keys));
                 MatrixMut::new(&mut p, queries, keys).set_product(self.scale(), q, k.transposed(), Threads::One);
                 MatrixMut::new(&mut ds, queries, keys).set_product(1.0, dy, v.transposed(), Threads::One);
-                let tile = Tile {
-                    sequence,
-                    first_query,
-                    first_key,
-                    keys,
-                };
+                let tile = Tile { sequence, first_query, first_key, keys };
                 let total = &log_sum_exp[first_query..first_query + queries];
                 backward_rows(&mut p, &mut ds, total, &pulls, self.scale(), &tile, scope);
                 let (p, ds) = (Matrix::new(&p, queries, keys), Matrix::new(&ds, queries, keys));
@@ -265,10 +223,7 @@ impl Tile {
     /// How many of the tile's keys its `i`-th query may see by the order of blocks.
     #[inline(always)]
     fn seen(&self, scope: &Scope, i: usize) -> usize {
-        scope
-            .reach(self.first_query + i)
-            .saturating_sub(self.first_key)
-            .min(self.keys)
+        scope.reach(self.first_query + i).saturating_sub(self.first_key).min(self.keys)
     }
 
     /// Hides the keys that its `i`-th query may not see for another reason.
@@ -383,16 +338,12 @@ fn split_heads(qkv: &[f32], heads: usize, dim: usize, length: usize, rope: &Rope
 fn merge_heads(out: &[f32], heads: usize, dim: usize, length: usize) -> Vec<f32> {
     let width = heads * dim;
     let mut merged = vec![0.0; out.len()];
-    merged
-        .par_chunks_mut(width)
-        .enumerate()
-        .with_min_len(ROWS_PER_TASK)
-        .for_each(|(row, merged)| {
-            let (sequence, t) = (row / length, row % length);
-            for (head, merged) in merged.chunks_mut(dim).enumerate() {
-                let from = ((sequence * heads + head) * length + t) * dim;
-                merged.copy_from_slice(&out[from..from + dim]);
-            }
-        });
+    merged.par_chunks_mut(width).enumerate().with_min_len(ROWS_PER_TASK).for_each(|(row, merged)| {
+        let (sequence, t) = (row / length, row % length);
+        for (head, merged) in merged.chunks_mut(dim).enumerate() {
+            let from = ((sequence * heads + head) * length + t) * dim;
+            merged.copy_from_slice(&out[from..from + dim]);
+        }
+    });
     merged
 }

@@ -27,11 +27,8 @@ pub fn quantize<T: MaybeTape>(z: Tokens<T>, fsq: &Fsq, mask: &PrefixMask) -> Tok
         tape.add_backward_op(move |grads| {
             let dcodes = take(grads.get_or_alloc_mut(&result)?);
             let dz = grads.get_or_alloc_mut(&z)?;
-            for (token, ((dz, z), dcode)) in dz
-                .chunks_mut(dims)
-                .zip(values(&z).chunks(dims))
-                .zip(dcodes.chunks(dims))
-                .enumerate()
+            for (token, ((dz, z), dcode)) in
+                dz.chunks_mut(dims).zip(values(&z).chunks(dims)).zip(dcodes.chunks(dims)).enumerate()
             {
                 if mask.keeps(token) {
                     for dim in 0..dims {

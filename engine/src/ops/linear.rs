@@ -22,10 +22,7 @@ pub fn linear_add<T: MaybeTape>(x: Tokens<T>, weight: &Parameter, residual: Toke
 fn apply<T: MaybeTape>(x: Tokens<T>, weight: &Parameter, mut y: Vec<f32>, residual: Option<Tokens>) -> Tokens<T> {
     let (x, mut tape) = x.split_tape();
     let ((n, input), (_, output)) = (shape(&x), shape(weight));
-    let (xs, ws) = (
-        Matrix::new(values(&x), n, input),
-        Matrix::new(values(weight), input, output),
-    );
+    let (xs, ws) = (Matrix::new(values(&x), n, input), Matrix::new(values(weight), input, output));
     let ys = MatrixMut::new(&mut y, n, output);
     match residual {
         Some(_) => ys.add_product(xs, ws, Threads::All),

@@ -24,10 +24,7 @@ pub fn patch_embed<T: MaybeTape>(
     for token in 0..n {
         h.extend_from_slice(values(if mask.keeps(token) { kept } else { masked }));
     }
-    let (xs, ws) = (
-        Matrix::new(values(&patches), n, patch),
-        Matrix::new(values(weight), patch, width),
-    );
+    let (xs, ws) = (Matrix::new(values(&patches), n, patch), Matrix::new(values(weight), patch, width));
     MatrixMut::new(&mut h, n, width).add_product(xs, ws, Threads::All);
     let h = tokens(h, n, width);
     if T::OWNS_TAPE {

@@ -12,9 +12,7 @@ pub fn tanh<T: MaybeTape>(x: Tokens<T>) -> Tokens<T> {
     let (n, width) = shape(&x);
     let chunk = ROWS_PER_TASK * width;
     let mut y = vec![0.0; n * width];
-    y.par_chunks_mut(chunk)
-        .zip(values(&x).par_chunks(chunk))
-        .for_each(|(y, x)| tanh_of(y, x));
+    y.par_chunks_mut(chunk).zip(values(&x).par_chunks(chunk)).for_each(|(y, x)| tanh_of(y, x));
     let y = tokens(y, n, width);
     if T::OWNS_TAPE {
         let (x, y) = (x.ghost(), y.clone());

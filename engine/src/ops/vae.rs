@@ -33,11 +33,8 @@ pub fn sample<T: MaybeTape>(gaussian: Tokens<T>, noise: Option<Vec<f32>>, mask: 
         tape.add_backward_op(move |grads| {
             let dz = take(grads.get_or_alloc_mut(&result)?);
             let dgaussian = grads.get_or_alloc_mut(&gaussian)?;
-            for (token, ((dg, g), dz)) in dgaussian
-                .chunks_mut(both)
-                .zip(values(&gaussian).chunks(both))
-                .zip(dz.chunks(dim))
-                .enumerate()
+            for (token, ((dg, g), dz)) in
+                dgaussian.chunks_mut(both).zip(values(&gaussian).chunks(both)).zip(dz.chunks(dim)).enumerate()
             {
                 if mask.keeps(token) {
                     for i in 0..dim {
@@ -78,11 +75,7 @@ pub fn kl_divergence<T: MaybeTape>(gaussian: Tokens<T>, mask: &PrefixMask) -> Sc
         tape.add_backward_op(move |grads| {
             let scale = take(grads.get_or_alloc_mut(&result)?)[0] / blocks as f32;
             let dgaussian = grads.get_or_alloc_mut(&gaussian)?;
-            for (token, (dg, g)) in dgaussian
-                .chunks_mut(both)
-                .zip(values(&gaussian).chunks(both))
-                .enumerate()
-            {
+            for (token, (dg, g)) in dgaussian.chunks_mut(both).zip(values(&gaussian).chunks(both)).enumerate() {
                 if mask.keeps(token) {
                     for i in 0..dim {
                         dg[i] += scale * g[i];

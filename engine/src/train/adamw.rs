@@ -23,11 +23,7 @@ impl AdamW {
     pub fn new(model: &impl Parameters) -> Self {
         let mut zeros = Vec::new();
         model.visit("", &mut |_, weight| zeros.push(vec![0.0; values(weight).len()]));
-        Self {
-            updates: 0,
-            first: zeros.clone(),
-            second: zeros,
-        }
+        Self { updates: 0, first: zeros.clone(), second: zeros }
     }
 
     /// One update: p −= rate·(m̂ / (√v̂ + ε) + decay·p), with m̂ and v̂ the bias-corrected means.
@@ -67,12 +63,8 @@ pub(super) fn collect(model: &impl Parameters, grads: &mut Grads) -> Result<Vec<
 
 /// Scales all gradients down so that their common norm is at most `largest`; returns the norm before.
 pub fn clip_global_norm(gradients: &mut [Vec<f32>], largest: f32) -> f64 {
-    let squares = |gradient: &Vec<f32>| -> f64 {
-        gradient
-            .chunks(CHUNK)
-            .map(|chunk| f64::from(sum_of_squares(chunk)))
-            .sum()
-    };
+    let squares =
+        |gradient: &Vec<f32>| -> f64 { gradient.chunks(CHUNK).map(|chunk| f64::from(sum_of_squares(chunk))).sum() };
     let norm = gradients.iter().map(squares).sum::<f64>().sqrt();
     if norm > f64::from(largest) {
         let factor = (f64::from(largest) / norm) as f32;

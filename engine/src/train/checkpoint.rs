@@ -23,15 +23,8 @@ const FORMAT: u32 = 1;
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "content", rename_all = "lowercase")]
 enum Header {
-    Weights {
-        format: u32,
-        model: ModelConfig,
-    },
-    Training {
-        format: u32,
-        updates: usize,
-        start: Box<Start>,
-    },
+    Weights { format: u32, model: ModelConfig },
+    Training { format: u32, updates: usize, start: Box<Start> },
 }
 
 /// Names the weights by their content: a blake3 hash over names and values.
@@ -46,10 +39,7 @@ pub fn weights_hash(model: &ElasticTok) -> blake3::Hash {
 
 /// Writes a model's weights and shape.
 pub fn save_weights(model: &ElasticTok, path: &Path) -> Result<(), EngineError> {
-    let header = Header::Weights {
-        format: FORMAT,
-        model: model.config().clone(),
-    };
+    let header = Header::Weights { format: FORMAT, model: model.config().clone() };
     let mut arrays = Vec::new();
     model.visit("", &mut |name, weight| {
         arrays.push((name.to_owned(), to_bytes(values(weight))));
@@ -62,10 +52,7 @@ pub fn load_weights(path: &Path) -> Result<ElasticTok, EngineError> {
     let bytes = std::fs::read(path).map_err(EngineError::file("cannot read the weights", path))?;
     let (arrays, header) = parse(path, &bytes)?;
     let Header::Weights { model, .. } = header else {
-        return Err(problem(
-            path,
-            "holds a training state, not weights; finish the training run first",
-        ));
+        return Err(problem(path, "holds a training state, not weights; finish the training run first"));
     };
     let mut model = ElasticTok::new(model, 0)?;
     fill(path, &arrays, "", &mut model)?;
@@ -73,11 +60,7 @@ pub fn load_weights(path: &Path) -> Result<ElasticTok, EngineError> {
 }
 
 pub(super) fn write(path: &Path, start: &Start, model: &ElasticTok, adam: &AdamW) -> Result<(), EngineError> {
-    let header = Header::Training {
-        format: FORMAT,
-        updates: adam.updates,
-        start: Box::new(start.clone()),
-    };
+    let header = Header::Training { format: FORMAT, updates: adam.updates, start: Box::new(start.clone()) };
     let mut arrays = Vec::new();
     let mut index = 0;
     model.visit("", &mut |name, weight| {
@@ -96,10 +79,7 @@ pub(super) fn read(path: &Path, expected: &Start, model: &mut ElasticTok, adam: 
         return Err(problem(path, "holds finished weights, not a training state"));
     };
     if *start != *expected {
-        return Err(problem(
-            path,
-            "belongs to another configuration or seed; delete it to start afresh",
-        ));
+        return Err(problem(path, "belongs to another configuration or seed; delete it to start afresh"));
     }
     fill(path, &arrays, "model.", model)?;
     let mut names = Vec::new();
@@ -134,10 +114,7 @@ fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<(SafeTensors<'a>, Header), 
         .map_err(|error| problem(path, &format!("has a header that this version cannot read: {error}")))?;
     let (Header::Weights { format, .. } | Header::Training { format, .. }) = &header;
     if *format != FORMAT {
-        return Err(problem(
-            path,
-            &format!("has format {format}, this version reads {FORMAT}"),
-        ));
+        return Err(problem(path, &format!("has format {format}, this version reads {FORMAT}")));
     }
     Ok((arrays, header))
 }
@@ -153,14 +130,9 @@ fn fill(path: &Path, arrays: &SafeTensors<'_>, prefix: &str, model: &mut Elastic
 }
 
 fn copy(path: &Path, arrays: &SafeTensors<'_>, name: &str, to: &mut [f32]) -> Result<(), EngineError> {
-    let array = arrays
-        .tensor(name)
-        .map_err(|_| problem(path, &format!("lacks {name}")))?;
+    let array = arrays.tensor(name).map_err(|_| problem(path, &format!("lacks {name}")))?;
     if array.dtype() != Dtype::F32 || array.data().len() != to.len() * 4 {
-        return Err(problem(
-            path,
-            &format!("{name} has {} bytes, expected {}", array.data().len(), to.len() * 4),
-        ));
+        return Err(problem(path, &format!("{name} has {} bytes, expected {}", array.data().len(), to.len() * 4)));
     }
     for (to, bytes) in to.iter_mut().zip(array.data().as_chunks::<4>().0) {
         *to = f32::from_le_bytes(*bytes);
@@ -173,8 +145,5 @@ fn to_bytes(values: &[f32]) -> Vec<u8> {
 }
 
 fn problem(path: &Path, reason: &str) -> EngineError {
-    EngineError::Checkpoint {
-        path: path.to_owned(),
-        reason: reason.to_owned(),
-    }
+    EngineError::Checkpoint { path: path.to_owned(), reason: reason.to_owned() }
 }

@@ -63,11 +63,9 @@ impl Default for TrainConfig {
 impl TrainConfig {
     /// Fails with the first key that cannot be.
     pub fn check(&self) -> Result<(), EngineError> {
-        for (key, value) in [
-            ("train.steps", self.steps),
-            ("train.batch", self.batch),
-            ("train.accumulate", self.accumulate),
-        ] {
+        for (key, value) in
+            [("train.steps", self.steps), ("train.batch", self.batch), ("train.accumulate", self.accumulate)]
+        {
             if value == 0 {
                 return Err(EngineError::config(key, value, "must be at least 1"));
             }
@@ -86,30 +84,22 @@ impl TrainConfig {
                 return Err(EngineError::config(key, value, "must be a positive number"));
             }
         }
-        for (key, value) in [
-            ("train.weight_decay", self.weight_decay),
-            ("train.kl_weight", self.kl_weight),
-        ] {
+        for (key, value) in [("train.weight_decay", self.weight_decay), ("train.kl_weight", self.kl_weight)] {
             if !(value.is_finite() && value >= 0.0) {
                 return Err(EngineError::config(key, value, "must be zero or a positive number"));
             }
         }
-        let shares = [
-            ("train.beta1", self.beta1),
-            ("train.beta2", self.beta2),
-            ("train.final_share", self.final_share),
-        ];
+        let shares =
+            [("train.beta1", self.beta1), ("train.beta2", self.beta2), ("train.final_share", self.final_share)];
         for (key, value) in shares {
             if !(0.0..=1.0).contains(&value) {
                 return Err(EngineError::config(key, value, "must be from 0 to 1"));
             }
         }
         match self.budget {
-            Budget::Fixed(share) if !(share > 0.0 && share <= 1.0) => Err(EngineError::config(
-                "train.budget",
-                share,
-                "a fixed share must be above 0 and at most 1",
-            )),
+            Budget::Fixed(share) if !(share > 0.0 && share <= 1.0) => {
+                Err(EngineError::config("train.budget", share, "a fixed share must be above 0 and at most 1"))
+            }
             _ => Ok(()),
         }
     }
@@ -158,12 +148,7 @@ mod tests {
 
     #[test]
     fn the_rate_rises_to_its_peak_and_falls_to_its_end() {
-        let schedule = Schedule {
-            peak: 1.0,
-            end: 0.1,
-            warmup_steps: 10,
-            steps: 110,
-        };
+        let schedule = Schedule { peak: 1.0, end: 0.1, warmup_steps: 10, steps: 110 };
         let rates: Vec<f32> = (0..=110).map(|step| schedule.at(step)).collect();
         assert_eq!((rates[0], rates[5], rates[10]), (0.0, 0.5, 1.0));
         assert!((rates[60] - 0.55).abs() < 1e-6 && (rates[110] - 0.1).abs() < 1e-6);

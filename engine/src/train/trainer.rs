@@ -70,14 +70,7 @@ impl<D: TrainingData> Trainer<D> {
         let model = ElasticTok::new(start.model.clone(), start.seed)?;
         let range = TokenRange::new(start.train.min_tokens, start.model.block.tokens())?;
         let optimizer = AdamW::new(&model);
-        Ok(Self {
-            start,
-            range,
-            model,
-            optimizer,
-            step: 0,
-            data,
-        })
+        Ok(Self { start, range, model, optimizer, step: 0, data })
     }
 
     /// Goes on from a checkpoint of the same run.
@@ -140,25 +133,11 @@ impl<D: TrainingData> Trainer<D> {
         let learning_rate = config.schedule().at(self.step + 1);
         let step = self.step + 1;
         if !(loss.is_finite() && gradient_norm.is_finite()) {
-            return Err(EngineError::NonFinite {
-                step,
-                loss,
-                gradient_norm,
-                learning_rate,
-            });
+            return Err(EngineError::NonFinite { step, loss, gradient_norm, learning_rate });
         }
-        self.optimizer
-            .update(&mut self.model, &gradients, learning_rate, &config);
+        self.optimizer.update(&mut self.model, &gradients, learning_rate, &config);
         self.step = step;
-        Ok(StepReport {
-            step,
-            loss,
-            mse,
-            kl,
-            learning_rate,
-            gradient_norm,
-            tokens,
-        })
+        Ok(StepReport { step, loss, mse, kl, learning_rate, gradient_norm, tokens })
     }
 
     /// The batch of one forward pass: its crops, kept counts and noise, all drawn by number.
@@ -168,35 +147,20 @@ impl<D: TrainingData> Trainer<D> {
         let number = (self.step * config.accumulate + pass) as u64;
         let block = self.start.model.block;
         let first = number * config.batch as u64;
-        let frames: Vec<Vec<u8>> = (first..)
-            .take(config.batch)
-            .map(|number| self.data.sequence(number))
-            .collect();
+        let frames: Vec<Vec<u8>> = (first..).take(config.batch).map(|number| self.data.sequence(number)).collect();
         let mut patches = vec![0.0; layout.tokens() * block.patch_values()];
         patches
             .par_chunks_mut(block.values())
-            .zip(
-                frames
-                    .par_iter()
-                    .flat_map_iter(|frames| frames.chunks(block.values()))
-                    .collect::<Vec<_>>(),
-            )
+            .zip(frames.par_iter().flat_map_iter(|frames| frames.chunks(block.values())).collect::<Vec<_>>())
             .for_each(|(patches, frames)| patches.copy_from_slice(&normalize(&block.patchify(frames))));
         let mut random = random::stream(seed, "budget", number);
         let blocks = layout.sequences * layout.blocks;
-        let kept = (0..blocks)
-            .map(|_| config.budget.draw(self.range, &mut random))
-            .collect();
+        let kept = (0..blocks).map(|_| config.budget.draw(self.range, &mut random)).collect();
         let noise = match self.start.model.bottleneck {
             crate::Bottleneck::Fsq { .. } => None,
             crate::Bottleneck::Vae { dim } => {
                 let random = random::stream(seed, "noise", number);
-                Some(
-                    rand_distr::StandardNormal
-                        .sample_iter(random)
-                        .take(layout.tokens() * dim)
-                        .collect(),
-                )
+                Some(rand_distr::StandardNormal.sample_iter(random).take(layout.tokens() * dim).collect())
             }
         };
         Batch {

@@ -41,29 +41,13 @@ impl Arrays {
 
     pub fn f32(&self, name: &str) -> Vec<f32> {
         let tensors = self.parse();
-        let bytes = tensors
-            .tensor(name)
-            .unwrap_or_else(|error| panic!("{name}: {error}"))
-            .data();
-        bytes
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|b| f32::from_le_bytes(*b))
-            .collect()
+        let bytes = tensors.tensor(name).unwrap_or_else(|error| panic!("{name}: {error}")).data();
+        bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
     }
 
     pub fn i32(&self, name: &str) -> Vec<i32> {
         let tensors = self.parse();
-        tensors
-            .tensor(name)
-            .unwrap()
-            .data()
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|b| i32::from_le_bytes(*b))
-            .collect()
+        tensors.tensor(name).unwrap().data().as_chunks::<4>().0.iter().map(|b| i32::from_le_bytes(*b)).collect()
     }
 
     pub fn u8(&self, name: &str) -> Vec<u8> {
@@ -100,15 +84,10 @@ impl Arrays {
             "feed_forward_norm" => Some(stacked("ffn_norm")?.0),
             "w_out" => Some(stacked("attention/wo")?.0),
             "w_down" => Some(stacked("feed_forward/w2")?.0),
-            "w_qkv" => Some(side_by_side(&[
-                stacked("attention/wq")?,
-                stacked("attention/wk")?,
-                stacked("attention/wv")?,
-            ])),
-            "w_gate_up" => Some(side_by_side(&[
-                stacked("feed_forward/w1")?,
-                stacked("feed_forward/w3")?,
-            ])),
+            "w_qkv" => {
+                Some(side_by_side(&[stacked("attention/wq")?, stacked("attention/wk")?, stacked("attention/wv")?]))
+            }
+            "w_gate_up" => Some(side_by_side(&[stacked("feed_forward/w1")?, stacked("feed_forward/w3")?])),
             other => panic!("no weight is called {other}"),
         }
     }
@@ -117,9 +96,7 @@ impl Arrays {
 /// Joins matrices of equal height along their columns.
 fn side_by_side(parts: &[(Vec<f32>, usize)]) -> Vec<f32> {
     let rows = parts[0].0.len() / parts[0].1;
-    (0..rows)
-        .flat_map(|row| parts.iter().flat_map(move |(m, n)| m[row * n..(row + 1) * n].to_vec()))
-        .collect()
+    (0..rows).flat_map(|row| parts.iter().flat_map(move |(m, n)| m[row * n..(row + 1) * n].to_vec())).collect()
 }
 
 /// One of the four configurations with everything that belongs to it.
@@ -143,19 +120,10 @@ impl Case {
         let patch: Vec<usize> = serde_json::from_value(c["patch_size"].clone()).unwrap();
         let resolution = number("resolution");
         let bottleneck = match c["bottleneck_type"].as_str().unwrap() {
-            "fsq" => Bottleneck::Fsq {
-                levels: serde_json::from_value(c["fsq_quant_levels"].clone()).unwrap(),
-            },
-            _ => Bottleneck::Vae {
-                dim: number("vae_bottleneck_dim"),
-            },
+            "fsq" => Bottleneck::Fsq { levels: serde_json::from_value(c["fsq_quant_levels"].clone()).unwrap() },
+            _ => Bottleneck::Vae { dim: number("vae_bottleneck_dim") },
         };
-        let block = BlockShape::new(
-            number("frames_per_block"),
-            resolution,
-            resolution,
-            [patch[0], patch[1], patch[2]],
-        );
+        let block = BlockShape::new(number("frames_per_block"), resolution, resolution, [patch[0], patch[1], patch[2]]);
         let config = ModelConfig {
             width: number("hidden_size"),
             hidden: number("intermediate_size"),
@@ -172,26 +140,13 @@ impl Case {
         set_weights(&mut model, &Arrays::open(&format!("{name}/weights.safetensors")));
         let blocks = number("n_blocks");
         let kept: Vec<Vec<usize>> = serde_json::from_value(meta["kept"].clone()).unwrap();
-        let layout = Layout {
-            sequences: kept.len(),
-            blocks,
-            tokens_per_block: number("max_toks"),
-        };
+        let layout = Layout { sequences: kept.len(), blocks, tokens_per_block: number("max_toks") };
         let mask = PrefixMask::new(layout.tokens_per_block, kept.concat());
         assert_eq!(
             io.u8("encoding_mask"),
-            (0..layout.tokens())
-                .map(|token| u8::from(mask.keeps(token)))
-                .collect::<Vec<_>>()
+            (0..layout.tokens()).map(|token| u8::from(mask.keeps(token))).collect::<Vec<_>>()
         );
-        Self {
-            name,
-            meta,
-            io,
-            model,
-            mask,
-            scope: Scope::block_causal(layout),
-        }
+        Self { name, meta, io, model, mask, scope: Scope::block_causal(layout) }
     }
 
     pub fn patches(&self) -> engine::tensor::Tokens {

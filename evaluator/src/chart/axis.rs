@@ -46,22 +46,14 @@ impl PlotAxis {
     /// The axis over the given range or else over the data; `None` without data.
     fn new(axis: &Axis, data: impl Iterator<Item = f64>) -> Option<Self> {
         let scale = axis.scale;
-        let (least, most) = data.fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), value| {
-            (least.min(value), most.max(value))
-        });
+        let (least, most) =
+            data.fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), value| (least.min(value), most.max(value)));
         if least > most {
             return None;
         }
-        let given = axis
-            .range
-            .filter(|&(low, high)| scale.admits(low) && scale.admits(high) && are_apart(low, high));
+        let given = axis.range.filter(|&(low, high)| scale.admits(low) && scale.admits(high) && are_apart(low, high));
         let (low, high) = given.unwrap_or_else(|| padded(scale, least, most));
-        Some(PlotAxis {
-            scale,
-            low,
-            high,
-            ticks: Ticks::default(),
-        })
+        Some(PlotAxis { scale, low, high, ticks: Ticks::default() })
     }
 
     /// Takes the finest ticks whose labels fit.
@@ -146,11 +138,7 @@ mod tests {
     use super::*;
 
     fn axis(scale: Scale, range: Option<(f64, f64)>, data: &[f64]) -> PlotAxis {
-        let axis = Axis {
-            label: String::new(),
-            scale,
-            range,
-        };
+        let axis = Axis { label: String::new(), scale, range };
         PlotAxis::new(&axis, data.iter().copied()).expect("there is data")
     }
 
@@ -171,25 +159,15 @@ mod tests {
 
     #[test]
     fn one_value_lies_in_the_middle_of_its_axis() {
-        for (scale, value) in [
-            (Scale::Linear, 7.0),
-            (Scale::Linear, 0.0),
-            (Scale::Linear, -3e9),
-            (Scale::Log10, 64.0),
-        ] {
+        for (scale, value) in [(Scale::Linear, 7.0), (Scale::Linear, 0.0), (Scale::Linear, -3e9), (Scale::Log10, 64.0)]
+        {
             assert!((axis(scale, None, &[value]).share(value) - 0.5).abs() < 1e-9);
         }
     }
 
     #[test]
     fn a_range_that_the_scale_cannot_show_gives_way_to_the_data() {
-        for range in [
-            (0.0, 10.0),
-            (5.0, 5.0),
-            (9.0, 1.0),
-            (f64::NAN, 2.0),
-            (1.0, f64::INFINITY),
-        ] {
+        for range in [(0.0, 10.0), (5.0, 5.0), (9.0, 1.0), (f64::NAN, 2.0), (1.0, f64::INFINITY)] {
             let log = axis(Scale::Log10, Some(range), &[1.0, 100.0]);
             assert!(log.low > 0.0 && log.high > 100.0, "{range:?}");
         }

@@ -29,15 +29,7 @@ type Plane = Cartesian2d<PlotAxis, PlotAxis>;
 /// Draws a chart.
 pub fn to_svg(chart: &Chart, theme: Theme, size: Size) -> String {
     let ink = Ink::new(theme);
-    let Layout {
-        width,
-        height,
-        title,
-        title_corner,
-        panels,
-        legend,
-        legend_corner,
-    } = layout(chart, size);
+    let Layout { width, height, title, title_corner, panels, legend, legend_corner } = layout(chart, size);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" role=\"img\" width=\"{width}\" height=\"{height}\" \
          viewBox=\"0 0 {width} {height}\" font-family=\"{FONT_FAMILY}\">\n\
@@ -47,12 +39,11 @@ pub fn to_svg(chart: &Chart, theme: Theme, size: Size) -> String {
         escape(&chart.caption),
         hex(ink.background)
     );
-    TextStyle {
-        size: TITLE_SIZE,
-        colour: &ink.text,
-        anchor: Anchor::Start,
-    }
-    .write_lines(&mut svg, title_corner, &title);
+    TextStyle { size: TITLE_SIZE, colour: &ink.text, anchor: Anchor::Start }.write_lines(
+        &mut svg,
+        title_corner,
+        &title,
+    );
     for placed in &panels {
         svg.push_str("<g class=\"panel\">\n");
         titles(&mut svg, placed, &ink);
@@ -79,17 +70,9 @@ fn plane(plot: &Rect, x: &PlotAxis, y: &PlotAxis) -> Plane {
 
 fn titles(svg: &mut String, placed: &PlacedPanel, ink: &Ink) {
     let plot = &placed.plot;
-    let title = TextStyle {
-        size: PANEL_TITLE_SIZE,
-        colour: &ink.text,
-        anchor: Anchor::Start,
-    };
+    let title = TextStyle { size: PANEL_TITLE_SIZE, colour: &ink.text, anchor: Anchor::Start };
     title.write_lines(svg, (plot.left, placed.title_top), &placed.title);
-    let axis_title = TextStyle {
-        size: AXIS_TITLE_SIZE,
-        colour: &ink.text,
-        anchor: Anchor::Middle,
-    };
+    let axis_title = TextStyle { size: AXIS_TITLE_SIZE, colour: &ink.text, anchor: Anchor::Middle };
     let middle = (plot.left + plot.width / 2.0, plot.top + plot.height / 2.0);
     axis_title.write_lines(svg, (middle.0, placed.x_title_top), &placed.x_title);
     axis_title.write_upwards(svg, (placed.y_title_left, middle.1), &placed.y_title);
@@ -122,20 +105,13 @@ fn frame(svg: &mut String, placed: &PlacedPanel, plane: &Plane, (x, y): (&PlotAx
     });
     svg.push_str(&scaled(&lines));
 
-    let label = TextStyle {
-        size: TICK_TEXT_SIZE,
-        colour: &ink.quiet_text,
-        anchor: Anchor::Middle,
-    };
+    let label = TextStyle { size: TICK_TEXT_SIZE, colour: &ink.quiet_text, anchor: Anchor::Middle };
     let label_middle = plot.bottom() + TICK_LENGTH + TICK_GAP + TextStyle::line_height(TICK_TEXT_SIZE) / 2.0;
     for tick in &x.ticks.labelled {
         let (left, right) = placed.x_label_span(x, tick);
         label.write(svg, ((left + right) / 2.0, label_middle), &tick.label);
     }
-    let label = TextStyle {
-        anchor: Anchor::End,
-        ..label
-    };
+    let label = TextStyle { anchor: Anchor::End, ..label };
     for tick in &y.ticks.labelled {
         let (_, middle) = in_pixels((0, up(&tick.value)));
         label.write(svg, (plot.left - TICK_LENGTH - TICK_GAP, middle), &tick.label);
@@ -145,23 +121,11 @@ fn frame(svg: &mut String, placed: &PlacedPanel, plane: &Plane, (x, y): (&PlotAx
 fn empty_frame(svg: &mut String, plot: &Rect, ink: &Ink) {
     let (left, top) = in_quarters((plot.left, plot.top));
     let (right, bottom) = in_quarters((plot.right(), plot.bottom()));
-    let outline = drawn(|backend| {
-        backend.draw_path(
-            [(left, top), (left, bottom), (right, bottom)],
-            &ink.axis.stroke_width(4),
-        )
-    });
+    let outline =
+        drawn(|backend| backend.draw_path([(left, top), (left, bottom), (right, bottom)], &ink.axis.stroke_width(4)));
     svg.push_str(&scaled(&outline));
-    let style = TextStyle {
-        size: PANEL_TITLE_SIZE,
-        colour: &ink.quiet_text,
-        anchor: Anchor::Middle,
-    };
-    style.write(
-        svg,
-        (plot.left + plot.width / 2.0, plot.top + plot.height / 2.0),
-        "no data",
-    );
+    let style = TextStyle { size: PANEL_TITLE_SIZE, colour: &ink.quiet_text, anchor: Anchor::Middle };
+    style.write(svg, (plot.left + plot.width / 2.0, plot.top + plot.height / 2.0), "no data");
 }
 
 /// A series on its plot.
@@ -176,12 +140,7 @@ struct Placed<'a> {
 
 /// Bands and lines, cut at the edges of the plot; markers and the circles over them, whole.
 fn data(svg: &mut String, placed: &PlacedPanel, plane: &Plane, (x, y): (&PlotAxis, &PlotAxis), ink: &Ink) {
-    let all: Vec<Placed> = placed
-        .panel
-        .series
-        .iter()
-        .map(|series| place(series, plane, (x, y)))
-        .collect();
+    let all: Vec<Placed> = placed.panel.series.iter().map(|series| place(series, plane, (x, y))).collect();
     let bands = groups(&all, |placed| match placed.band.len() {
         0 => String::new(),
         _ => marks::band(&placed.band, placed.series.slot, ink),
@@ -190,63 +149,33 @@ fn data(svg: &mut String, placed: &PlacedPanel, plane: &Plane, (x, y): (&PlotAxi
         true => marks::line(path, series.mark, series.slot, ink),
         false => String::new(),
     });
-    let markers = groups(
-        &all,
-        |Placed {
-             series, path, visible, ..
-         }| {
-            let places: Vec<Place> = visible.iter().map(|(_, place)| *place).collect();
-            let wanted = series.mark.has_markers() || path.len() == 1;
-            if wanted && !places.is_empty() {
-                marks::markers(&places, series.slot, ink)
-            } else {
-                String::new()
-            }
-        },
-    );
+    let markers = groups(&all, |Placed { series, path, visible, .. }| {
+        let places: Vec<Place> = visible.iter().map(|(_, place)| *place).collect();
+        let wanted = series.mark.has_markers() || path.len() == 1;
+        if wanted && !places.is_empty() { marks::markers(&places, series.slot, ink) } else { String::new() }
+    });
     // A nested <svg> clips without an id, which would have to be unique in the page. Lines on the edge stay whole.
-    let [left, top, width, height] = [
-        placed.plot.left - 1.0,
-        placed.plot.top - 1.0,
-        placed.plot.width + 2.0,
-        placed.plot.height + 2.0,
-    ]
-    .map(number);
+    let [left, top, width, height] =
+        [placed.plot.left - 1.0, placed.plot.top - 1.0, placed.plot.width + 2.0, placed.plot.height + 2.0].map(number);
     let window = format!("x=\"{left}\" y=\"{top}\" width=\"{width}\" height=\"{height}\"");
     writeln!(svg, "<svg {window} viewBox=\"{left} {top} {width} {height}\">").expect(WRITES);
     write!(svg, "{}</svg>\n{}", scaled(&(bands + &lines)), scaled(&markers)).expect(WRITES);
     svg.push_str(&groups(&all, |placed| {
-        placed
-            .visible
-            .iter()
-            .map(|&(point, place)| circle_over(point, place, placed.series.slot))
-            .collect()
+        placed.visible.iter().map(|&(point, place)| circle_over(point, place, placed.series.slot)).collect()
     }));
 }
 
 fn place<'a>(series: &'a Series, plane: &Plane, (x, y): (&PlotAxis, &PlotAxis)) -> Placed<'a> {
     let admitted = |&(across, up): &(f64, f64)| x.admits(across) && y.admits(up);
     let path = series.points.iter().map(|point| (point.x, point.y)).filter(admitted);
-    let visible = series
-        .points
-        .iter()
-        .filter(|point| x.holds(point.x) && y.holds(point.y));
-    let band = series
-        .band
-        .iter()
-        .filter(|(at, low, high)| admitted(&(*at, *low)) && admitted(&(*at, *high)));
+    let visible = series.points.iter().filter(|point| x.holds(point.x) && y.holds(point.y));
+    let band = series.band.iter().filter(|(at, low, high)| admitted(&(*at, *low)) && admitted(&(*at, *high)));
     let (lower, upper): (Vec<_>, Vec<_>) = band.map(|&(at, low, high)| ((at, low), (at, high))).unzip();
     Placed {
         series,
         path: path.map(|values| plane.translate(&values)).collect(),
-        visible: visible
-            .map(|point| (point, plane.translate(&(point.x, point.y))))
-            .collect(),
-        band: lower
-            .iter()
-            .chain(upper.iter().rev())
-            .map(|values| plane.translate(values))
-            .collect(),
+        visible: visible.map(|point| (point, plane.translate(&(point.x, point.y)))).collect(),
+        band: lower.iter().chain(upper.iter().rev()).map(|values| plane.translate(values)).collect(),
     }
 }
 

@@ -98,12 +98,7 @@ pub(super) fn layout(chart: &Chart, size: Size) -> Layout<'_> {
             top += PANEL_GAP;
         }
         let first = panels.len();
-        panels.extend(
-            in_row
-                .iter()
-                .enumerate()
-                .map(|(column, panel)| grid.place(panel, column)),
-        );
+        panels.extend(in_row.iter().enumerate().map(|(column, panel)| grid.place(panel, column)));
         let row = &mut panels[first..];
         let title_height = tallest(row, |panel| below(&panel.title, PANEL_TITLE_SIZE, PANEL_TITLE_GAP));
         let x_title_height = tallest(row, |panel| below(&panel.x_title, AXIS_TITLE_SIZE, AXIS_TITLE_GAP));
@@ -122,24 +117,12 @@ pub(super) fn layout(chart: &Chart, size: Size) -> Layout<'_> {
     }
     let legend_corner = ((figure_width - legend.width) / 2.0, top);
     let height = (top + legend.height + MARGIN).ceil();
-    Layout {
-        width: figure_width,
-        height,
-        title,
-        title_corner: (MARGIN, MARGIN),
-        panels,
-        legend,
-        legend_corner,
-    }
+    Layout { width: figure_width, height, title, title_corner: (MARGIN, MARGIN), panels, legend, legend_corner }
 }
 
 /// Height of some lines and the gap that follows them; nothing for no lines.
 fn below(lines: &[String], size: f64, gap: f64) -> f64 {
-    if lines.is_empty() {
-        0.0
-    } else {
-        lines.len() as f64 * TextStyle::line_height(size) + gap
-    }
+    if lines.is_empty() { 0.0 } else { lines.len() as f64 * TextStyle::line_height(size) + gap }
 }
 
 fn tallest(row: &[PlacedPanel], height: impl Fn(&PlacedPanel) -> f64) -> f64 {
@@ -158,11 +141,7 @@ impl Grid {
     /// As many columns as asked for, or fewer if plots would become too narrow.
     fn fitting(chart: &Chart, inner_width: f64, aspect: f64) -> Self {
         let most = chart.columns.clamp(1, chart.panels.len().max(1));
-        let aspect = if aspect.is_finite() {
-            aspect.clamp(0.5, 4.0)
-        } else {
-            Size::default().panel_aspect
-        };
+        let aspect = if aspect.is_finite() { aspect.clamp(0.5, 4.0) } else { Size::default().panel_aspect };
         (1..=most)
             .rev()
             .map(|columns| Grid::with_columns(chart, columns, inner_width, aspect))
@@ -171,11 +150,7 @@ impl Grid {
     }
 
     fn with_columns(chart: &Chart, columns: usize, inner_width: f64, aspect: f64) -> Self {
-        let mut grid = Grid {
-            gutters: vec![0.0; columns],
-            plot_width: inner_width,
-            plot_height: inner_width,
-        };
+        let mut grid = Grid { gutters: vec![0.0; columns], plot_width: inner_width, plot_height: inner_width };
         // A lower plot wraps its axis title into more lines, which take width from the plots: they only shrink, and
         // titles have few lines, so this settles soon.
         loop {
@@ -199,12 +174,7 @@ impl Grid {
         let before: f64 = self.gutters[..column].iter().sum();
         let cell_left = MARGIN + before + (self.plot_width + PANEL_GAP) * column as f64;
         let left = cell_left + self.gutters[column] + HALF_PIXEL;
-        let plot = Rect {
-            left,
-            top: 0.0,
-            width: self.plot_width,
-            height: self.plot_height,
-        };
+        let plot = Rect { left, top: 0.0, width: self.plot_width, height: self.plot_height };
         let mut placed = PlacedPanel {
             panel,
             plot,
@@ -257,11 +227,7 @@ fn y_title(panel: &Panel, plot_height: f64) -> Vec<String> {
 fn left_room(panel: &Panel, plot_height: f64) -> f64 {
     let title = below(&y_title(panel, plot_height), AXIS_TITLE_SIZE, AXIS_TITLE_GAP);
     let labels = axes_with_y_ticks(panel).map_or(0.0, |(_, y)| {
-        y.ticks
-            .labelled
-            .iter()
-            .map(|tick| width(&tick.label, TICK_TEXT_SIZE))
-            .fold(0.0, f64::max)
+        y.ticks.labelled.iter().map(|tick| width(&tick.label, TICK_TEXT_SIZE)).fold(0.0, f64::max)
     });
     (title + labels + TICK_GAP + TICK_LENGTH).ceil()
 }

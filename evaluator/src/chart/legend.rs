@@ -48,32 +48,22 @@ impl Legend {
                 (entry, lines)
             })
             .collect();
-        let widths: Vec<f64> = entries
-            .iter()
-            .map(|(_, lines)| SAMPLE_WIDTH + SAMPLE_GAP + widest(lines, TEXT_SIZE))
-            .collect();
+        let widths: Vec<f64> =
+            entries.iter().map(|(_, lines)| SAMPLE_WIDTH + SAMPLE_GAP + widest(lines, TEXT_SIZE)).collect();
         let column_widths = (1..=entries.len())
             .rev()
             .map(|columns| column_widths(&widths, columns))
             .find(|columns| total_width(columns) <= max_width || columns.len() == 1)
             .unwrap_or_default();
 
-        let mut legend = Legend {
-            width: total_width(&column_widths),
-            ..Legend::default()
-        };
+        let mut legend = Legend { width: total_width(&column_widths), ..Legend::default() };
         for (row, entries) in entries.chunks(column_widths.len().max(1)).enumerate() {
             let top = if row == 0 { 0.0 } else { legend.height + ROW_GAP };
             let mut left = 0.0;
             for ((entry, lines), column_width) in entries.iter().zip(&column_widths) {
                 let bottom = top + lines.len() as f64 * TextStyle::line_height(TEXT_SIZE);
                 legend.height = legend.height.max(bottom);
-                legend.placed.push(Placed {
-                    entry: entry.clone(),
-                    lines: lines.clone(),
-                    left,
-                    top,
-                });
+                legend.placed.push(Placed { entry: entry.clone(), lines: lines.clone(), left, top });
                 left += column_width + COLUMN_GAP;
             }
         }
@@ -83,9 +73,7 @@ impl Legend {
     /// Draws the legend with its corner at a place.
     pub(super) fn draw(&self, svg: &mut String, (left, top): (f64, f64), ink: &Ink) {
         for placed in &self.placed {
-            let Entry {
-                slot, mark, has_band, ..
-            } = placed.entry;
+            let Entry { slot, mark, has_band, .. } = placed.entry;
             let (x, y) = (left + placed.left, top + placed.top);
             let middle = y + TextStyle::line_height(TEXT_SIZE) / 2.0;
             writeln!(svg, "<g class=\"legend-entry\" data-series=\"{slot}\">")
@@ -94,12 +82,7 @@ impl Legend {
             let mut sample = String::new();
             if has_band {
                 let half = TEXT_SIZE / 2.0;
-                let corners = [
-                    (x, middle - half),
-                    (right, middle - half),
-                    (right, middle + half),
-                    (x, middle + half),
-                ];
+                let corners = [(x, middle - half), (right, middle - half), (right, middle + half), (x, middle + half)];
                 sample += &marks::band(&corners.map(marks::in_quarters), slot, ink);
             }
             if mark.has_line() {
@@ -109,11 +92,7 @@ impl Legend {
                 sample += &marks::markers(&[marks::in_quarters((centre, middle))], slot, ink);
             }
             svg.push_str(&marks::scaled(&sample));
-            let style = TextStyle {
-                size: TEXT_SIZE,
-                colour: &ink.text,
-                anchor: Anchor::Start,
-            };
+            let style = TextStyle { size: TEXT_SIZE, colour: &ink.text, anchor: Anchor::Start };
             style.write_lines(svg, (x + SAMPLE_WIDTH + SAMPLE_GAP, y), &placed.lines);
             svg.push_str("</g>\n");
         }
@@ -128,18 +107,10 @@ fn entries(chart: &Chart) -> Vec<Entry> {
             continue;
         }
         let has_band = !series.band.is_empty();
-        match entries
-            .iter_mut()
-            .find(|entry| entry.slot == series.slot && entry.name == series.name)
-        {
+        match entries.iter_mut().find(|entry| entry.slot == series.slot && entry.name == series.name) {
             Some(entry) => entry.has_band |= has_band,
             None => {
-                entries.push(Entry {
-                    name: series.name.clone(),
-                    slot: series.slot,
-                    mark: series.mark,
-                    has_band,
-                });
+                entries.push(Entry { name: series.name.clone(), slot: series.slot, mark: series.mark, has_band });
             }
         }
     }
@@ -166,23 +137,13 @@ mod tests {
     use super::*;
 
     fn legend(names: &[&str], max_width: f64) -> Legend {
-        let all = names
-            .iter()
-            .enumerate()
-            .map(|(slot, name)| series(name, slot, &[(1.0, 1.0)]))
-            .collect();
+        let all = names.iter().enumerate().map(|(slot, name)| series(name, slot, &[(1.0, 1.0)])).collect();
         Legend::new(&chart(vec![panel(all)]), max_width)
     }
 
     #[test]
     fn entries_never_overlap_and_stay_within_the_width() {
-        let names = [
-            "binary search",
-            "linear scan",
-            "greedy",
-            "a beam of width eight over all thresholds",
-            "fixed",
-        ];
+        let names = ["binary search", "linear scan", "greedy", "a beam of width eight over all thresholds", "fixed"];
         for max_width in [200.0, 320.0, 500.0, 900.0] {
             let legend = legend(&names, max_width);
             assert!(legend.width <= max_width);
@@ -209,10 +170,7 @@ mod tests {
 
     #[test]
     fn a_series_shown_in_several_panels_has_one_entry() {
-        let panels = vec![
-            panel(vec![series("binary", 2, &[(1.0, 1.0)])]),
-            panel(vec![series("binary", 2, &[])]),
-        ];
+        let panels = vec![panel(vec![series("binary", 2, &[(1.0, 1.0)])]), panel(vec![series("binary", 2, &[])])];
         assert_eq!(Legend::new(&chart(panels), 400.0).placed.len(), 1);
     }
 }

@@ -52,11 +52,7 @@ pub(super) fn in_pixels((x, y): Place) -> (f64, f64) {
 
 /// Elements in quarters of a pixel, as part of a drawing in pixels; nothing for nothing.
 pub(super) fn scaled(elements: &str) -> String {
-    if elements.is_empty() {
-        String::new()
-    } else {
-        format!("<g transform=\"scale(0.25)\">\n{elements}</g>\n")
-    }
+    if elements.is_empty() { String::new() } else { format!("<g transform=\"scale(0.25)\">\n{elements}</g>\n") }
 }
 
 /// The elements that plotters writes, without the document around them.
@@ -79,9 +75,7 @@ pub(super) fn line(path: &[Place], mark: Mark, slot: usize, ink: &Ink) -> String
     }
     let style = ink.theme.slot_colour(slot).stroke_width(LINE_WIDTH);
     let polyline = drawn(|backend| backend.draw_path(path.iter().copied(), &style));
-    let dashes = dash(mark, slot)
-        .map(|pattern| format!(" stroke-dasharray=\"{pattern}\""))
-        .unwrap_or_default();
+    let dashes = dash(mark, slot).map(|pattern| format!(" stroke-dasharray=\"{pattern}\"")).unwrap_or_default();
     format!("<g stroke-linejoin=\"round\"{dashes}>\n{polyline}</g>\n")
 }
 

@@ -130,10 +130,7 @@ pub struct Size {
 
 impl Default for Size {
     fn default() -> Self {
-        Size {
-            width: 960,
-            panel_aspect: 4.0 / 3.0,
-        }
+        Size { width: 960, panel_aspect: 4.0 / 3.0 }
     }
 }
 

@@ -150,9 +150,8 @@ mod tests {
     #[test]
     fn slots_differ_in_colour_or_shape() {
         for theme in [Theme::Light, Theme::Dark] {
-            let looks: BTreeSet<String> = (0..64)
-                .map(|slot| format!("{}{:?}", hex(theme.slot_colour(slot)), shape(slot)))
-                .collect();
+            let looks: BTreeSet<String> =
+                (0..64).map(|slot| format!("{}{:?}", hex(theme.slot_colour(slot)), shape(slot))).collect();
             assert_eq!(looks.len(), 64);
         }
     }

@@ -56,7 +56,5 @@ pub fn to_png(svg: &str, scale: f32) -> Result<Vec<u8>, ChartError> {
         .and_then(|(width, height)| Pixmap::new(width as u32, height as u32))
         .ok_or(ChartError::Pixels { width, height, scale })?;
     resvg::render(&tree, Transform::from_scale(scale, scale), &mut picture.as_mut());
-    picture
-        .encode_png()
-        .map_err(|error| ChartError::Encode(error.to_string()))
+    picture.encode_png().map_err(|error| ChartError::Encode(error.to_string()))
 }

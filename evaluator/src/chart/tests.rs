@@ -5,43 +5,18 @@ use resvg::tiny_skia::Pixmap;
 use resvg::usvg::roxmltree::{Document, Node};
 
 pub(super) fn series(name: &str, slot: usize, values: &[(f64, f64)]) -> Series {
-    let point = |&(x, y): &(f64, f64)| Point {
-        x,
-        y,
-        title: format!("{name}: {y} at {x}"),
-        href: None,
-    };
+    let point = |&(x, y): &(f64, f64)| Point { x, y, title: format!("{name}: {y} at {x}"), href: None };
     let points = values.iter().map(point).collect();
-    Series {
-        name: name.into(),
-        mark: Mark::LineAndPoints,
-        slot,
-        points,
-        band: Vec::new(),
-    }
+    Series { name: name.into(), mark: Mark::LineAndPoints, slot, points, band: Vec::new() }
 }
 
 pub(super) fn panel(series: Vec<Series>) -> Panel {
-    let axis = |label: &str| Axis {
-        label: label.into(),
-        scale: Scale::Linear,
-        range: None,
-    };
-    Panel {
-        title: "kodim".into(),
-        x: axis("kept tokens"),
-        y: axis("PSNR (dB)"),
-        series,
-    }
+    let axis = |label: &str| Axis { label: label.into(), scale: Scale::Linear, range: None };
+    Panel { title: "kodim".into(), x: axis("kept tokens"), y: axis("PSNR (dB)"), series }
 }
 
 pub(super) fn chart(panels: Vec<Panel>) -> Chart {
-    Chart {
-        title: "Quality against cost".into(),
-        caption: "PSNR of the first frame.".into(),
-        panels,
-        columns: 2,
-    }
+    Chart { title: "Quality against cost".into(), caption: "PSNR of the first frame.".into(), panels, columns: 2 }
 }
 
 fn light(chart: &Chart) -> String {
@@ -50,26 +25,16 @@ fn light(chart: &Chart) -> String {
 
 fn nodes<'a, 'input>(document: &'a Document<'input>, name: &str, class: &str) -> Vec<Node<'a, 'input>> {
     let wanted = |node: &Node| node.has_tag_name(("http://www.w3.org/2000/svg", name));
-    document
-        .descendants()
-        .filter(wanted)
-        .filter(|node| node.attribute("class").unwrap_or("") == class)
-        .collect()
+    document.descendants().filter(wanted).filter(|node| node.attribute("class").unwrap_or("") == class).collect()
 }
 
 fn attribute(node: &Node, name: &str) -> f64 {
-    node.attribute(name)
-        .and_then(|text| text.parse().ok())
-        .unwrap_or_else(|| panic!("no number {name} in {node:?}"))
+    node.attribute(name).and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("no number {name} in {node:?}"))
 }
 
 #[test]
 fn the_same_chart_gives_the_same_bytes() {
-    let one = chart(vec![panel(vec![series(
-        "binary",
-        0,
-        &[(64.0, 31.2), (128.0, 33.9), (256.0, 35.1)],
-    )])]);
+    let one = chart(vec![panel(vec![series("binary", 0, &[(64.0, 31.2), (128.0, 33.9), (256.0, 35.1)])])]);
     assert_eq!(light(&one), light(&one.clone()));
     assert_ne!(light(&one), to_svg(&one, Theme::Dark, Size::default()));
 }
@@ -87,25 +52,14 @@ fn hostile_strings_are_text_and_nothing_else() {
     }
     let svg = light(&hostile);
     let document = Document::parse(&svg).expect("the chart is well-formed XML");
-    let known = [
-        "svg", "title", "desc", "rect", "g", "text", "line", "polyline", "polygon", "circle", "a",
-    ];
+    let known = ["svg", "title", "desc", "rect", "g", "text", "line", "polyline", "polygon", "circle", "a"];
     for node in document.descendants().filter(Node::is_element) {
         assert!(known.contains(&node.tag_name().name()), "{node:?}");
-        assert!(
-            node.attributes()
-                .all(|attribute| !attribute.name().starts_with("on") && attribute.name() != "style")
-        );
+        assert!(node.attributes().all(|attribute| !attribute.name().starts_with("on") && attribute.name() != "style"));
     }
-    let title = document
-        .root_element()
-        .first_element_child()
-        .expect("the chart has a title");
+    let title = document.root_element().first_element_child().expect("the chart has a title");
     assert_eq!(title.text(), Some(HOSTILE.replace('\0', "\u{fffd}").as_str()));
-    assert_eq!(
-        nodes(&document, "a", "")[0].attribute("href"),
-        Some("/a?b='\"><script>&c")
-    );
+    assert_eq!(nodes(&document, "a", "")[0].attribute("href"), Some("/a?b='\"><script>&c"));
 }
 
 #[test]
@@ -121,24 +75,13 @@ fn a_screen_reader_finds_the_title_and_the_caption() {
     let document = Document::parse(&svg).expect("the chart is well-formed XML");
     let root = document.root_element();
     assert_eq!(root.attribute("role"), Some("img"));
-    let texts: Vec<_> = root
-        .children()
-        .filter(Node::is_element)
-        .take(2)
-        .filter_map(|node| node.text())
-        .collect();
+    let texts: Vec<_> = root.children().filter(Node::is_element).take(2).filter_map(|node| node.text()).collect();
     assert_eq!(texts, ["Quality against cost", "PSNR of the first frame."]);
 }
 
 #[test]
 fn every_finite_point_has_a_circle_where_it_is_drawn() {
-    let values = [
-        (64.0, 31.2),
-        (f64::NAN, 30.0),
-        (128.0, f64::INFINITY),
-        (100.0, 33.0),
-        (250.0, 36.5),
-    ];
+    let values = [(64.0, 31.2), (f64::NAN, 30.0), (128.0, f64::INFINITY), (100.0, 33.0), (250.0, 36.5)];
     // Slot 0 is drawn with discs: a rim and a disc for each point, in quarters of a pixel.
     let svg = light(&chart(vec![panel(vec![series("binary", 0, &values)])]));
     let document = Document::parse(&svg).expect("the chart is well-formed XML");
@@ -148,15 +91,9 @@ fn every_finite_point_has_a_circle_where_it_is_drawn() {
         .iter()
         .map(|disc| (attribute(disc, "cx") / 4.0, attribute(disc, "cy") / 4.0))
         .collect();
-    for (circle, title) in over
-        .iter()
-        .zip(["binary: 31.2 at 64", "binary: 33 at 100", "binary: 36.5 at 250"])
-    {
+    for (circle, title) in over.iter().zip(["binary: 31.2 at 64", "binary: 33 at 100", "binary: 36.5 at 250"]) {
         assert_eq!(circle.first_element_child().and_then(|child| child.text()), Some(title));
-        assert_eq!(
-            (circle.attribute("tabindex"), circle.attribute("data-series")),
-            (Some("0"), Some("0"))
-        );
+        assert_eq!((circle.attribute("tabindex"), circle.attribute("data-series")), (Some("0"), Some("0")));
         assert!(drawn.contains(&(attribute(circle, "cx"), attribute(circle, "cy"))));
     }
     // Places are linear in the values: (100 - 64) / (250 - 64) of the way.
@@ -166,18 +103,11 @@ fn every_finite_point_has_a_circle_where_it_is_drawn() {
 
 #[test]
 fn a_logarithmic_chart_puts_1_10_and_100_at_equal_distances() {
-    let mut log = panel(vec![series(
-        "a",
-        0,
-        &[(-1.0, 1.0), (0.0, 1.0), (1.0, 1.0), (10.0, 2.0), (100.0, 3.0)],
-    )]);
+    let mut log = panel(vec![series("a", 0, &[(-1.0, 1.0), (0.0, 1.0), (1.0, 1.0), (10.0, 2.0), (100.0, 3.0)])]);
     log.x.scale = Scale::Log10;
     let svg = light(&chart(vec![log]));
     let document = Document::parse(&svg).expect("the chart is well-formed XML");
-    let across: Vec<f64> = nodes(&document, "circle", "point")
-        .iter()
-        .map(|node| attribute(node, "cx"))
-        .collect();
+    let across: Vec<f64> = nodes(&document, "circle", "point").iter().map(|node| attribute(node, "cx")).collect();
     assert_eq!(across.len(), 3, "values that are not positive have no place");
     assert!((across[0] + across[2] - 2.0 * across[1]).abs() <= 0.5);
 }
@@ -226,10 +156,7 @@ fn points_out_of_range_are_left_out_and_lines_to_them_are_cut() {
     let document = Document::parse(&svg).expect("the chart is well-formed XML");
     assert_eq!(nodes(&document, "circle", "point").len(), 2);
     let line = nodes(&document, "polyline", "")[0];
-    let window = line
-        .ancestors()
-        .find(|node| node.has_attribute("viewBox"))
-        .expect("lines lie in a window");
+    let window = line.ancestors().find(|node| node.has_attribute("viewBox")).expect("lines lie in a window");
     assert!(window.parent_element().is_some(), "the window is not the whole chart");
 }
 
@@ -238,19 +165,12 @@ fn slots_look_the_same_in_every_panel() {
     let panels = vec![panel(vec![series("a", 3, &[(1.0, 1.0), (2.0, 2.0)])]); 2];
     let svg = light(&chart(panels));
     let colour = palette::hex(Theme::Light.slot_colour(3)).to_uppercase();
-    assert_eq!(
-        svg.matches(&format!("stroke=\"{colour}\"")).count(),
-        3,
-        "two lines and the legend"
-    );
+    assert_eq!(svg.matches(&format!("stroke=\"{colour}\"")).count(), 3, "two lines and the legend");
 }
 
 fn crowded() -> Chart {
     let mut panels = Vec::new();
-    for (index, scale) in [Scale::Linear, Scale::Log10, Scale::Linear, Scale::Log10]
-        .into_iter()
-        .enumerate()
-    {
+    for (index, scale) in [Scale::Linear, Scale::Log10, Scale::Linear, Scale::Log10].into_iter().enumerate() {
         let size = 10f64.powi(3 * index as i32);
         let all = (0..9).map(|slot| {
             let values = [1.0, 4.0, 30.0].map(|x| (x * size, (slot as f64 + x) / size));
@@ -262,10 +182,7 @@ fn crowded() -> Chart {
         panel.y.label = "A vertical axis title that is longer than the plot is high (in decibels)".into();
         panels.push(panel);
     }
-    Chart {
-        columns: 4,
-        ..chart(panels)
-    }
+    Chart { columns: 4, ..chart(panels) }
 }
 
 /// Left, top, right and bottom of a line of text, from its attributes.
@@ -287,19 +204,10 @@ fn text_box(node: &Node) -> [f64; 4] {
 #[test]
 fn texts_neither_overlap_nor_leave_the_figure() {
     for width in [320, 480, 700, 960, 1400] {
-        let svg = to_svg(
-            &crowded(),
-            Theme::Light,
-            Size {
-                width,
-                ..Size::default()
-            },
-        );
+        let svg = to_svg(&crowded(), Theme::Light, Size { width, ..Size::default() });
         let document = Document::parse(&svg).expect("the chart is well-formed XML");
-        let (right, bottom) = (
-            attribute(&document.root_element(), "width"),
-            attribute(&document.root_element(), "height"),
-        );
+        let (right, bottom) =
+            (attribute(&document.root_element(), "width"), attribute(&document.root_element(), "height"));
         let texts: Vec<(String, [f64; 4])> = (nodes(&document, "text", "").iter())
             .map(|node| (node.text().unwrap_or("").to_owned(), text_box(node)))
             .collect();
@@ -319,33 +227,14 @@ fn texts_neither_overlap_nor_leave_the_figure() {
 
 #[test]
 fn odd_numbers_draw_without_panic() {
-    let odd = [
-        0.0,
-        -0.0,
-        1e-320,
-        f64::MIN_POSITIVE,
-        1e-200,
-        1.0,
-        1.0 + 1e-15,
-        1e17,
-        1e149,
-        f64::MAX,
-        f64::MIN,
-    ];
+    let odd = [0.0, -0.0, 1e-320, f64::MIN_POSITIVE, 1e-200, 1.0, 1.0 + 1e-15, 1e17, 1e149, f64::MAX, f64::MIN];
     for scale in [Scale::Linear, Scale::Log10] {
         for &one in &odd {
             for &other in &odd {
                 let mut panel = panel(vec![series("a", usize::MAX, &[(one, other), (other, one)])]);
                 (panel.x.scale, panel.y.scale) = (scale, scale);
                 panel.series[0].band = vec![(one, other, one), (other, f64::NAN, 0.0)];
-                let svg = to_svg(
-                    &chart(vec![panel]),
-                    Theme::Dark,
-                    Size {
-                        width: 0,
-                        panel_aspect: f64::NAN,
-                    },
-                );
+                let svg = to_svg(&chart(vec![panel]), Theme::Dark, Size { width: 0, panel_aspect: f64::NAN });
                 assert!(Document::parse(&svg).is_ok());
             }
         }
@@ -354,22 +243,12 @@ fn odd_numbers_draw_without_panic() {
 
 #[test]
 fn a_png_has_the_expected_size_and_is_not_blank() {
-    let svg = light(&chart(vec![panel(vec![series(
-        "binary",
-        0,
-        &[(64.0, 31.2), (128.0, 33.9)],
-    )])]));
+    let svg = light(&chart(vec![panel(vec![series("binary", 0, &[(64.0, 31.2), (128.0, 33.9)])])]));
     let document = Document::parse(&svg).expect("the chart is well-formed XML");
-    let (width, height) = (
-        attribute(&document.root_element(), "width"),
-        attribute(&document.root_element(), "height"),
-    );
+    let (width, height) = (attribute(&document.root_element(), "width"), attribute(&document.root_element(), "height"));
     let png = to_png(&svg, 2.0).expect("the chart can be painted");
     let picture = Pixmap::decode_png(&png).expect("the picture can be read");
-    assert_eq!(
-        (f64::from(picture.width()), f64::from(picture.height())),
-        (2.0 * width, 2.0 * height)
-    );
+    assert_eq!((f64::from(picture.width()), f64::from(picture.height())), (2.0 * width, 2.0 * height));
     let background = picture.pixel(0, 0).expect("there is a first pixel");
     let painted = picture.pixels().iter().filter(|&&pixel| pixel != background).count();
     assert!(painted > picture.pixels().len() / 200);

@@ -102,9 +102,7 @@ pub(super) fn escape(text: &str) -> String {
 /// The address if following it cannot run a script: relative, or http(s).
 pub(super) fn safe_address(address: &str) -> Option<&str> {
     let before_path = address.split(['/', '?', '#']).next().unwrap_or_default();
-    let scheme = before_path
-        .split_once(':')
-        .map(|(scheme, _)| scheme.to_ascii_lowercase());
+    let scheme = before_path.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
     // Browsers drop tabs and line ends before they look for the scheme: «java\tscript:».
     let hidden = address.chars().any(char::is_control);
     (!hidden && matches!(scheme.as_deref(), None | Some("http" | "https"))).then_some(address)
@@ -198,11 +196,7 @@ mod tests {
     fn the_font_holds_what_labels_need() {
         for character in "abcXYZ0189−×·±≤≥≈→←↑↓∞√∑∂ΔλμσβΩéäñ⁰¹²³⁴⁵⁶⁷⁸⁹⁻₀₁₂…–—«»°".chars()
         {
-            assert_ne!(
-                FONT.glyph_id(character),
-                GlyphId(0),
-                "{character} is missing from the embedded font"
-            );
+            assert_ne!(FONT.glyph_id(character), GlyphId(0), "{character} is missing from the embedded font");
         }
     }
 
@@ -237,23 +231,11 @@ mod tests {
 
     #[test]
     fn addresses_that_could_run_a_script_are_refused() {
-        for good in [
-            "/trials/3",
-            "trials/3?x=a:b",
-            "#row",
-            "https://example.org/a:b",
-            "HTTP://example.org",
-            "../a",
-        ] {
+        for good in ["/trials/3", "trials/3?x=a:b", "#row", "https://example.org/a:b", "HTTP://example.org", "../a"] {
             assert_eq!(safe_address(good), Some(good));
         }
-        for bad in [
-            "javascript:alert(1)",
-            "JavaScript:alert(1)",
-            " javascript:x",
-            "java\tscript:x",
-            "data:text/html,x",
-        ] {
+        for bad in ["javascript:alert(1)", "JavaScript:alert(1)", " javascript:x", "java\tscript:x", "data:text/html,x"]
+        {
             assert_eq!(safe_address(bad), None, "{bad}");
         }
     }

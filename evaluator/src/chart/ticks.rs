@@ -62,20 +62,11 @@ fn linear(low: f64, high: f64) -> Vec<Vec<Tick>> {
 
 /// All multiples of `mantissa × 10^exponent` from `low` to `high`.
 fn multiples(mantissa: i64, exponent: i32, low: f64, high: f64) -> Vec<Decimal> {
-    let step = Decimal {
-        digits: mantissa,
-        exponent,
-    }
-    .value();
+    let step = Decimal { digits: mantissa, exponent }.value();
     // 0.3 / 0.1 is a little less than 3: an end that is a multiple but for rounding counts as one.
     let first = (low / step - 1e-6).ceil() as i64;
     let last = (high / step + 1e-6).floor() as i64;
-    (first..=last)
-        .map(|count| Decimal {
-            digits: count * mantissa,
-            exponent,
-        })
-        .collect()
+    (first..=last).map(|count| Decimal { digits: count * mantissa, exponent }).collect()
 }
 
 /// Labels with equally many decimals, and one power of ten where the numbers are very large or small.
@@ -86,20 +77,11 @@ fn linear_labels(values: &[Decimal]) -> Vec<Tick> {
         (0, _) => value.plain(),
         (_, 0) => "0".into(),
         _ => {
-            let mantissa = Decimal {
-                exponent: value.exponent - power,
-                ..*value
-            };
+            let mantissa = Decimal { exponent: value.exponent - power, ..*value };
             format!("{}×10{}", mantissa.plain(), superscript(power))
         }
     };
-    values
-        .iter()
-        .map(|value| Tick {
-            value: value.value(),
-            label: label(value),
-        })
-        .collect()
+    values.iter().map(|value| Tick { value: value.value(), label: label(value) }).collect()
 }
 
 /// 1, 2, 5 in every decade, then whole decades, then every second, third, fifth … decade. A range with fewer than
@@ -110,10 +92,7 @@ fn log10(low: f64, high: f64) -> Vec<Vec<Tick>> {
         return linear(low, high);
     }
     let coarser = [1, 2, 3, 5, 10, 20, 50, 100, 200].map(|step| decades(low, high, &[1], step));
-    std::iter::once(one_two_five)
-        .chain(coarser)
-        .map(|values| log10_labels(&values))
-        .collect()
+    std::iter::once(one_two_five).chain(coarser).map(|values| log10_labels(&values)).collect()
 }
 
 /// The mantissas times every `step`-th power of ten, from `low` to `high`.
@@ -135,22 +114,12 @@ fn log10_labels(values: &[Decimal]) -> Vec<Tick> {
         1 => format!("10{}", superscript(value.exponent)),
         digits => format!("{digits}×10{}", superscript(value.exponent)),
     };
-    values
-        .iter()
-        .map(|value| Tick {
-            value: value.value(),
-            label: label(value),
-        })
-        .collect()
+    values.iter().map(|value| Tick { value: value.value(), label: label(value) }).collect()
 }
 
 /// 1 to 9 in every decade, or bare decades where there are many, less what has a label.
 fn log10_minor(low: f64, high: f64, labelled: &[Tick]) -> Vec<f64> {
-    let mantissas: &[i64] = if high.log10() - low.log10() <= 6.0 {
-        &[1, 2, 3, 4, 5, 6, 7, 8, 9]
-    } else {
-        &[1]
-    };
+    let mantissas: &[i64] = if high.log10() - low.log10() <= 6.0 { &[1, 2, 3, 4, 5, 6, 7, 8, 9] } else { &[1] };
     decades(low, high, mantissas, 1)
         .into_iter()
         .map(Decimal::value)
@@ -161,17 +130,12 @@ fn log10_minor(low: f64, high: f64, labelled: &[Tick]) -> Vec<f64> {
 impl Decimal {
     /// The float nearest to it.
     fn value(self) -> f64 {
-        format!("{}e{}", self.digits, self.exponent)
-            .parse()
-            .expect("digits, «e» and an exponent make a number")
+        format!("{}e{}", self.digits, self.exponent).parse().expect("digits, «e» and an exponent make a number")
     }
 
     /// The power of ten of its first digit.
     fn magnitude(self) -> i32 {
-        self.digits
-            .unsigned_abs()
-            .checked_ilog10()
-            .map_or(i32::MIN, |order| order as i32 + self.exponent)
+        self.digits.unsigned_abs().checked_ilog10().map_or(i32::MIN, |order| order as i32 + self.exponent)
     }
 
     /// Written out, with as many decimals as its power of ten asks for.
@@ -217,12 +181,7 @@ mod tests {
 
     fn labels(scale: Scale, low: f64, high: f64, most: usize) -> String {
         let ticks = choose(scale, (low, high), |ticks| ticks.len() <= most);
-        ticks
-            .labelled
-            .iter()
-            .map(|tick| tick.label.as_str())
-            .collect::<Vec<_>>()
-            .join(" ")
+        ticks.labelled.iter().map(|tick| tick.label.as_str()).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
@@ -231,10 +190,7 @@ mod tests {
         assert_eq!(labels(Scale::Linear, 31.2, 37.9, 4), "32 34 36");
         assert_eq!(labels(Scale::Linear, -1.0, 1.0, 5), "−1.0 −0.5 0.0 0.5 1.0");
         assert_eq!(labels(Scale::Linear, 0.0, 260.0, 7), "0 50 100 150 200 250");
-        assert_eq!(
-            labels(Scale::Linear, 0.0, 2.0e6, 5),
-            "0 0.5×10⁶ 1.0×10⁶ 1.5×10⁶ 2.0×10⁶"
-        );
+        assert_eq!(labels(Scale::Linear, 0.0, 2.0e6, 5), "0 0.5×10⁶ 1.0×10⁶ 1.5×10⁶ 2.0×10⁶");
         assert_eq!(labels(Scale::Linear, 0.0, 2.0e-6, 3), "0 1×10⁻⁶ 2×10⁻⁶");
     }
 
@@ -242,10 +198,7 @@ mod tests {
     fn logarithmic_labels_are_one_two_five_then_decades() {
         assert_eq!(labels(Scale::Log10, 0.1, 10.0, 7), "0.1 0.2 0.5 1 2 5 10");
         assert_eq!(labels(Scale::Log10, 0.09, 110.0, 7), "0.1 1 10 100");
-        assert_eq!(
-            labels(Scale::Log10, 1e-6, 1e2, 9),
-            "10⁻⁶ 10⁻⁵ 10⁻⁴ 10⁻³ 10⁻² 10⁻¹ 10⁰ 10¹ 10²"
-        );
+        assert_eq!(labels(Scale::Log10, 1e-6, 1e2, 9), "10⁻⁶ 10⁻⁵ 10⁻⁴ 10⁻³ 10⁻² 10⁻¹ 10⁰ 10¹ 10²");
         assert_eq!(labels(Scale::Log10, 1e-6, 1e2, 5), "10⁻⁶ 10⁻⁴ 10⁻² 10⁰ 10²");
         assert_eq!(labels(Scale::Log10, 130.0, 190.0, 7), "130 140 150 160 170 180 190");
     }
@@ -261,9 +214,7 @@ mod tests {
     fn ranges() -> impl Iterator<Item = (f64, f64)> {
         let mut state: u64 = 1;
         let mut next = move || {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 11) as f64 / (1u64 << 53) as f64
         };
         (0..2000).map(move |_| {
@@ -277,27 +228,16 @@ mod tests {
     fn linear_ticks_cover_the_range_in_equal_steps_of_one_two_or_five() {
         for (low, high) in ranges() {
             let ticks = choose(Scale::Linear, (low, high), |ticks| ticks.len() <= 8).labelled;
-            assert!(
-                (2..=8).contains(&ticks.len()),
-                "{low}..{high} has {} ticks",
-                ticks.len()
-            );
+            assert!((2..=8).contains(&ticks.len()), "{low}..{high} has {} ticks", ticks.len());
             let step = ticks[1].value - ticks[0].value;
             let mantissa = step / 10f64.powf(step.log10().floor());
             let near = |value: f64| (mantissa - value).abs() < 1e-3;
-            assert!(
-                near(1.0) || near(2.0) || near(5.0) || near(10.0),
-                "{low}..{high} has step {step}"
-            );
+            assert!(near(1.0) || near(2.0) || near(5.0) || near(10.0), "{low}..{high} has step {step}");
             let slack = step * 1e-3;
             assert!(ticks[0].value > low - slack && ticks[0].value - step < low + slack);
             let last = ticks[ticks.len() - 1].value;
             assert!(last < high + slack && last + step > high - slack);
-            assert!(
-                ticks
-                    .windows(2)
-                    .all(|pair| (pair[1].value - pair[0].value - step).abs() < slack)
-            );
+            assert!(ticks.windows(2).all(|pair| (pair[1].value - pair[0].value - step).abs() < slack));
         }
     }
 
@@ -307,11 +247,7 @@ mod tests {
             let positive = (low.abs().max(1e-9), low.abs().max(1e-9) + high - low);
             for (scale, range) in [(Scale::Linear, (low, high)), (Scale::Log10, positive)] {
                 let ticks = choose(scale, range, |ticks| ticks.len() <= 9).labelled;
-                assert!(
-                    ticks
-                        .windows(2)
-                        .all(|pair| pair[0].value < pair[1].value && pair[0].label != pair[1].label)
-                );
+                assert!(ticks.windows(2).all(|pair| pair[0].value < pair[1].value && pair[0].label != pair[1].label));
                 for tick in ticks.iter().filter(|tick| !tick.label.contains("10")) {
                     assert_eq!(tick.label.replace('−', "-").parse::<f64>().unwrap(), tick.value);
                 }

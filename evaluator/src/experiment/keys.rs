@@ -29,10 +29,8 @@ impl Source<'_> {
 /// Checks every key of the file: top-level ones, those of sections, of `[[variant]]` and of `[grid]`.
 pub(super) fn check(path: &Path, text: &str) -> Result<(), ExperimentError> {
     let source = Source { path, text };
-    let table = DeTable::parse(text).map_err(|error| ExperimentError::Toml {
-        path: path.to_owned(),
-        message: error.to_string(),
-    })?;
+    let table = DeTable::parse(text)
+        .map_err(|error| ExperimentError::Toml { path: path.to_owned(), message: error.to_string() })?;
     let sections = defaults();
     for (key, value) in table.get_ref() {
         match (key.get_ref().as_ref(), value.get_ref()) {
@@ -111,9 +109,7 @@ fn unknown<K>(
 pub(super) fn nearest(name: &str, known: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     let likeness = |other: &str| strsim::jaro_winkler(name, other);
     let known = known.into_iter().map(|key| key.as_ref().to_owned());
-    known
-        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
-        .unwrap_or_default()
+    known.max_by(|a, b| likeness(a).total_cmp(&likeness(b))).unwrap_or_default()
 }
 
 fn names(table: &Table) -> impl Iterator<Item = &str> {
@@ -137,9 +133,6 @@ pub(super) fn lookup<'a>(sections: &'a Table, path: &str) -> Option<&'a Value> {
 /// Sets `section.key`.
 pub(super) fn set(sections: &mut Table, path: &str, value: Value) {
     let (section, key) = path.split_once('.').expect("key paths are checked before they are set");
-    let table = sections
-        .get_mut(section)
-        .and_then(Value::as_table_mut)
-        .expect("sections are there from the defaults");
+    let table = sections.get_mut(section).and_then(Value::as_table_mut).expect("sections are there from the defaults");
     table.insert(key.to_owned(), value);
 }

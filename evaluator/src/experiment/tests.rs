@@ -1,6 +1,8 @@
 //! What an experiment file means.
 
 use super::*;
+use engine::{Bottleneck, train::TrainConfig};
+use std::path::Path;
 
 fn parse(text: &str, overrides: &Overrides) -> Result<Experiment, ExperimentError> {
     Experiment::parse(Path::new("folder/test.toml"), text, overrides)
@@ -35,13 +37,8 @@ fn variants_override_keys_and_leave_the_others_alone() {
         "name = \"a\"\n[model]\nwidth = 48\n[[variant]]\nname = \"x\"\nmodel.bottleneck = \"vae\"\n\
          [[variant]]\nname = \"y\"\n\"model.heads\" = 2\n",
     );
-    let [x, y] = &experiment.variants[..] else {
-        panic!("two variants")
-    };
-    assert_eq!(
-        (x.model.width, x.model.heads, &x.model.bottleneck),
-        (48, 4, &Bottleneck::Vae { dim: 8 })
-    );
+    let [x, y] = &experiment.variants[..] else { panic!("two variants") };
+    assert_eq!((x.model.width, x.model.heads, &x.model.bottleneck), (48, 4, &Bottleneck::Vae { dim: 8 }));
     assert_eq!((y.model.width, y.model.heads), (48, 2));
     assert!(matches!(y.model.bottleneck, Bottleneck::Fsq { .. }));
 }
@@ -52,21 +49,10 @@ fn a_grid_makes_every_combination() {
         "name = \"a\"\n[grid]\ntrain.batch = [8, 16]\nmodel.bottleneck = [\"fsq\", \"vae\"]\n\
          [[variant]]\nname = \"x\"\n[[variant]]\nname = \"y\"\ntrain.steps = 70\n",
     );
-    let names: Vec<&str> = experiment
-        .variants
-        .iter()
-        .map(|variant| variant.name.as_str())
-        .collect();
+    let names: Vec<&str> = experiment.variants.iter().map(|variant| variant.name.as_str()).collect();
     assert_eq!(names.len(), 8);
-    assert!(
-        names.contains(&"x bottleneck=fsq batch=8") || names.contains(&"x batch=8 bottleneck=fsq"),
-        "{names:?}"
-    );
-    let y: Vec<_> = experiment
-        .variants
-        .iter()
-        .filter(|variant| variant.name.starts_with('y'))
-        .collect();
+    assert!(names.contains(&"x bottleneck=fsq batch=8") || names.contains(&"x batch=8 bottleneck=fsq"), "{names:?}");
+    let y: Vec<_> = experiment.variants.iter().filter(|variant| variant.name.starts_with('y')).collect();
     assert!(y.len() == 4 && y.iter().all(|variant| variant.train.steps == 70));
 }
 
@@ -76,6 +62,8 @@ fn overrides_win_over_variants() {
     let experiment = parse(text, &set("train.steps", "90")).unwrap();
     assert!(experiment.variants.iter().all(|variant| variant.train.steps == 90));
     assert_eq!(parse(text, &set("seeds", "[3, 4]")).unwrap().seeds, [3, 4]);
+    assert_eq!(parse(text, &set("name", "other")).unwrap().name, "other");
+    assert!(parse(text, &set("seeds", "none")).unwrap_err().to_string().starts_with("--set seeds: "));
     // A bare word needs no quotes, and a folder is taken as it is typed.
     let experiment = parse(text, &set("model.bottleneck", "vae")).unwrap();
     assert_eq!(experiment.variants[0].model.bottleneck, Bottleneck::Vae { dim: 8 });
@@ -86,12 +74,7 @@ fn overrides_win_over_variants() {
 #[test]
 fn a_fixed_budget_is_asked_only_for_its_own_count() {
     let experiment = read("name = \"a\"\n[train]\nbudget = 0.25\n[sweep]\nstrategies = [\"full\", \"binary\"]\n");
-    let names: Vec<String> = experiment.variants[0]
-        .sweep
-        .strategies
-        .iter()
-        .map(|s| s.name())
-        .collect();
+    let names: Vec<String> = experiment.variants[0].sweep.strategies.iter().map(|s| s.name()).collect();
     assert_eq!(names, ["fixed(0.25)"]);
 }
 
@@ -115,10 +98,7 @@ fn what_decides_training_does_not_depend_on_what_is_asked_later() {
 #[test]
 fn unknown_keys_are_found_wherever_they_stand() {
     for (text, expected) in [
-        (
-            "name = \"a\"\n\nsede = 3\n",
-            "folder/test.toml:3: unknown key `sede`; did you mean `seeds`?",
-        ),
+        ("name = \"a\"\n\nsede = 3\n", "folder/test.toml:3: unknown key `sede`; did you mean `seeds`?"),
         (
             "name = \"a\"\n[train]\nlearning_rte = 3\n",
             "folder/test.toml:3: unknown key `train.learning_rte`; did you mean `train.learning_rate`?",
@@ -148,28 +128,13 @@ fn what_cannot_be_is_said_with_its_variant() {
             "name = \"a\"\n[[variant]]\nname = \"x\"\n[[variant]]\nname = \"x\"\n",
             "variant x: two variants have this name",
         ),
-        (
-            "name = \"a\"\n[grid]\nmodel.width = 3\n",
-            "[grid]: model.width must be a list",
-        ),
-        (
-            "name = \"a\"\n[[variant]]\nname = \"x\"\nmodel.width = \"wide\"\n",
-            "variant x: ",
-        ),
-        (
-            "name = \"a\"\n[model]\nwidth = 97\n",
-            "variant default: model.heads = 4: heads of even width must divide",
-        ),
+        ("name = \"a\"\n[grid]\nmodel.width = 3\n", "[grid]: model.width must be a list"),
+        ("name = \"a\"\n[[variant]]\nname = \"x\"\nmodel.width = \"wide\"\n", "variant x: "),
+        ("name = \"a\"\n[model]\nwidth = 97\n", "variant default: model.heads = 4: heads of even width must divide"),
         ("name = \"a\"\n[train]\nbudget = \"elasic\"\n", "line 3"),
-        (
-            "name = \"a\"\n[train]\nbudget = 1.5\n",
-            "train.budget = 1.5: a fixed share must be above 0 and at most 1",
-        ),
+        ("name = \"a\"\n[train]\nbudget = 1.5\n", "train.budget = 1.5: a fixed share must be above 0 and at most 1"),
     ] {
         let message = refuse(text);
-        assert!(
-            message.contains(expected),
-            "{text:?} gave {message:?}, expected {expected:?}"
-        );
+        assert!(message.contains(expected), "{text:?} gave {message:?}, expected {expected:?}");
     }
 }

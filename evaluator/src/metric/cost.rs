@@ -61,28 +61,14 @@ mod tests {
     use crate::search::Evaluations;
 
     fn cost(decoder: usize, flops: f64, seconds: Option<f64>) -> Cost {
-        let evaluations = Evaluations {
-            encoder: 1,
-            decoder,
-            commit: 1,
-            final_reconstruction: 1,
-        };
-        Cost {
-            evaluations,
-            sequential_depth: 1,
-            largest_batch: decoder,
-            flops,
-            seconds,
-        }
+        let evaluations = Evaluations { encoder: 1, decoder, commit: 1, final_reconstruction: 1 };
+        Cost { evaluations, sequential_depth: 1, largest_batch: decoder, flops, seconds }
     }
 
     #[test]
     fn costs_are_averaged_over_blocks() {
         let blocks = [cost(12, 3e9, Some(0.5)), cost(10, 1e9, Some(1.5))];
-        assert_eq!(
-            (evaluations(&blocks), flops(&blocks), search_seconds(&blocks)),
-            (11.0, 2e9, Some(1.0))
-        );
+        assert_eq!((evaluations(&blocks), flops(&blocks), search_seconds(&blocks)), (11.0, 2e9, Some(1.0)));
     }
 
     #[test]

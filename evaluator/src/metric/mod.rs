@@ -90,17 +90,8 @@ mod tests {
     #[test]
     fn every_metric_is_found_by_its_own_name() {
         for metric in ALL {
-            assert_eq!(
-                by_name(metric.name),
-                Some(metric),
-                "two metrics are called {}",
-                metric.name
-            );
-            assert!(
-                metric.version > 0 && metric.description.ends_with('.'),
-                "{}",
-                metric.name
-            );
+            assert_eq!(by_name(metric.name), Some(metric), "two metrics are called {}", metric.name);
+            assert!(metric.version > 0 && metric.description.ends_with('.'), "{}", metric.name);
         }
         assert_eq!(by_name("lpips"), None);
     }

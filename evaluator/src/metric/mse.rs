@@ -21,11 +21,7 @@ pub const MSE: MetricDef = MetricDef {
 /// # Panics
 /// If the two differ in length or are empty.
 pub fn mse(original: &[f32], reconstruction: &[f32]) -> f64 {
-    assert_eq!(
-        original.len(),
-        reconstruction.len(),
-        "a reconstruction has as many values as its original"
-    );
+    assert_eq!(original.len(), reconstruction.len(), "a reconstruction has as many values as its original");
     assert!(!original.is_empty(), "the error of no values is undefined");
     let squares = original.iter().zip(reconstruction).map(|(&original, &reconstruction)| {
         let difference = f64::from(original) - f64::from(reconstruction.clamp(-1.0, 1.0));

@@ -54,21 +54,9 @@ impl<'a> Pictures<'a> {
     /// [`MetricError::NotWholeFrames`] if the samples do not fill them exactly, or there are none.
     pub fn new([frames, height, width, channels]: [usize; 4], samples: &'a [u8]) -> Result<Self, MetricError> {
         if samples.is_empty() || samples.len() != frames * height * width * channels {
-            return Err(MetricError::NotWholeFrames {
-                samples: samples.len(),
-                frames,
-                height,
-                width,
-                channels,
-            });
+            return Err(MetricError::NotWholeFrames { samples: samples.len(), frames, height, width, channels });
         }
-        Ok(Self {
-            frames,
-            height,
-            width,
-            channels,
-            samples,
-        })
+        Ok(Self { frames, height, width, channels, samples })
     }
 
     /// `[frames, height, width, channels]`.
@@ -88,11 +76,7 @@ impl<'a> Pictures<'a> {
 
     /// Checks that `other` can be compared with these pictures.
     pub(super) fn same_shape(&self, other: &Self) -> Result<(), MetricError> {
-        if self.shape() == other.shape() {
-            Ok(())
-        } else {
-            Err(MetricError::ShapesDiffer(self.shape(), other.shape()))
-        }
+        if self.shape() == other.shape() { Ok(()) } else { Err(MetricError::ShapesDiffer(self.shape(), other.shape())) }
     }
 }
 
@@ -103,10 +87,7 @@ mod tests {
     #[test]
     fn samples_that_do_not_fill_the_frames_are_refused() {
         let error = Pictures::new([2, 4, 4, 3], &[0; 95]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "95 samples are not 2 frames of 4 × 4 with 3 channels (each at least 1)"
-        );
+        assert_eq!(error.to_string(), "95 samples are not 2 frames of 4 × 4 with 3 channels (each at least 1)");
         assert!(Pictures::new([0, 4, 4, 3], &[]).is_err());
     }
 }

@@ -100,19 +100,13 @@ impl Protocol {
         Self {
             resize: Resize::ShortestSidePillowBilinear(resize),
             crop: if count == 1 {
-                Crop::Centre {
-                    width: crop,
-                    height: crop,
-                }
+                Crop::Centre { width: crop, height: crop }
             } else {
                 Crop::Spread { side: crop, count }
             },
             value_range: ValueRange::MinusOneToOneClipped,
             rounding: Rounding::Nearest,
-            ssim_window: SsimWindow::Gaussian {
-                side: WINDOW,
-                sigma: SIGMA,
-            },
+            ssim_window: SsimWindow::Gaussian { side: WINDOW, sigma: SIGMA },
             averaging: Averaging::PooledPsnrMeanSsim,
         }
     }
@@ -162,19 +156,12 @@ mod tests {
                 r#""ssim_window":{"gaussian":{"side":11,"sigma":1.5}},"averaging":"pooled_psnr_mean_ssim"}"#
             )
         );
-        assert_eq!(
-            protocol.key(),
-            "ae9400d3e671b4362d013b69f8486188c6f69dba9e69af8115640e4517f8e8f3"
-        );
+        assert_eq!(protocol.key(), "ae9400d3e671b4362d013b69f8486188c6f69dba9e69af8115640e4517f8e8f3");
     }
 
     #[test]
     fn it_is_read_back_from_its_json() {
-        let protocol = Protocol {
-            resize: Resize::None,
-            crop: Crop::None,
-            ..Protocol::fixed_crops(64, 64, 1)
-        };
+        let protocol = Protocol { resize: Resize::None, crop: Crop::None, ..Protocol::fixed_crops(64, 64, 1) };
         assert_eq!(serde_json::from_str::<Protocol>(&protocol.json()).unwrap(), protocol);
     }
 
@@ -182,11 +169,7 @@ mod tests {
     fn a_difference_names_the_fields_and_both_values() {
         let protocol = Protocol::fixed_crops(256, 256, 1);
         assert_eq!(protocol.difference(&protocol), None);
-        let other = Protocol {
-            crop: Crop::None,
-            resize: Resize::None,
-            ..protocol
-        };
+        let other = Protocol { crop: Crop::None, resize: Resize::None, ..protocol };
         assert_eq!(
             protocol.difference(&other).unwrap(),
             concat!(

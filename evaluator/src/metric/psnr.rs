@@ -33,14 +33,10 @@ pub const PSNR_CAP: f64 = 100.0;
 /// [`MetricError::ShapesDiffer`].
 pub fn psnr(original: Pictures<'_>, reconstruction: Pictures<'_>) -> Result<f64, MetricError> {
     original.same_shape(&reconstruction)?;
-    let squares = original
-        .samples()
-        .iter()
-        .zip(reconstruction.samples())
-        .map(|(&left, &right)| {
-            let difference = u64::from(left.abs_diff(right));
-            difference * difference
-        });
+    let squares = original.samples().iter().zip(reconstruction.samples()).map(|(&left, &right)| {
+        let difference = u64::from(left.abs_diff(right));
+        difference * difference
+    });
     let mse = squares.sum::<u64>() as f64 / original.samples().len() as f64;
     Ok((10.0 * (255.0 * 255.0 / mse).log10()).min(PSNR_CAP))
 }
@@ -83,21 +79,15 @@ mod tests {
     #[test]
     fn pictures_of_different_shape_are_refused() {
         let tall = Pictures::new([1, 3, 1, 1], &[1, 2, 3]).unwrap();
-        assert!(matches!(
-            psnr(picture(&[1, 2, 3]), tall),
-            Err(MetricError::ShapesDiffer(..))
-        ));
+        assert!(matches!(psnr(picture(&[1, 2, 3]), tall), Err(MetricError::ShapesDiffer(..))));
     }
 
     #[test]
     fn it_is_close_to_what_the_mean_squared_error_predicts() {
         // 10·log10(4/τ), but for the rounding to bytes, which adds about 1/12 level².
         let original: Vec<f32> = (0..4096).map(|index| (index as f32 * 0.37).sin() * 0.8).collect();
-        let reconstruction: Vec<f32> = original
-            .iter()
-            .enumerate()
-            .map(|(i, x)| x + 0.1 * (i as f32 * 1.3).cos())
-            .collect();
+        let reconstruction: Vec<f32> =
+            original.iter().enumerate().map(|(i, x)| x + 0.1 * (i as f32 * 1.3).cos()).collect();
         let predicted = 10.0 * (4.0 / mse(&original, &reconstruction)).log10();
         let (left, right) = (to_pixels(&original), to_pixels(&reconstruction));
         assert!((psnr(picture(&left), picture(&right)).unwrap() - predicted).abs() < 0.05);

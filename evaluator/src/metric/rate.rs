@@ -96,11 +96,7 @@ pub fn bits_per_pixel(kept_tokens: &[usize], codebook_size: usize, range: TokenR
 
 /// Share of blocks whose final distortion meets the threshold; of one block, 0 or 1.
 pub fn threshold_met(final_distortions: &[f64], threshold: f64) -> f64 {
-    mean_over_blocks(
-        final_distortions
-            .iter()
-            .map(|&distortion| f64::from(u8::from(meets(distortion, threshold)))),
-    )
+    mean_over_blocks(final_distortions.iter().map(|&distortion| f64::from(u8::from(meets(distortion, threshold)))))
 }
 
 #[cfg(test)]

@@ -38,22 +38,13 @@ pub fn ssim(original: Pictures<'_>, reconstruction: Pictures<'_>) -> Result<f64,
     original.same_shape(&reconstruction)?;
     let [frames, height, width, channels] = original.shape();
     if height < WINDOW || width < WINDOW {
-        return Err(MetricError::SmallerThanWindow {
-            height,
-            width,
-            window: WINDOW,
-        });
+        return Err(MetricError::SmallerThanWindow { height, width, window: WINDOW });
     }
     let window = gaussian();
     let mut sum = 0.0;
     for (left, right) in original.frames().zip(reconstruction.frames()) {
         for channel in 0..channels {
-            sum += plane_ssim(
-                &plane(left, channels, channel),
-                &plane(right, channels, channel),
-                width,
-                &window,
-            );
+            sum += plane_ssim(&plane(left, channels, channel), &plane(right, channels, channel), width, &window);
         }
     }
     Ok(sum / (frames * channels) as f64)
@@ -70,12 +61,7 @@ fn gaussian() -> [f64; WINDOW] {
 
 /// One channel of a frame, `(row, column)`.
 fn plane(frame: &[u8], channels: usize, channel: usize) -> Vec<f64> {
-    frame
-        .iter()
-        .skip(channel)
-        .step_by(channels)
-        .map(|&sample| f64::from(sample))
-        .collect()
+    frame.iter().skip(channel).step_by(channels).map(|&sample| f64::from(sample)).collect()
 }
 
 /// Mean SSIM of two planes over the pixels whose window lies inside.
@@ -171,15 +157,9 @@ mod tests {
         let clip = [bright, bright].concat();
         let half_right = [bright, dark].concat();
         let expected = f64::midpoint(1.0, one);
-        assert_eq!(
-            ssim(pictures([2, 11, 11, 1], &clip), pictures([2, 11, 11, 1], &half_right)),
-            Ok(expected)
-        );
+        assert_eq!(ssim(pictures([2, 11, 11, 1], &clip), pictures([2, 11, 11, 1], &half_right)), Ok(expected));
         let interleaved: Vec<u8> = (0..242).map(|index| if index % 2 == 0 { 200 } else { 40 }).collect();
-        assert_eq!(
-            ssim(pictures([1, 11, 11, 2], &clip), pictures([1, 11, 11, 2], &interleaved)),
-            Ok(expected)
-        );
+        assert_eq!(ssim(pictures([1, 11, 11, 2], &clip), pictures([1, 11, 11, 2], &interleaved)), Ok(expected));
     }
 
     #[test]

@@ -14,11 +14,7 @@ impl Report {
     /// % of blocks that meet τ against % of tokens, one panel for each τ (the paper's Figure 4): an elastic model as a
     /// curve over caps, a fixed budget as a point.
     pub fn satisfaction_figure(&self) -> Chart {
-        let panels: Vec<Panel> = self
-            .thresholds()
-            .into_iter()
-            .map(|t| self.satisfaction_panel(t))
-            .collect();
+        let panels: Vec<Panel> = self.thresholds().into_iter().map(|t| self.satisfaction_panel(t)).collect();
         Chart {
             title: "Blocks that meet the threshold against tokens spent".to_owned(),
             caption: format!(
@@ -36,20 +32,9 @@ impl Report {
         let series = self.variants().into_iter().enumerate().map(|(slot, variant)| {
             let (mark, points) = match self.curves_of(variant) {
                 Some(curves) => (Mark::Line, satisfaction_points(curves, threshold)),
-                None => (
-                    Mark::Points,
-                    self.rows_of(variant, threshold)
-                        .filter_map(satisfaction_point)
-                        .collect(),
-                ),
+                None => (Mark::Points, self.rows_of(variant, threshold).filter_map(satisfaction_point).collect()),
             };
-            Series {
-                name: variant.to_owned(),
-                mark,
-                slot,
-                points,
-                band: Vec::new(),
-            }
+            Series { name: variant.to_owned(), mark, slot, points, band: Vec::new() }
         });
         Panel {
             title: format!("τ = {threshold} ({:.1} dB)", 10.0 * (4.0 / threshold).log10()),
@@ -70,21 +55,11 @@ impl Report {
                 None => {
                     let points = self.rows.iter().filter(|row| row.variant == *variant).take(1);
                     let points = points.filter_map(quality_point).collect();
-                    Series {
-                        name: (*variant).to_owned(),
-                        mark: Mark::Points,
-                        slot,
-                        points,
-                        band: Vec::new(),
-                    }
+                    Series { name: (*variant).to_owned(), mark: Mark::Points, slot, points, band: Vec::new() }
                 }
             })
             .collect();
-        if let Some((row, floor)) = self
-            .rows
-            .first()
-            .and_then(|row| Some((row, row.mean("mean_colour_psnr")?)))
-        {
+        if let Some((row, floor)) = self.rows.first().and_then(|row| Some((row, row.mean("mean_colour_psnr")?))) {
             let end = |x: usize| point(x as f64, floor, format!("mean colour of each patch: {floor:.2} dB"));
             series.push(Series {
                 name: "mean colour of each patch".to_owned(),
@@ -94,12 +69,8 @@ impl Report {
                 band: Vec::new(),
             });
         }
-        let panel = Panel {
-            title: String::new(),
-            x: axis("kept tokens per block", None),
-            y: axis("PSNR (dB)", None),
-            series,
-        };
+        let panel =
+            Panel { title: String::new(), x: axis("kept tokens per block", None), y: axis("PSNR (dB)", None), series };
         Chart {
             title: "Quality against tokens".to_owned(),
             caption: format!(
@@ -113,34 +84,20 @@ impl Report {
     }
 
     fn curves_of(&self, variant: &str) -> Option<&[CurveRow]> {
-        self.curves
-            .iter()
-            .find(|(name, _)| name == variant)
-            .map(|(_, curves)| curves.as_slice())
+        self.curves.iter().find(|(name, _)| name == variant).map(|(_, curves)| curves.as_slice())
     }
 
     fn rows_of(&self, variant: &str, threshold: f64) -> impl Iterator<Item = &Row> {
-        self.rows
-            .iter()
-            .filter(move |row| row.variant == variant && row.threshold == Some(threshold))
+        self.rows.iter().filter(move |row| row.variant == variant && row.threshold == Some(threshold))
     }
 }
 
 fn axis(label: &str, range: Option<(f64, f64)>) -> Axis {
-    Axis {
-        label: label.to_owned(),
-        scale: Scale::Linear,
-        range,
-    }
+    Axis { label: label.to_owned(), scale: Scale::Linear, range }
 }
 
 fn point(x: f64, y: f64, title: String) -> Point {
-    Point {
-        x,
-        y,
-        title,
-        href: None,
-    }
+    Point { x, y, title, href: None }
 }
 
 /// Counts that every curve was measured at, rising.
@@ -163,22 +120,14 @@ fn satisfaction_points(curves: &[CurveRow], threshold: f64) -> Vec<Point> {
     let outcomes = capped(&sufficient, &caps, max_tokens);
     let points = outcomes.into_iter().map(|(cap, outcome)| {
         let (tokens, met) = (100.0 * outcome.token_share, 100.0 * outcome.met_share);
-        point(
-            tokens,
-            met,
-            format!("at most {cap} tokens: {tokens:.1} % of tokens, {met:.1} % meet τ"),
-        )
+        point(tokens, met, format!("at most {cap} tokens: {tokens:.1} % of tokens, {met:.1} % meet τ"))
     });
     points.collect()
 }
 
 fn satisfaction_point(row: &Row) -> Option<Point> {
     let (tokens, met) = (100.0 * row.share()?, 100.0 * row.mean("threshold_met")?);
-    Some(point(
-        tokens,
-        met,
-        format!("{}: {tokens:.1} % of tokens, {met:.1} % meet τ", row.variant),
-    ))
+    Some(point(tokens, met, format!("{}: {tokens:.1} % of tokens, {met:.1} % meet τ", row.variant)))
 }
 
 fn quality_line(variant: &str, slot: usize, curves: &[CurveRow]) -> Series {
@@ -193,26 +142,12 @@ fn quality_line(variant: &str, slot: usize, curves: &[CurveRow]) -> Series {
         if let Some(interval) = clustered_interval(observations, BOOTSTRAP_SEED) {
             band.push((f64::from(count), interval.low, interval.high));
         }
-        points.push(point(
-            f64::from(count),
-            psnr,
-            format!("{variant}, {count} tokens: {psnr:.2} dB"),
-        ));
+        points.push(point(f64::from(count), psnr, format!("{variant}, {count} tokens: {psnr:.2} dB")));
     }
-    Series {
-        name: variant.to_owned(),
-        mark: Mark::Line,
-        slot,
-        points,
-        band,
-    }
+    Series { name: variant.to_owned(), mark: Mark::Line, slot, points, band }
 }
 
 fn quality_point(row: &Row) -> Option<Point> {
     let (kept, psnr) = (row.mean("kept_tokens")?, row.mean("psnr")?);
-    Some(point(
-        kept,
-        psnr,
-        format!("{}, {kept:.0} tokens: {psnr:.2} dB", row.variant),
-    ))
+    Some(point(kept, psnr, format!("{}, {kept:.0} tokens: {psnr:.2} dB", row.variant)))
 }

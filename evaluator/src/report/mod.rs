@@ -64,10 +64,7 @@ impl Report {
     pub async fn load(reader: &Reader, experiment: ExperimentId) -> Result<Self> {
         let all = reader.trials(experiment).await?;
         let unfinished = all.iter().filter(|trial| trial.status != TrialStatus::Done).count();
-        let trials: Vec<TrialReport> = all
-            .into_iter()
-            .filter(|trial| trial.status == TrialStatus::Done)
-            .collect();
+        let trials: Vec<TrialReport> = all.into_iter().filter(|trial| trial.status == TrialStatus::Done).collect();
         check_protocols(reader, &trials).await?;
         let mut curves: Vec<(String, Vec<CurveRow>)> = Vec::new();
         let mut seen: Vec<ContentHash> = Vec::new();
@@ -89,12 +86,7 @@ impl Report {
             }
         }
         let experiment = reader.experiment(experiment).await?;
-        Ok(Self {
-            experiment,
-            rows: pool(trials),
-            unfinished,
-            curves,
-        })
+        Ok(Self { experiment, rows: pool(trials), unfinished, curves })
     }
 
     /// The thresholds of the rows, rising.

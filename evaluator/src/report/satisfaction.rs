@@ -18,10 +18,7 @@ pub(super) fn capped(sufficient: &[Option<usize>], caps: &[usize], max_tokens: u
     let outcome = |cap: usize| {
         let spent: usize = sufficient.iter().map(|n| n.map_or(cap, |n| n.min(cap))).sum();
         let met = sufficient.iter().flatten().filter(|n| **n <= cap).count();
-        Capped {
-            token_share: spent as f64 / (blocks * max_tokens as f64),
-            met_share: met as f64 / blocks,
-        }
+        Capped { token_share: spent as f64 / (blocks * max_tokens as f64), met_share: met as f64 / blocks }
     };
     caps.iter().map(|cap| (*cap, outcome(*cap))).collect()
 }

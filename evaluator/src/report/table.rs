@@ -64,21 +64,11 @@ const COLUMNS: [Column; 10] = [
     column("PSNR (dB)", "psnr", 2),
     column("SSIM", "ssim", 4),
     column("evaluations/block", "evaluations", 2),
-    Column {
-        heading: "search s/block",
-        name: "search_seconds",
-        digits: 4,
-        noisy: true,
-    },
+    Column { heading: "search s/block", name: "search_seconds", digits: 4, noisy: true },
 ];
 
 const fn column(heading: &'static str, name: &'static str, digits: usize) -> Column {
-    Column {
-        heading,
-        name,
-        digits,
-        noisy: false,
-    }
+    Column { heading, name, digits, noisy: false }
 }
 
 impl Report {
@@ -97,11 +87,7 @@ impl Report {
             caption.push_str("; searches without seconds were replayed from stored curves");
         }
         let rows = self.rows.iter().map(cells).collect();
-        Table {
-            caption,
-            columns: COLUMNS.to_vec(),
-            rows,
-        }
+        Table { caption, columns: COLUMNS.to_vec(), rows }
     }
 }
 
@@ -124,12 +110,7 @@ fn cells(row: &Row) -> Vec<Cell> {
 impl Table {
     /// The cells as people read them.
     fn texts(&self) -> Vec<Vec<String>> {
-        let row = |row: &Vec<Cell>| {
-            row.iter()
-                .zip(&self.columns)
-                .map(|(cell, c)| cell.to_text(c.digits))
-                .collect()
-        };
+        let row = |row: &Vec<Cell>| row.iter().zip(&self.columns).map(|(cell, c)| cell.to_text(c.digits)).collect();
         self.rows.iter().map(row).collect()
     }
 
@@ -139,50 +120,33 @@ impl Table {
 
     /// A Markdown table, columns padded so that it reads well as plain text too.
     pub fn to_markdown(&self) -> String {
-        let texts: Vec<Vec<String>> = self
-            .texts()
-            .iter()
-            .map(|row| row.iter().map(|t| escape_markdown(t)).collect())
-            .collect();
+        let texts: Vec<Vec<String>> =
+            self.texts().iter().map(|row| row.iter().map(|t| escape_markdown(t)).collect()).collect();
         let width = |column: usize| {
             let cells = texts.iter().map(|row| row[column].chars().count());
-            cells
-                .chain([self.columns[column].heading.chars().count(), 3])
-                .max()
-                .unwrap_or(3)
+            cells.chain([self.columns[column].heading.chars().count(), 3]).max().unwrap_or(3)
         };
         let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
         let line = |cells: Vec<&str>| {
-            let padded = cells
-                .iter()
-                .enumerate()
-                .map(|(column, cell)| match self.is_numeric(column) {
-                    true => format!("{cell:>width$}", width = widths[column]),
-                    false => format!("{cell:<width$}", width = widths[column]),
-                });
+            let padded = cells.iter().enumerate().map(|(column, cell)| match self.is_numeric(column) {
+                true => format!("{cell:>width$}", width = widths[column]),
+                false => format!("{cell:<width$}", width = widths[column]),
+            });
             format!("| {} |\n", padded.collect::<Vec<_>>().join(" | "))
         };
         let mut markdown = line(self.columns.iter().map(|column| column.heading).collect());
         for (column, width) in widths.iter().enumerate() {
             let dashes = "-".repeat(width + 1);
-            markdown += &if self.is_numeric(column) {
-                format!("|{dashes}:")
-            } else {
-                format!("|{dashes}-")
-            };
+            markdown += &if self.is_numeric(column) { format!("|{dashes}:") } else { format!("|{dashes}-") };
         }
         markdown.push_str("|\n");
-        texts
-            .iter()
-            .for_each(|row| markdown += &line(row.iter().map(String::as_str).collect()));
+        texts.iter().for_each(|row| markdown += &line(row.iter().map(String::as_str).collect()));
         markdown
     }
 
     /// A LaTeX `table` with `booktabs` rules.
     pub fn to_latex(&self) -> String {
-        let alignment: String = (0..self.columns.len())
-            .map(|c| if self.is_numeric(c) { 'r' } else { 'l' })
-            .collect();
+        let alignment: String = (0..self.columns.len()).map(|c| if self.is_numeric(c) { 'r' } else { 'l' }).collect();
         let mut latex = format!(
             "% needs \\usepackage{{booktabs}}\n\\begin{{table}}\n\\centering\n\\caption{{{}}}\n\
              \\begin{{tabular}}{{{alignment}}}\n\\toprule\n",
@@ -191,9 +155,7 @@ impl Table {
         let line = |cells: Vec<String>| format!("{} \\\\\n", cells.join(" & "));
         latex += &line(self.columns.iter().map(|column| escape_latex(column.heading)).collect());
         latex += "\\midrule\n";
-        self.texts()
-            .iter()
-            .for_each(|row| latex += &line(row.iter().map(|cell| escape_latex(cell)).collect()));
+        self.texts().iter().for_each(|row| latex += &line(row.iter().map(|cell| escape_latex(cell)).collect()));
         latex + "\\bottomrule\n\\end{tabular}\n\\end{table}\n"
     }
 
@@ -209,14 +171,8 @@ impl Table {
             Cell::Missing => String::new(),
         };
         let head: Vec<&str> = self.columns.iter().map(|column| column.name).collect();
-        let rows = self
-            .rows
-            .iter()
-            .map(|row| row.iter().map(value).collect::<Vec<_>>().join(","));
-        std::iter::once(head.join(","))
-            .chain(rows)
-            .map(|line| line + "\n")
-            .collect()
+        let rows = self.rows.iter().map(|row| row.iter().map(value).collect::<Vec<_>>().join(","));
+        std::iter::once(head.join(",")).chain(rows).map(|line| line + "\n").collect()
     }
 }
 

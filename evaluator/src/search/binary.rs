@@ -46,10 +46,6 @@ impl SearchStrategy for Binary {
                 low = middle + 1;
             }
         }
-        Ok(if range.contains(high) {
-            Found::meeting(high)
-        } else {
-            Found::nothing_meets(range)
-        })
+        Ok(if range.contains(high) { Found::meeting(high) } else { Found::nothing_meets(range) })
     }
 }

@@ -9,9 +9,7 @@ pub(super) const FORM: Form = Form {
     syntax: "binned(k)",
     example: "binned(16)",
     build: |arguments| match one_argument(arguments, "a whole number of counts")? {
-        counts @ 0..2 => Err(format!(
-            "k is {counts}, but a grid needs at least 2 counts, its two ends"
-        )),
+        counts @ 0..2 => Err(format!("k is {counts}, but a grid needs at least 2 counts, its two ends")),
         counts => Ok(Box::new(Binned::new(counts))),
     },
 };
@@ -28,10 +26,7 @@ impl Binned {
     /// # Panics
     /// If `counts < 2`: a grid holds both ends of the range.
     pub fn new(counts: usize) -> Self {
-        assert!(
-            counts >= 2,
-            "a grid holds both ends of the range, {counts} counts cannot"
-        );
+        assert!(counts >= 2, "a grid holds both ends of the range, {counts} counts cannot");
         Self { counts }
     }
 
@@ -68,15 +63,8 @@ impl SearchStrategy for Binned {
     fn search(&self, threshold: f64, probe: &mut Probe<'_>) -> Result<Found, SearchError> {
         let grid = self.grid(probe.range());
         let distortions = probe.distortions(&grid)?;
-        let smallest = grid
-            .iter()
-            .zip(distortions)
-            .find(|&(_, distortion)| meets(distortion, threshold));
-        Ok(
-            smallest.map_or(Found::nothing_meets(probe.range()), |(&kept_tokens, _)| {
-                Found::meeting(kept_tokens)
-            }),
-        )
+        let smallest = grid.iter().zip(distortions).find(|&(_, distortion)| meets(distortion, threshold));
+        Ok(smallest.map_or(Found::nothing_meets(probe.range()), |(&kept_tokens, _)| Found::meeting(kept_tokens)))
     }
 }
 

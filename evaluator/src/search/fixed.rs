@@ -24,10 +24,7 @@ impl Fixed {
     /// # Panics
     /// Unless `0 < share <= 1`.
     pub fn new(share: f64) -> Self {
-        assert!(
-            share > 0.0 && share <= 1.0,
-            "a share of the tokens is in (0, 1], not {share}"
-        );
+        assert!(share > 0.0 && share <= 1.0, "a share of the tokens is in (0, 1], not {share}");
         Self { share }
     }
 }
@@ -51,10 +48,7 @@ impl SearchStrategy for Fixed {
     }
 
     fn search(&self, _threshold: f64, probe: &mut Probe<'_>) -> Result<Found, SearchError> {
-        Ok(Found {
-            kept_tokens: probe.range().at_share(self.share),
-            met: None,
-        })
+        Ok(Found { kept_tokens: probe.range().at_share(self.share), met: None })
     }
 }
 
@@ -67,14 +61,7 @@ mod tests {
         let mut source = Curve(|_| 0.1);
         let mut probe = Probe::new(&mut source, range(min, max));
         let found = Fixed::new(share).search(0.5, &mut probe).unwrap();
-        assert_eq!(
-            (
-                found.met,
-                probe.cost().evaluations.decoder,
-                probe.cost().sequential_depth
-            ),
-            (None, 0, 0)
-        );
+        assert_eq!((found.met, probe.cost().evaluations.decoder, probe.cost().sequential_depth), (None, 0, 0));
         found.kept_tokens
     }
 

@@ -33,12 +33,7 @@ impl SearchStrategy for Full {
         let range = probe.range();
         let counts: Vec<usize> = (range.min()..=range.max()).collect();
         let distortions = probe.distortions(&counts)?;
-        let smallest = counts
-            .iter()
-            .zip(distortions)
-            .find(|&(_, distortion)| meets(distortion, threshold));
-        Ok(smallest.map_or(Found::nothing_meets(range), |(&kept_tokens, _)| {
-            Found::meeting(kept_tokens)
-        }))
+        let smallest = counts.iter().zip(distortions).find(|&(_, distortion)| meets(distortion, threshold));
+        Ok(smallest.map_or(Found::nothing_meets(range), |(&kept_tokens, _)| Found::meeting(kept_tokens)))
     }
 }

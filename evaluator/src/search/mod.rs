@@ -74,18 +74,12 @@ pub struct Found {
 impl Found {
     /// `kept_tokens` was seen to meet the threshold.
     pub fn meeting(kept_tokens: usize) -> Self {
-        Self {
-            kept_tokens,
-            met: Some(true),
-        }
+        Self { kept_tokens, met: Some(true) }
     }
 
     /// Nothing that was tried met the threshold: keep all tokens.
     pub fn nothing_meets(range: TokenRange) -> Self {
-        Self {
-            kept_tokens: range.max(),
-            met: Some(false),
-        }
+        Self { kept_tokens: range.max(), met: Some(false) }
     }
 }
 

@@ -36,21 +36,14 @@ pub fn parse(text: &str) -> Result<Box<dyn SearchStrategy>, SearchError> {
         None => (text.trim(), None),
     };
     let Some(form) = FORMS.iter().find(|form| form.name() == name) else {
-        return Err(SearchError::UnknownStrategy {
-            text: text.to_owned(),
-            nearest: nearest(name),
-        });
+        return Err(SearchError::UnknownStrategy { text: text.to_owned(), nearest: nearest(name) });
     };
     let built = match arguments.map(|rest| rest.strip_suffix(')')) {
         None => (form.build)(&[]),
         Some(Some(inside)) => (form.build)(&inside.split(',').map(str::trim).collect::<Vec<_>>()),
         Some(None) => Err("the closing bracket is missing".to_owned()),
     };
-    built.map_err(|reason| SearchError::BadArguments {
-        text: text.to_owned(),
-        reason,
-        form: form.syntax,
-    })
+    built.map_err(|reason| SearchError::BadArguments { text: text.to_owned(), reason, form: form.syntax })
 }
 
 /// The form a person most likely meant by `name`, unless nothing is close.
@@ -76,10 +69,7 @@ pub(super) fn no_arguments(arguments: &[&str]) -> Result<(), String> {
 pub(super) fn one_argument<T: std::str::FromStr>(arguments: &[&str], meaning: &str) -> Result<T, String> {
     match arguments {
         [argument] => argument.parse().map_err(|_| format!("{argument:?} is not {meaning}")),
-        _ => Err(format!(
-            "it takes one argument, {meaning}, but {} given",
-            counted(arguments.len())
-        )),
+        _ => Err(format!("it takes one argument, {meaning}, but {} given", counted(arguments.len()))),
     }
 }
 
@@ -101,15 +91,7 @@ mod tests {
 
     #[test]
     fn canonical_names_are_read_back() {
-        for name in [
-            "full",
-            "binned(2)",
-            "binned(16)",
-            "binary",
-            "fixed(0.25)",
-            "fixed(1)",
-            "fixed(0.001)",
-        ] {
+        for name in ["full", "binned(2)", "binned(16)", "binary", "fixed(0.25)", "fixed(1)", "fixed(0.001)"] {
             assert_eq!(parse(name).unwrap().name(), name);
         }
     }
@@ -123,11 +105,7 @@ mod tests {
     #[test]
     fn every_form_has_its_own_name() {
         for (index, form) in FORMS.iter().enumerate() {
-            assert!(
-                FORMS[..index].iter().all(|other| other.name() != form.name()),
-                "{} twice",
-                form.name()
-            );
+            assert!(FORMS[..index].iter().all(|other| other.name() != form.name()), "{} twice", form.name());
         }
     }
 

@@ -107,11 +107,7 @@ impl<'a> Probe<'a> {
             sequential_depth: self.sequential_depth,
             largest_batch: self.largest_batch,
             flops: self.source.flops(&self.evaluations),
-            seconds: self
-                .source
-                .seconds()
-                .zip(self.seconds_before)
-                .map(|(now, before)| now - before),
+            seconds: self.source.seconds().zip(self.seconds_before).map(|(now, before)| now - before),
         }
     }
 
@@ -140,17 +136,10 @@ impl<'a> Probe<'a> {
     }
 
     fn remember(&mut self, kept_tokens: &[usize], distortions: &[f64]) -> Result<(), SearchError> {
-        assert_eq!(
-            distortions.len(),
-            kept_tokens.len(),
-            "a distortion source must answer every count it is asked for"
-        );
+        assert_eq!(distortions.len(), kept_tokens.len(), "a distortion source must answer every count it is asked for");
         for (&kept_tokens, &distortion) in kept_tokens.iter().zip(distortions) {
             if !distortion.is_finite() {
-                return Err(SearchError::NotFinite {
-                    kept_tokens,
-                    distortion,
-                });
+                return Err(SearchError::NotFinite { kept_tokens, distortion });
             }
             self.known.insert(kept_tokens, distortion);
             self.trace.push((kept_tokens, distortion));
@@ -202,15 +191,7 @@ mod tests {
         probe.count_commit();
         probe.count_final_reconstruction();
         let cost = probe.cost();
-        assert_eq!(
-            cost.evaluations,
-            Evaluations {
-                encoder: 2,
-                decoder: 2,
-                commit: 1,
-                final_reconstruction: 1
-            }
-        );
+        assert_eq!(cost.evaluations, Evaluations { encoder: 2, decoder: 2, commit: 1, final_reconstruction: 1 });
         // The test curve charges 1 FLOP an encoder pass, 10 a decoder pass, 100 a commit, 1000 a final one.
         assert_eq!(cost.flops, 1122.0);
     }
@@ -266,10 +247,7 @@ mod tests {
             let mut source = Curve(move |kept_tokens| if kept_tokens == 6 { broken } else { 0.1 });
             let mut probe = Probe::new(&mut source, range(1, 8));
             let error = probe.distortions(&[5, 6, 7]).unwrap_err();
-            assert!(
-                matches!(error, SearchError::NotFinite { kept_tokens: 6, .. }),
-                "{error}"
-            );
+            assert!(matches!(error, SearchError::NotFinite { kept_tokens: 6, .. }), "{error}");
             assert!(error.to_string().contains("with 6 kept tokens"), "{error}");
             assert_eq!(probe.cost().evaluations.decoder, 3);
         }

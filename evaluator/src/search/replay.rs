@@ -18,11 +18,7 @@ impl Replay {
     /// Replays the points `(kept_tokens, distortion)` of a curve of a model that costs `flops` and encodes as
     /// `encoding` says.
     pub fn new(curve: impl IntoIterator<Item = (usize, f64)>, flops: FlopsPerEvaluation, encoding: Encoding) -> Self {
-        Self {
-            curve: curve.into_iter().collect(),
-            flops,
-            encoding,
-        }
+        Self { curve: curve.into_iter().collect(), flops, encoding }
     }
 }
 
@@ -32,10 +28,7 @@ impl DistortionSource for Replay {
         kept_tokens
             .iter()
             .map(|&kept_tokens| {
-                self.curve
-                    .get(&kept_tokens)
-                    .copied()
-                    .ok_or(SearchError::NotMeasured { kept_tokens, points })
+                self.curve.get(&kept_tokens).copied().ok_or(SearchError::NotMeasured { kept_tokens, points })
             })
             .collect()
     }
@@ -76,12 +69,7 @@ mod tests {
                 let curve = (3..=70).map(|kept_tokens| (kept_tokens, wavy(kept_tokens)));
                 let mut replay = Replay::new(curve, Curve::<fn(usize) -> f64>::FLOPS, Encoding::PerCount);
                 let mut probe = Probe::new(&mut replay, range);
-                assert_eq!(
-                    strategy.search(threshold, &mut probe).unwrap(),
-                    found,
-                    "{}",
-                    strategy.name()
-                );
+                assert_eq!(strategy.search(threshold, &mut probe).unwrap(), found, "{}", strategy.name());
                 assert_eq!(probe.trace(), trace);
                 assert_eq!(probe.cost(), super::super::Cost { seconds: None, ..cost });
             }

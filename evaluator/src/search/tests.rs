@@ -6,12 +6,8 @@ use proptest::prelude::*;
 pub(super) struct Curve<F>(pub(super) F);
 
 impl<F> Curve<F> {
-    pub(super) const FLOPS: FlopsPerEvaluation = FlopsPerEvaluation {
-        encoder: 1.0,
-        decoder: 10.0,
-        commit: 100.0,
-        final_reconstruction: 1000.0,
-    };
+    pub(super) const FLOPS: FlopsPerEvaluation =
+        FlopsPerEvaluation { encoder: 1.0, decoder: 10.0, commit: 100.0, final_reconstruction: 1000.0 };
 }
 
 impl<F: Fn(usize) -> f64> DistortionSource for Curve<F> {
@@ -49,23 +45,13 @@ fn search(strategy: &dyn SearchStrategy, min: usize, curve: &[f64], threshold: f
     let mut source = Curve(|kept_tokens: usize| curve[kept_tokens - min]);
     let mut probe = Probe::new(&mut source, range(min, min + curve.len() - 1));
     let found = strategy.search(threshold, &mut probe).unwrap();
-    Outcome {
-        found,
-        cost: probe.cost(),
-        trace: probe.trace().to_vec(),
-    }
+    Outcome { found, cost: probe.cost(), trace: probe.trace().to_vec() }
 }
 
 fn brute_force(min: usize, curve: &[f64], threshold: f64) -> Found {
     match curve.iter().position(|&distortion| distortion <= threshold) {
-        Some(index) => Found {
-            kept_tokens: min + index,
-            met: Some(true),
-        },
-        None => Found {
-            kept_tokens: min + curve.len() - 1,
-            met: Some(false),
-        },
+        Some(index) => Found { kept_tokens: min + index, met: Some(true) },
+        None => Found { kept_tokens: min + curve.len() - 1, met: Some(false) },
     }
 }
 
@@ -189,12 +175,7 @@ fn a_range_of_one_count_has_one_answer() {
             let Outcome { found, cost, .. } = search(strategy.as_ref(), 9, &[0.2], threshold);
             assert_eq!(found.kept_tokens, 9);
             if strategy.needs_threshold() {
-                assert_eq!(
-                    (found.met, cost.evaluations.decoder),
-                    (Some(met), 1),
-                    "{}",
-                    strategy.name()
-                );
+                assert_eq!((found.met, cost.evaluations.decoder), (Some(met), 1), "{}", strategy.name());
             }
         }
     }
@@ -204,33 +185,15 @@ fn a_range_of_one_count_has_one_answer() {
 fn a_threshold_above_every_distortion_keeps_the_minimum_and_one_below_keeps_everything() {
     let curve: Vec<f64> = (0..100).map(|index| 1.0 - 0.005 * f64::from(index)).collect();
     for strategy in strategies().iter().filter(|strategy| strategy.needs_threshold()) {
-        assert_eq!(
-            search(strategy.as_ref(), 4, &curve, 2.0).found,
-            Found {
-                kept_tokens: 4,
-                met: Some(true)
-            }
-        );
-        assert_eq!(
-            search(strategy.as_ref(), 4, &curve, 0.1).found,
-            Found {
-                kept_tokens: 103,
-                met: Some(false)
-            }
-        );
+        assert_eq!(search(strategy.as_ref(), 4, &curve, 2.0).found, Found { kept_tokens: 4, met: Some(true) });
+        assert_eq!(search(strategy.as_ref(), 4, &curve, 0.1).found, Found { kept_tokens: 103, met: Some(false) });
     }
 }
 
 #[test]
 fn a_distortion_equal_to_the_threshold_meets_it() {
     for strategy in strategies().iter().filter(|strategy| strategy.needs_threshold()) {
-        assert_eq!(
-            search(strategy.as_ref(), 1, &[0.5, 0.25], 0.25).found,
-            Found {
-                kept_tokens: 2,
-                met: Some(true)
-            }
-        );
+        assert_eq!(search(strategy.as_ref(), 1, &[0.5, 0.25], 0.25).found, Found { kept_tokens: 2, met: Some(true) });
     }
 }
 
@@ -238,9 +201,7 @@ fn a_distortion_equal_to_the_threshold_meets_it() {
 fn a_distortion_that_is_not_a_number_stops_every_search_that_sees_it() {
     for strategy in strategies().iter().filter(|strategy| strategy.needs_threshold()) {
         let mut source = Curve(|_| f64::NAN);
-        let error = strategy
-            .search(0.1, &mut Probe::new(&mut source, range(4, 40)))
-            .unwrap_err();
+        let error = strategy.search(0.1, &mut Probe::new(&mut source, range(4, 40))).unwrap_err();
         assert!(matches!(error, SearchError::NotFinite { .. }), "{error}");
     }
 }

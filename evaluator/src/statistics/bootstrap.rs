@@ -22,10 +22,7 @@ pub const RESAMPLES: usize = 2000;
 pub fn clustered_interval<S: Ord>(observations: impl IntoIterator<Item = (S, f64)>, seed: u64) -> Option<Interval> {
     let mut sources: BTreeMap<S, (f64, usize)> = BTreeMap::new();
     for (source, value) in observations {
-        assert!(
-            value.is_finite(),
-            "an interval of values that hold {value} is undefined"
-        );
+        assert!(value.is_finite(), "an interval of values that hold {value} is undefined");
         let (sum, samples) = sources.entry(source).or_default();
         *sum += value;
         *samples += 1;
@@ -37,10 +34,7 @@ pub fn clustered_interval<S: Ord>(observations: impl IntoIterator<Item = (S, f64
     let mut random = SplitMix64(seed);
     let mut means: Vec<f64> = (0..RESAMPLES).map(|_| resampled_mean(&sources, &mut random)).collect();
     means.sort_by(f64::total_cmp);
-    Some(Interval {
-        low: quantile(&means, 0.025),
-        high: quantile(&means, 0.975),
-    })
+    Some(Interval { low: quantile(&means, 0.025), high: quantile(&means, 0.975) })
 }
 
 /// Mean of the samples of as many sources as there are, drawn with replacement.
@@ -87,20 +81,14 @@ mod tests {
 
     /// Roughly normal, deviation 1: twelve uniform numbers less their mean (the classic sum of twelve).
     fn normal(random: &mut SplitMix64) -> f64 {
-        (0..12)
-            .map(|_| (random.next() >> 11) as f64 / (1_u64 << 53) as f64)
-            .sum::<f64>()
-            - 6.0
+        (0..12).map(|_| (random.next() >> 11) as f64 / (1_u64 << 53) as f64).sum::<f64>() - 6.0
     }
 
     #[test]
     fn the_generator_is_the_published_one() {
         // First outputs for seed 1234567 in the reference implementation's own test vector.
         let mut random = SplitMix64(1_234_567);
-        assert_eq!(
-            [random.next(), random.next()],
-            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973]
-        );
+        assert_eq!([random.next(), random.next()], [6_457_827_717_110_365_317, 3_203_168_211_198_807_973]);
     }
 
     #[test]
@@ -132,9 +120,7 @@ mod tests {
 
     #[test]
     fn neither_the_order_of_rows_nor_another_run_changes_it() {
-        let observations: Vec<(u32, f64)> = (0..40)
-            .map(|index| (index % 8, f64::from(index * index % 17)))
-            .collect();
+        let observations: Vec<(u32, f64)> = (0..40).map(|index| (index % 8, f64::from(index * index % 17))).collect();
         let interval = clustered_interval(observations.iter().copied(), 3);
         assert_eq!(clustered_interval(observations.iter().rev().copied(), 3), interval);
         assert_ne!(clustered_interval(observations, 4), interval);
@@ -156,17 +142,11 @@ mod tests {
             }
             let covers = |interval: Option<Interval>| interval.is_some_and(|it| it.low <= 0.0 && 0.0 <= it.high);
             by_source += u64::from(covers(clustered_interval(observations.iter().copied(), seed)));
-            let samples = observations
-                .iter()
-                .enumerate()
-                .map(|(sample, &(_, value))| (sample, value));
+            let samples = observations.iter().enumerate().map(|(sample, &(_, value))| (sample, value));
             by_sample += u64::from(covers(clustered_interval(samples, seed)));
         }
         println!("covered: {by_source} by source, {by_sample} by sample, of {EXPERIMENTS}");
-        assert!(
-            (EXPERIMENTS * 90 / 100..=EXPERIMENTS * 98 / 100).contains(&by_source),
-            "{by_source}"
-        );
+        assert!((EXPERIMENTS * 90 / 100..=EXPERIMENTS * 98 / 100).contains(&by_source), "{by_source}");
         assert!(by_sample < EXPERIMENTS * 75 / 100, "{by_sample}");
     }
 

@@ -14,10 +14,7 @@ const Z: f64 = 1.959_963_984_540_054;
 /// # Panics
 /// If there are more successes than trials.
 pub fn wilson_interval(successes: usize, trials: usize) -> Interval {
-    assert!(
-        successes <= trials,
-        "{successes} of {trials} trials cannot have succeeded"
-    );
+    assert!(successes <= trials, "{successes} of {trials} trials cannot have succeeded");
     if trials == 0 {
         return Interval { low: 0.0, high: 1.0 };
     }
@@ -25,10 +22,7 @@ pub fn wilson_interval(successes: usize, trials: usize) -> Interval {
     let rate = successes as f64 / n;
     let centre = (rate + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
     let half = Z / (1.0 + Z * Z / n) * (rate * (1.0 - rate) / n + Z * Z / (4.0 * n * n)).sqrt();
-    Interval {
-        low: (centre - half).max(0.0),
-        high: (centre + half).min(1.0),
-    }
+    Interval { low: (centre - half).max(0.0), high: (centre + half).min(1.0) }
 }
 
 #[cfg(test)]
@@ -39,10 +33,7 @@ mod tests {
     fn eight_of_ten_by_hand() {
         // z² = 3.8415: centre (0.8 + 0.19207) / 1.38415 = 0.71674; half 1.41602 · √(0.016 + 0.0096037) = 0.22658.
         let Interval { low, high } = wilson_interval(8, 10);
-        assert!(
-            (low - 0.490_16).abs() < 1e-5 && (high - 0.943_32).abs() < 1e-5,
-            "{low} {high}"
-        );
+        assert!((low - 0.490_16).abs() < 1e-5 && (high - 0.943_32).abs() < 1e-5, "{low} {high}");
     }
 
     #[test]
@@ -69,10 +60,7 @@ mod tests {
                 }
                 probability *= (trials - successes) as f64 / (successes + 1) as f64 * rate / (1.0 - rate);
             }
-            assert!(
-                (0.92..=0.98).contains(&covered),
-                "rate {rate} covered with probability {covered}"
-            );
+            assert!((0.92..=0.98).contains(&covered), "rate {rate} covered with probability {covered}");
         }
     }
 }

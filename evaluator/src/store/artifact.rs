@@ -40,10 +40,7 @@ impl Store {
         .await
         .at(self)?;
         transaction.commit().await.at(self)?;
-        Ok(Stored {
-            id: hash,
-            existed: inserted.rows_affected() == 0,
-        })
+        Ok(Stored { id: hash, existed: inserted.rows_affected() == 0 })
     }
 }
 
@@ -84,60 +81,25 @@ mod tests {
     #[tokio::test]
     async fn an_artifact_is_kept_once_and_read_back() {
         let bench = Workbench::new().await;
-        let first = bench
-            .store
-            .put_artifact(b"pixels".to_vec(), MediaType::Webp)
-            .await
-            .unwrap();
-        assert_eq!(
-            first,
-            Stored {
-                id: ContentHash::of(b"pixels"),
-                existed: false
-            }
-        );
-        assert!(
-            bench
-                .store
-                .put_artifact(b"pixels".to_vec(), MediaType::Webp)
-                .await
-                .unwrap()
-                .existed
-        );
+        let first = bench.store.put_artifact(b"pixels".to_vec(), MediaType::Webp).await.unwrap();
+        assert_eq!(first, Stored { id: ContentHash::of(b"pixels"), existed: false });
+        assert!(bench.store.put_artifact(b"pixels".to_vec(), MediaType::Webp).await.unwrap().existed);
         let (row, bytes) = bench.store.read_artifact(first.id).await.unwrap();
-        assert_eq!(
-            (row.media_type, row.bytes, bytes.as_slice()),
-            (MediaType::Webp, 6, b"pixels".as_slice())
-        );
+        assert_eq!((row.media_type, row.bytes, bytes.as_slice()), (MediaType::Webp, 6, b"pixels".as_slice()));
     }
 
     #[tokio::test]
     async fn the_first_media_type_of_a_content_stays_the_one_it_is_read_with() {
         let bench = Workbench::new().await;
-        let hash = bench
-            .store
-            .put_artifact(b"{}".to_vec(), MediaType::Json)
-            .await
-            .unwrap()
-            .id;
-        bench
-            .store
-            .put_artifact(b"{}".to_vec(), MediaType::Binary)
-            .await
-            .unwrap();
-        assert_eq!(
-            bench.store.read_artifact(hash).await.unwrap().0.media_type,
-            MediaType::Json
-        );
+        let hash = bench.store.put_artifact(b"{}".to_vec(), MediaType::Json).await.unwrap().id;
+        bench.store.put_artifact(b"{}".to_vec(), MediaType::Binary).await.unwrap();
+        assert_eq!(bench.store.read_artifact(hash).await.unwrap().0.media_type, MediaType::Json);
     }
 
     #[tokio::test]
     async fn an_unknown_hash_is_not_found() {
         let bench = Workbench::new().await;
         let error = bench.store.read_artifact(key("nothing")).await.unwrap_err();
-        assert!(
-            matches!(error, StoreError::NotFound { what: "artifact", .. }),
-            "{error}"
-        );
+        assert!(matches!(error, StoreError::NotFound { what: "artifact", .. }), "{error}");
     }
 }

@@ -63,17 +63,13 @@ pub struct ArtifactFiles {
 impl ArtifactFiles {
     /// The artifacts of the database at this path.
     pub fn beside(database: &Path) -> Self {
-        Self {
-            folder: database.with_file_name("artifacts"),
-        }
+        Self { folder: database.with_file_name("artifacts") }
     }
 
     /// Where the file with this content is or would be.
     pub fn path(&self, hash: ContentHash, media_type: MediaType) -> PathBuf {
         let name = hash.to_string();
-        self.folder
-            .join(&name[..2])
-            .join(format!("{name}.{}", media_type.extension()))
+        self.folder.join(&name[..2]).join(format!("{name}.{}", media_type.extension()))
     }
 
     /// Writes the file unless it is there already. After it returns, the file survives a power cut.
@@ -134,23 +130,12 @@ mod tests {
         let hash = files.put(b"pixels", MediaType::Png).unwrap();
         let path = files.path(hash, MediaType::Png);
         let name = hash.to_string();
-        assert_eq!(
-            path,
-            folder
-                .path()
-                .join("artifacts")
-                .join(&name[..2])
-                .join(format!("{name}.png"))
-        );
+        assert_eq!(path, folder.path().join("artifacts").join(&name[..2]).join(format!("{name}.png")));
         let written = fs::metadata(&path).unwrap().modified().unwrap();
         assert_eq!(files.put(b"pixels", MediaType::Png).unwrap(), hash);
         assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), written);
         assert_eq!(files.read(hash, MediaType::Png).unwrap(), b"pixels");
-        assert_eq!(
-            fs::read_dir(path.parent().unwrap()).unwrap().count(),
-            1,
-            "no temporary file is left"
-        );
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no temporary file is left");
     }
 
     #[test]
@@ -160,10 +145,7 @@ mod tests {
         let hash = files.put(b"pixels", MediaType::Png).unwrap();
         let path = files.path(hash, MediaType::Png);
         fs::write(&path, b"pixelz").unwrap();
-        assert!(matches!(
-            files.read(hash, MediaType::Png),
-            Err(StoreError::ArtifactDamaged { .. })
-        ));
+        assert!(matches!(files.read(hash, MediaType::Png), Err(StoreError::ArtifactDamaged { .. })));
         fs::write(&path, b"pix").unwrap();
         files.put(b"pixels", MediaType::Png).unwrap();
         assert_eq!(files.read(hash, MediaType::Png).unwrap(), b"pixels");
@@ -186,31 +168,18 @@ mod tests {
     fn a_failed_write_names_the_file() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("artifacts"), b"a file where the folder should be").unwrap();
-        let error = ArtifactFiles::beside(&folder.path().join("results.db"))
-            .put(b"pixels", MediaType::Png)
-            .unwrap_err();
-        assert!(
-            error.to_string().starts_with("cannot write ") && error.to_string().contains(".png"),
-            "{error}"
-        );
+        let error =
+            ArtifactFiles::beside(&folder.path().join("results.db")).put(b"pixels", MediaType::Png).unwrap_err();
+        assert!(error.to_string().starts_with("cannot write ") && error.to_string().contains(".png"), "{error}");
     }
 
     #[test]
     fn media_types_are_stored_under_the_names_that_http_uses() {
         use sqlx::Encode;
-        for media_type in [
-            MediaType::Png,
-            MediaType::Jpeg,
-            MediaType::Webp,
-            MediaType::Json,
-            MediaType::Binary,
-        ] {
+        for media_type in [MediaType::Png, MediaType::Jpeg, MediaType::Webp, MediaType::Json, MediaType::Binary] {
             let mut buffer = sqlx::sqlite::SqliteArgumentsBuffer::default();
             let _ = media_type.encode_by_ref(&mut buffer).unwrap();
-            assert!(
-                format!("{buffer:?}").contains(&format!("\"{}\"", media_type.name())),
-                "{buffer:?}"
-            );
+            assert!(format!("{buffer:?}").contains(&format!("\"{}\"", media_type.name())), "{buffer:?}");
         }
     }
 }

@@ -86,11 +86,7 @@ impl Store {
     /// # Panics
     /// If the history does not have one count per earlier block.
     pub async fn put_curve(&self, new: &NewCurve) -> Result<Stored<CurveId>> {
-        assert_eq!(
-            new.history.len(),
-            new.block as usize,
-            "a curve's history has one count per earlier block"
-        );
+        assert_eq!(new.history.len(), new.block as usize, "a curve's history has one count per earlier block");
         new.check()?;
         let mut transaction = self.begin().await?;
         let inserted: Option<CurveId> = sqlx::query_scalar(
@@ -148,10 +144,7 @@ impl Store {
                 .at(self)?;
         }
         transaction.commit().await.at(self)?;
-        Ok(Stored {
-            id,
-            existed: inserted.is_none(),
-        })
+        Ok(Stored { id, existed: inserted.is_none() })
     }
 }
 
@@ -160,15 +153,9 @@ impl NewCurve {
         let what = |name: &str| format!("{name} of block {} of sample {}", self.block, self.sample);
         finite(self.seconds, || what("the time for the curve"))?;
         for point in &self.points {
-            finite(point.distortion, || {
-                what(&format!("the distortion at {} tokens", point.kept_tokens))
-            })?;
-            finite(point.psnr, || {
-                what(&format!("the PSNR at {} tokens", point.kept_tokens))
-            })?;
-            finite(point.ssim, || {
-                what(&format!("the SSIM at {} tokens", point.kept_tokens))
-            })?;
+            finite(point.distortion, || what(&format!("the distortion at {} tokens", point.kept_tokens)))?;
+            finite(point.psnr, || what(&format!("the PSNR at {} tokens", point.kept_tokens)))?;
+            finite(point.ssim, || what(&format!("the SSIM at {} tokens", point.kept_tokens)))?;
         }
         Ok(())
     }
@@ -232,12 +219,8 @@ impl Reader {
                     points: Vec::new(),
                 });
             }
-            let point = CurvePoint {
-                kept_tokens: row.kept_tokens,
-                distortion: row.distortion,
-                psnr: row.psnr,
-                ssim: row.ssim,
-            };
+            let point =
+                CurvePoint { kept_tokens: row.kept_tokens, distortion: row.distortion, psnr: row.psnr, ssim: row.ssim };
             curves.last_mut().expect("a curve was just pushed").points.push(point);
         }
         Ok(curves)
@@ -262,12 +245,7 @@ mod tests {
     }
 
     fn at(kept_tokens: u32) -> CurvePoint {
-        CurvePoint {
-            kept_tokens,
-            distortion: 0.1 / f64::from(kept_tokens),
-            psnr: 30.3,
-            ssim: 0.9,
-        }
+        CurvePoint { kept_tokens, distortion: 0.1 / f64::from(kept_tokens), psnr: 30.3, ssim: 0.9 }
     }
 
     #[tokio::test]
@@ -277,83 +255,25 @@ mod tests {
         store.put_curve(&curve(&bench, 2, &[], &[256, 64])).await.unwrap();
         store.put_curve(&curve(&bench, 0, &[64], &[128])).await.unwrap();
         store.put_curve(&curve(&bench, 0, &[], &[64, 3])).await.unwrap();
-        store
-            .put_curve(&NewCurve {
-                weights: key("other"),
-                ..curve(&bench, 0, &[], &[9])
-            })
-            .await
-            .unwrap();
+        store.put_curve(&NewCurve { weights: key("other"), ..curve(&bench, 0, &[], &[9]) }).await.unwrap();
 
         let all = store.curves(key("weights"), &CurveFilter::default()).await.unwrap();
         let order: Vec<_> = all.iter().map(|row| (row.sample_id, row.history.clone())).collect();
-        let [first, _, third, _] = bench.samples[..] else {
-            panic!("the fixture has four samples")
-        };
+        let [first, _, third, _] = bench.samples[..] else { panic!("the fixture has four samples") };
         assert_eq!(order, [(first, vec![]), (first, vec![64]), (third, vec![])]);
         assert_eq!(all[0].points, [at(3), at(64)], "every bit of a distortion is kept");
-        assert_eq!(
-            (all[0].source_id, all[2].source_id),
-            (bench.sources[0], bench.sources[1])
-        );
+        assert_eq!((all[0].source_id, all[2].source_id), (bench.sources[0], bench.sources[1]));
 
         for (filter, count) in [
-            (
-                CurveFilter {
-                    sample: Some(first),
-                    ..Default::default()
-                },
-                2,
-            ),
-            (
-                CurveFilter {
-                    block: Some(1),
-                    ..Default::default()
-                },
-                1,
-            ),
-            (
-                CurveFilter {
-                    history: Some(vec![]),
-                    ..Default::default()
-                },
-                2,
-            ),
-            (
-                CurveFilter {
-                    history: Some(vec![65]),
-                    ..Default::default()
-                },
-                0,
-            ),
-            (
-                CurveFilter {
-                    dataset: Some(bench.dataset),
-                    protocol: Some(bench.protocol),
-                    ..Default::default()
-                },
-                3,
-            ),
-            (
-                CurveFilter {
-                    dataset: Some(DatasetId(99)),
-                    ..Default::default()
-                },
-                0,
-            ),
-            (
-                CurveFilter {
-                    protocol: Some(ProtocolId(99)),
-                    ..Default::default()
-                },
-                0,
-            ),
+            (CurveFilter { sample: Some(first), ..Default::default() }, 2),
+            (CurveFilter { block: Some(1), ..Default::default() }, 1),
+            (CurveFilter { history: Some(vec![]), ..Default::default() }, 2),
+            (CurveFilter { history: Some(vec![65]), ..Default::default() }, 0),
+            (CurveFilter { dataset: Some(bench.dataset), protocol: Some(bench.protocol), ..Default::default() }, 3),
+            (CurveFilter { dataset: Some(DatasetId(99)), ..Default::default() }, 0),
+            (CurveFilter { protocol: Some(ProtocolId(99)), ..Default::default() }, 0),
         ] {
-            assert_eq!(
-                store.curves(key("weights"), &filter).await.unwrap().len(),
-                count,
-                "{filter:?}"
-            );
+            assert_eq!(store.curves(key("weights"), &filter).await.unwrap().len(), count, "{filter:?}");
         }
     }
 
@@ -363,20 +283,9 @@ mod tests {
         let first = bench.store.put_curve(&curve(&bench, 0, &[], &[64])).await.unwrap();
         let mut denser = curve(&bench, 0, &[], &[32, 64]);
         denser.points[1].distortion = 9.0;
-        assert_eq!(
-            bench.store.put_curve(&denser).await.unwrap(),
-            Stored {
-                id: first.id,
-                existed: true
-            }
-        );
+        assert_eq!(bench.store.put_curve(&denser).await.unwrap(), Stored { id: first.id, existed: true });
         assert!(bench.store.put_curve(&denser).await.unwrap().existed);
-        let row = bench
-            .store
-            .curves(key("weights"), &CurveFilter::default())
-            .await
-            .unwrap()
-            .remove(0);
+        let row = bench.store.curves(key("weights"), &CurveFilter::default()).await.unwrap().remove(0);
         assert_eq!((row.points, row.seconds), (vec![at(32), at(64)], 1.0));
     }
 
@@ -386,17 +295,7 @@ mod tests {
         let mut perfect = curve(&bench, 0, &[], &[64]);
         perfect.points[0].psnr = f64::INFINITY;
         let error = bench.store.put_curve(&perfect).await.unwrap_err().to_string();
-        assert!(
-            error.starts_with("the PSNR at 64 tokens of block 0 of sample"),
-            "{error}"
-        );
-        assert!(
-            bench
-                .store
-                .curves(key("weights"), &CurveFilter::default())
-                .await
-                .unwrap()
-                .is_empty()
-        );
+        assert!(error.starts_with("the PSNR at 64 tokens of block 0 of sample"), "{error}");
+        assert!(bench.store.curves(key("weights"), &CurveFilter::default()).await.unwrap().is_empty());
     }
 }

@@ -93,14 +93,9 @@ impl Store {
         .fetch_optional(&mut *transaction)
         .await
         .at(self)?;
-        let stored = Stored::or_found(
-            inserted,
-            "select id from dataset where key = ?",
-            new.key,
-            &mut transaction,
-        )
-        .await
-        .at(self)?;
+        let stored = Stored::or_found(inserted, "select id from dataset where key = ?", new.key, &mut transaction)
+            .await
+            .at(self)?;
         transaction.commit().await.at(self)?;
         Ok(stored)
     }
@@ -138,17 +133,9 @@ impl Store {
                 .at(self)?;
             if row.hash != new.hash {
                 let (name, stored, asked) = (row.name, row.hash, new.hash);
-                return Err(StoreError::SourceChanged {
-                    dataset,
-                    name,
-                    stored,
-                    asked,
-                });
+                return Err(StoreError::SourceChanged { dataset, name, stored, asked });
             }
-            stored.push(Stored {
-                id: row.id,
-                existed: true,
-            });
+            stored.push(Stored { id: row.id, existed: true });
         }
         transaction.commit().await.at(self)?;
         Ok(stored)
@@ -197,50 +184,22 @@ mod tests {
         let both = [photo("d.png", "d"), photo("c.png", "c")];
         let first = bench.store.put_sources(bench.dataset, &both).await.unwrap();
         let again = bench.store.put_sources(bench.dataset, &both).await.unwrap();
-        assert_eq!(
-            again.iter().map(|s| s.id).collect::<Vec<_>>(),
-            first.iter().map(|s| s.id).collect::<Vec<_>>()
-        );
+        assert_eq!(again.iter().map(|s| s.id).collect::<Vec<_>>(), first.iter().map(|s| s.id).collect::<Vec<_>>());
         assert!(again.iter().all(|source| source.existed) && first.iter().all(|source| !source.existed));
 
         let changed = [photo("e.png", "e"), photo("c.png", "other bytes")];
         let error = bench.store.put_sources(bench.dataset, &changed).await.unwrap_err();
-        assert!(
-            matches!(&error, StoreError::SourceChanged { name, .. } if name == "c.png"),
-            "{error}"
-        );
-        let names: Vec<_> = bench
-            .store
-            .sources(bench.dataset)
-            .await
-            .unwrap()
-            .into_iter()
-            .map(|row| row.name)
-            .collect();
-        assert_eq!(
-            names,
-            ["a.png", "b.png", "c.png", "d.png"],
-            "the failed batch left nothing"
-        );
+        assert!(matches!(&error, StoreError::SourceChanged { name, .. } if name == "c.png"), "{error}");
+        let names: Vec<_> = bench.store.sources(bench.dataset).await.unwrap().into_iter().map(|row| row.name).collect();
+        assert_eq!(names, ["a.png", "b.png", "c.png", "d.png"], "the failed batch left nothing");
     }
 
     #[tokio::test]
     async fn a_dataset_keeps_its_id() {
         let bench = Workbench::new().await;
         let row = bench.store.dataset(bench.dataset).await.unwrap();
-        let again = NewDataset {
-            key: row.key,
-            name: "elsewhere".into(),
-            split: row.split,
-            sources: row.sources,
-        };
-        assert_eq!(
-            bench.store.put_dataset(&again).await.unwrap(),
-            Stored {
-                id: row.id,
-                existed: true
-            }
-        );
+        let again = NewDataset { key: row.key, name: "elsewhere".into(), split: row.split, sources: row.sources };
+        assert_eq!(bench.store.put_dataset(&again).await.unwrap(), Stored { id: row.id, existed: true });
         assert_eq!(bench.store.dataset(bench.dataset).await.unwrap(), row);
     }
 }

@@ -312,18 +312,11 @@ impl StoreError {
     }
 
     pub(super) fn not_found(what: &'static str, id: impl ToString) -> Self {
-        Self::NotFound {
-            what,
-            id: id.to_string(),
-        }
+        Self::NotFound { what, id: id.to_string() }
     }
 }
 
 /// Refuses NaN and infinities; `what` is only asked for when there is something to say.
 pub(super) fn finite(value: f64, what: impl FnOnce() -> String) -> Result<()> {
-    if value.is_finite() {
-        Ok(())
-    } else {
-        Err(StoreError::NotFinite { what: what(), value })
-    }
+    if value.is_finite() { Ok(()) } else { Err(StoreError::NotFinite { what: what(), value }) }
 }

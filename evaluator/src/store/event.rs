@@ -66,10 +66,7 @@ impl Store {
 impl Reader {
     /// The id of the newest event, or 0: where a reader starts that wants only what comes.
     pub async fn last_event(&self) -> Result<EventId> {
-        sqlx::query_scalar("select coalesce(max(id), 0) from event")
-            .fetch_one(&self.pool)
-            .await
-            .at(self)
+        sqlx::query_scalar("select coalesce(max(id), 0) from event").fetch_one(&self.pool).await.at(self)
     }
 
     /// At most `limit` events after `id`, oldest first.

@@ -60,14 +60,9 @@ impl Store {
         .fetch_optional(&mut *transaction)
         .await
         .at(self)?;
-        let stored = Stored::or_found(
-            inserted,
-            "select id from experiment where key = ?",
-            new.key,
-            &mut transaction,
-        )
-        .await
-        .at(self)?;
+        let stored = Stored::or_found(inserted, "select id from experiment where key = ?", new.key, &mut transaction)
+            .await
+            .at(self)?;
         transaction.commit().await.at(self)?;
         Ok(stored)
     }
@@ -138,21 +133,9 @@ mod tests {
             config: serde_json::json!({ "seed": 1 }),
         };
         let first = bench.store.put_experiment(&new).await.unwrap();
-        let renamed = NewExperiment {
-            name: "other".into(),
-            ..new.clone()
-        };
+        let renamed = NewExperiment { name: "other".into(), ..new.clone() };
         let again = bench.store.put_experiment(&renamed).await.unwrap();
-        assert_eq!(
-            (first.existed, again),
-            (
-                false,
-                Stored {
-                    id: first.id,
-                    existed: true
-                }
-            )
-        );
+        assert_eq!((first.existed, again), (false, Stored { id: first.id, existed: true }));
         let row = bench.store.experiment(first.id).await.unwrap();
         assert_eq!((row.name, row.config, row.trials), (new.name, new.config, 0));
     }
@@ -170,14 +153,7 @@ mod tests {
         let old = bench.store.put_experiment(&new("old")).await.unwrap().id;
         let newest = bench.store.put_experiment(&new("new")).await.unwrap().id;
         assert_eq!(bench.store.experiment_by_name("same").await.unwrap().id, newest);
-        let listed: Vec<_> = bench
-            .store
-            .experiments()
-            .await
-            .unwrap()
-            .iter()
-            .map(|row| row.id)
-            .collect();
+        let listed: Vec<_> = bench.store.experiments().await.unwrap().iter().map(|row| row.id).collect();
         assert_eq!(listed, [newest, old, bench.experiment]);
         let missing = bench.store.experiment_by_name("none").await.unwrap_err();
         assert_eq!(missing.to_string(), "the store has no experiment none");

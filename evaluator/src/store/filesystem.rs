@@ -50,12 +50,7 @@ mod tests {
     /// The numbers are those of `linux/magic.h`.
     #[test]
     fn network_filesystems_are_told_from_local_ones() {
-        for (magic, name) in [
-            (0x6969, "NFS"),
-            (0xFF53_4D42, "CIFS"),
-            (0xFE53_4D42, "SMB2"),
-            (0x0BD0_0BD0, "Lustre"),
-        ] {
+        for (magic, name) in [(0x6969, "NFS"), (0xFF53_4D42, "CIFS"), (0xFE53_4D42, "SMB2"), (0x0BD0_0BD0, "Lustre")] {
             assert_eq!(network_filesystem(magic), Some(name));
         }
         let (ext4, xfs, btrfs, tmpfs, overlay, zfs) =

@@ -66,9 +66,7 @@ impl Serialize for ContentHash {
 
 impl<'de> Deserialize<'de> for ContentHash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -99,10 +97,7 @@ mod tests {
         let hash = ContentHash::of(b"a photograph");
         assert_eq!(hash.to_string().len(), 64);
         assert_eq!(hash.to_string().parse(), Ok(hash));
-        assert_eq!(
-            serde_json::from_str::<ContentHash>(&serde_json::to_string(&hash).unwrap()).unwrap(),
-            hash
-        );
+        assert_eq!(serde_json::from_str::<ContentHash>(&serde_json::to_string(&hash).unwrap()).unwrap(), hash);
     }
 
     #[test]
@@ -111,15 +106,7 @@ mod tests {
         let long = format!("{good}0");
         let upper = good.to_uppercase();
         let dots = format!("../{}", &good[3..]);
-        for bad in [
-            "",
-            "../../etc/passwd",
-            &good[1..],
-            &long,
-            &upper,
-            &dots,
-            "é".repeat(32).as_str(),
-        ] {
+        for bad in ["", "../../etc/passwd", &good[1..], &long, &upper, &dots, "é".repeat(32).as_str()] {
             assert!(bad.parse::<ContentHash>().is_err(), "{bad} was accepted");
         }
     }

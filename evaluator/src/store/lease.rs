@@ -50,11 +50,7 @@ impl LeaseRow {
     }
 
     fn process(&self) -> Process {
-        Process {
-            host: self.host.clone(),
-            pid: self.pid,
-            started: self.process_started,
-        }
+        Process { host: self.host.clone(), pid: self.pid, started: self.process_started }
     }
 }
 
@@ -81,10 +77,7 @@ impl Store {
             // Looked up inside the transaction: nobody else can take the lease over meanwhile.
             && holder.is_alive().unwrap_or(true)
         {
-            return Ok(Lease::HeldBy {
-                process: holder.process(),
-                acquired_at: holder.acquired_at.clone(),
-            });
+            return Ok(Lease::HeldBy { process: holder.process(), acquired_at: holder.acquired_at.clone() });
         }
         sqlx::query(
             "insert or replace into lease (subject, host, pid, process_started, acquired_at) values (?, ?, ?, ?, ?)",
@@ -98,9 +91,7 @@ impl Store {
         .await
         .at(self)?;
         transaction.commit().await.at(self)?;
-        Ok(Lease::Acquired {
-            taken_from: holder.map(|holder| holder.process()),
-        })
+        Ok(Lease::Acquired { taken_from: holder.map(|holder| holder.process()) })
     }
 
     /// Gives this process's lease back; no matter if it has none.
@@ -140,10 +131,7 @@ impl Store {
 impl Reader {
     /// All leases by subject.
     pub async fn leases(&self) -> Result<Vec<LeaseRow>> {
-        sqlx::query_as("select * from lease order by subject")
-            .fetch_all(&self.pool)
-            .await
-            .at(self)
+        sqlx::query_as("select * from lease order by subject").fetch_all(&self.pool).await.at(self)
     }
 }
 
@@ -184,16 +172,9 @@ mod tests {
         let bench = Workbench::new().await;
         let (store, trial) = (&bench.store, bench.trial);
         assert_eq!(store.acquire(trial).await.unwrap(), NEW);
-        assert_eq!(
-            store.acquire(bench.run).await.unwrap(),
-            NEW,
-            "a training run with the same number is other work"
-        );
+        assert_eq!(store.acquire(bench.run).await.unwrap(), NEW, "a training run with the same number is other work");
         let held = store.acquire(trial).await.unwrap();
-        assert!(
-            matches!(&held, Lease::HeldBy { process, .. } if process.pid == std::process::id()),
-            "{held:?}"
-        );
+        assert!(matches!(&held, Lease::HeldBy { process, .. } if process.pid == std::process::id()), "{held:?}");
         let subjects: Vec<_> = store.leases().await.unwrap().iter().map(|row| row.subject).collect();
         assert_eq!(subjects, [Subject::from(bench.run), Subject::from(trial)]);
         store.release(trial).await.unwrap();
@@ -214,12 +195,7 @@ mod tests {
         worker.kill();
         assert_eq!(bench.store.leases().await.unwrap()[0].is_alive(), Some(false));
         let taken = bench.store.acquire(bench.trial).await.unwrap();
-        assert_eq!(
-            taken,
-            Lease::Acquired {
-                taken_from: Some(process.clone())
-            }
-        );
+        assert_eq!(taken, Lease::Acquired { taken_from: Some(process.clone()) });
         bench.store.release_as(&process, bench.trial.into()).await.unwrap(); // the dead holder's late release
         assert_eq!(bench.store.leases().await.unwrap()[0].pid, std::process::id());
     }
@@ -228,28 +204,16 @@ mod tests {
     async fn a_process_that_got_a_dead_ones_number_does_not_hold_its_lease() {
         let bench = Workbench::new().await;
         let (_worker, process) = Worker::start();
-        let earlier = Process {
-            started: process.started - 100,
-            ..process.clone()
-        };
+        let earlier = Process { started: process.started - 100, ..process.clone() };
         bench.store.acquire_as(&earlier, bench.trial.into()).await.unwrap();
         let taken = bench.store.acquire(bench.trial).await.unwrap();
-        assert_eq!(
-            taken,
-            Lease::Acquired {
-                taken_from: Some(earlier)
-            }
-        );
+        assert_eq!(taken, Lease::Acquired { taken_from: Some(earlier) });
     }
 
     #[tokio::test]
     async fn a_lease_of_another_host_stands_until_it_is_broken() {
         let bench = Workbench::new().await;
-        let elsewhere = Process {
-            host: "another-host".into(),
-            pid: 1,
-            started: 1,
-        };
+        let elsewhere = Process { host: "another-host".into(), pid: 1, started: 1 };
         bench.store.acquire_as(&elsewhere, bench.trial.into()).await.unwrap();
         let held = bench.store.acquire(bench.trial).await.unwrap();
         assert!(matches!(held, Lease::HeldBy { process, .. } if process == elsewhere));
@@ -268,9 +232,7 @@ mod tests {
         for _ in 0..8 {
             // A store of its own for each: as from eight processes.
             let (path, trial) = (bench.store.path().to_owned(), bench.trial);
-            tasks.push(tokio::spawn(async move {
-                Store::open(path).await.unwrap().acquire(trial).await.unwrap()
-            }));
+            tasks.push(tokio::spawn(async move { Store::open(path).await.unwrap().acquire(trial).await.unwrap() }));
         }
         let mut acquired = 0;
         for task in tasks {

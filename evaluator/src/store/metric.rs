@@ -66,10 +66,7 @@ impl Store {
                     .await
                     .at(self)?;
                 same_meaning(&row, new)?;
-                Stored {
-                    id: row.id,
-                    existed: true,
-                }
+                Stored { id: row.id, existed: true }
             }
         };
         transaction.commit().await.at(self)?;
@@ -79,31 +76,20 @@ impl Store {
 
 fn same_meaning(row: &MetricRow, new: &NewMetric) -> Result<()> {
     let meaning = |unit: &str, direction: Direction, noisy: bool| {
-        format!(
-            "{unit}, {direction:?} is better, {}",
-            if noisy { "noisy" } else { "exact" }
-        )
+        format!("{unit}, {direction:?} is better, {}", if noisy { "noisy" } else { "exact" })
     };
     let stored = meaning(&row.unit, row.direction, row.noisy);
     let asked = meaning(&new.unit, new.direction, new.noisy);
     if stored == asked {
         return Ok(());
     }
-    Err(StoreError::MetricChanged {
-        name: new.name.clone(),
-        version: new.version,
-        stored,
-        asked,
-    })
+    Err(StoreError::MetricChanged { name: new.name.clone(), version: new.version, stored, asked })
 }
 
 impl Reader {
     /// All metrics by name, then version.
     pub async fn metrics(&self) -> Result<Vec<MetricRow>> {
-        sqlx::query_as("select * from metric order by name, version")
-            .fetch_all(&self.pool)
-            .await
-            .at(self)
+        sqlx::query_as("select * from metric order by name, version").fetch_all(&self.pool).await.at(self)
     }
 }
 
@@ -123,46 +109,19 @@ mod tests {
             noisy: false,
         };
         let first = bench.store.put_metric(&lpips).await.unwrap();
-        assert_eq!(
-            bench.store.put_metric(&lpips).await.unwrap(),
-            Stored {
-                id: first.id,
-                existed: true
-            }
-        );
+        assert_eq!(bench.store.put_metric(&lpips).await.unwrap(), Stored { id: first.id, existed: true });
 
-        let turned = NewMetric {
-            direction: Direction::Higher,
-            ..lpips.clone()
-        };
+        let turned = NewMetric { direction: Direction::Higher, ..lpips.clone() };
         let error = bench.store.put_metric(&turned).await.unwrap_err().to_string();
-        assert!(
-            error.contains("lpips version 1") && error.contains("new version"),
-            "{error}"
-        );
+        assert!(error.contains("lpips version 1") && error.contains("new version"), "{error}");
 
-        let second = bench
-            .store
-            .put_metric(&NewMetric { version: 2, ..turned })
-            .await
-            .unwrap();
+        let second = bench.store.put_metric(&NewMetric { version: 2, ..turned }).await.unwrap();
         assert!(!second.existed && second.id != first.id);
-        let names: Vec<_> = bench
-            .store
-            .metrics()
-            .await
-            .unwrap()
-            .into_iter()
-            .map(|row| (row.name, row.version))
-            .collect();
+        let names: Vec<_> =
+            bench.store.metrics().await.unwrap().into_iter().map(|row| (row.name, row.version)).collect();
         assert_eq!(
             names,
-            [
-                ("lpips".into(), 1),
-                ("lpips".into(), 2),
-                ("psnr".into(), 1),
-                ("tokens".into(), 1)
-            ] as [(String, u32); 4]
+            [("lpips".into(), 1), ("lpips".into(), 2), ("psnr".into(), 1), ("tokens".into(), 1)] as [(String, u32); 4]
         );
     }
 }

@@ -39,11 +39,7 @@ impl Store {
     /// Deletes a note; no matter if it is gone already.
     pub async fn delete_note(&self, note: NoteId) -> Result<()> {
         let mut transaction = self.begin().await?;
-        sqlx::query("delete from note where id = ?")
-            .bind(note)
-            .execute(&mut *transaction)
-            .await
-            .at(self)?;
+        sqlx::query("delete from note where id = ?").bind(note).execute(&mut *transaction).await.at(self)?;
         transaction.commit().await.at(self)
     }
 
@@ -106,23 +102,14 @@ mod tests {
         let bench = Workbench::new().await;
         let (store, experiment) = (&bench.store, bench.experiment);
         let first = store.add_note(experiment, None, "the curve is too flat").await.unwrap();
-        store
-            .add_note(experiment, Some(bench.trial), "an outlier: 夜景 '; drop table note")
-            .await
-            .unwrap();
+        store.add_note(experiment, Some(bench.trial), "an outlier: 夜景 '; drop table note").await.unwrap();
         let notes = store.notes(experiment).await.unwrap();
-        assert_eq!(
-            (notes.len(), notes[0].id, notes[1].trial_id),
-            (2, first, Some(bench.trial))
-        );
+        assert_eq!((notes.len(), notes[0].id, notes[1].trial_id), (2, first, Some(bench.trial)));
         assert_eq!(notes[1].text, "an outlier: 夜景 '; drop table note");
         store.delete_note(first).await.unwrap();
         store.delete_note(first).await.unwrap();
         assert_eq!(store.notes(experiment).await.unwrap().len(), 1);
-        assert!(matches!(
-            store.add_note(ExperimentId(99), None, "lost").await,
-            Err(StoreError::Refused { .. })
-        ));
+        assert!(matches!(store.add_note(ExperimentId(99), None, "lost").await, Err(StoreError::Refused { .. })));
     }
 
     #[tokio::test]
@@ -137,10 +124,7 @@ mod tests {
         store.remove_tag(experiment, "never set").await.unwrap();
         assert_eq!(store.tags(experiment).await.unwrap(), ["paper"]);
         for wrong in ["", "x".repeat(65).as_str()] {
-            assert!(matches!(
-                store.add_tag(experiment, wrong).await,
-                Err(StoreError::Refused { .. })
-            ));
+            assert!(matches!(store.add_tag(experiment, wrong).await, Err(StoreError::Refused { .. })));
         }
         store.add_tag(experiment, &"é".repeat(64)).await.unwrap();
     }

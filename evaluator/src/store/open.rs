@@ -33,10 +33,7 @@ impl Store {
         let path = path.as_ref();
         let folder = folder_of(path);
         if !folder.is_dir() {
-            return Err(StoreError::NoFolder {
-                path: path.into(),
-                folder: folder.into(),
-            });
+            return Err(StoreError::NoFolder { path: path.into(), folder: folder.into() });
         }
         refuse_network_filesystem(path)?;
         // SQLite would open the file for reading and report the first write.
@@ -73,10 +70,7 @@ impl Store {
         // is writing now, and the file alone is the whole truth.
         let denied = is_denied(path);
         let immutable = denied && !has_log(path);
-        let reader = Reader {
-            path: path.into(),
-            pool: reader_pool(path, immutable),
-        };
+        let reader = Reader { path: path.into(), pool: reader_pool(path, immutable) };
         match reader.check_schema().await {
             Ok(()) => Ok(reader),
             Err(error) => {
@@ -92,9 +86,7 @@ impl Store {
     }
 
     async fn open_once(path: &Path) -> Result<Self> {
-        let options = options(path)
-            .create_if_missing(true)
-            .synchronous(SqliteSynchronous::Normal);
+        let options = options(path).create_if_missing(true).synchronous(SqliteSynchronous::Normal);
         let writer = pool_options()
             .max_connections(1)
             .acquire_timeout(2 * PATIENCE)
@@ -103,10 +95,7 @@ impl Store {
             .connect_with(options)
             .await
             .map_err(|error| StoreError::from_sqlite(path.into(), error))?;
-        let reader = Reader {
-            path: path.into(),
-            pool: reader_pool(path, false),
-        };
+        let reader = Reader { path: path.into(), pool: reader_pool(path, false) };
         let store = Self { reader, writer };
         match store.prepare().await {
             Ok(()) => Ok(store),
@@ -121,22 +110,14 @@ impl Store {
     async fn prepare(&self) -> Result<()> {
         let mut connection = self.writer.acquire().await.at(self)?;
         Schema::read(&mut connection).await.at(self)?.check(&self.path)?;
-        let mode: String = sqlx::query_scalar("pragma journal_mode = wal")
-            .fetch_one(&mut *connection)
-            .await
-            .at(self)?;
+        let mode: String =
+            sqlx::query_scalar("pragma journal_mode = wal").fetch_one(&mut *connection).await.at(self)?;
         if mode != "wal" {
-            return Err(StoreError::NoWal {
-                path: self.path.clone(),
-                mode,
-            });
+            return Err(StoreError::NoWal { path: self.path.clone(), mode });
         }
         drop(connection);
         let mut transaction = self.begin().await?;
-        MIGRATIONS
-            .run_direct(None, &mut *transaction, false)
-            .await
-            .map_err(|error| self.migration_error(error))?;
+        MIGRATIONS.run_direct(None, &mut *transaction, false).await.map_err(|error| self.migration_error(error))?;
         transaction.commit().await.at(self)
     }
 
@@ -150,10 +131,7 @@ impl Store {
             MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => {
                 StoreError::from_sqlite(path, source)
             }
-            other => StoreError::Sqlite {
-                path,
-                source: sqlx::Error::Migrate(Box::new(other)),
-            },
+            other => StoreError::Sqlite { path, source: sqlx::Error::Migrate(Box::new(other)) },
         }
     }
 }
@@ -183,12 +161,7 @@ fn reader_pool(path: &Path, immutable: bool) -> SqlitePool {
     pool_options()
         .max_connections(READERS)
         .acquire_timeout(PATIENCE)
-        .connect_lazy_with(
-            options(path)
-                .read_only(true)
-                .immutable(immutable)
-                .pragma("query_only", "on"),
-        )
+        .connect_lazy_with(options(path).read_only(true).immutable(immutable).pragma("query_only", "on"))
 }
 
 impl Reader {
@@ -196,11 +169,9 @@ impl Reader {
     async fn check_schema(&self) -> Result<()> {
         let mut connection = self.pool.acquire().await.at(self)?;
         match Schema::read(&mut connection).await.at(self)?.check(&self.path)? {
-            database if database < newest_known() => Err(StoreError::OlderDatabase {
-                path: self.path.clone(),
-                database,
-                known: newest_known(),
-            }),
+            database if database < newest_known() => {
+                Err(StoreError::OlderDatabase { path: self.path.clone(), database, known: newest_known() })
+            }
             _ => Ok(()),
         }
     }
@@ -238,26 +209,16 @@ impl Schema {
         if let Some(table) = self.tables.first()
             && !ours
         {
-            return Err(StoreError::ForeignDatabase {
-                path: path(),
-                table: table.clone(),
-            });
+            return Err(StoreError::ForeignDatabase { path: path(), table: table.clone() });
         }
         let newest = self.applied.last().map_or(0, |(version, _)| *version);
         if newest > newest_known() {
-            return Err(StoreError::NewerDatabase {
-                path: path(),
-                database: newest,
-                known: newest_known(),
-            });
+            return Err(StoreError::NewerDatabase { path: path(), database: newest, known: newest_known() });
         }
         for (version, checksum) in &self.applied {
             let known = MIGRATIONS.iter().find(|migration| migration.version == *version);
             if known.is_none_or(|migration| *migration.checksum != **checksum) {
-                return Err(StoreError::AlteredMigration {
-                    path: path(),
-                    version: *version,
-                });
+                return Err(StoreError::AlteredMigration { path: path(), version: *version });
             }
         }
         Ok(newest)
@@ -266,11 +227,7 @@ impl Schema {
 
 /// The newest migration this program has.
 fn newest_known() -> i64 {
-    MIGRATIONS
-        .iter()
-        .map(|migration| migration.version)
-        .max()
-        .expect("the first migration is compiled in")
+    MIGRATIONS.iter().map(|migration| migration.version).max().expect("the first migration is compiled in")
 }
 
 /// The folder that holds `path`.
@@ -283,18 +240,11 @@ fn folder_of(path: &Path) -> &Path {
 
 fn refuse_network_filesystem(path: &Path) -> Result<()> {
     // The file itself if it is there (it may be a link to elsewhere), else its folder.
-    let place: PathBuf = if path.exists() {
-        path.into()
-    } else {
-        folder_of(path).into()
-    };
+    let place: PathBuf = if path.exists() { path.into() } else { folder_of(path).into() };
     let magic =
         filesystem::magic_of(&place).map_err(|source| StoreError::from_io("find the filesystem of", place, source))?;
     match filesystem::network_filesystem(magic) {
-        Some(filesystem) => Err(StoreError::NetworkFilesystem {
-            path: path.into(),
-            filesystem,
-        }),
+        Some(filesystem) => Err(StoreError::NetworkFilesystem { path: path.into(), filesystem }),
         None => Ok(()),
     }
 }

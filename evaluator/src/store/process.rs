@@ -33,21 +33,13 @@ impl Process {
     pub(super) fn on_this_host(pid: u32) -> io::Result<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
         let stat = Stat::parse(&stat).ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat reads «{stat}»")))?;
-        Ok(Self {
-            host: host_name(),
-            pid,
-            started: stat.started,
-        })
+        Ok(Self { host: host_name(), pid, started: stat.started })
     }
 
     /// Whether the process still lives; it must be one of this host.
     pub(super) fn is_alive(&self) -> bool {
         debug_assert_eq!(self.host, host_name(), "another host's processes cannot be seen");
-        match fs::read_to_string(format!("/proc/{}/stat", self.pid))
-            .ok()
-            .as_deref()
-            .and_then(Stat::parse)
-        {
+        match fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok().as_deref().and_then(Stat::parse) {
             // A zombie does nothing any more: only its parent has not asked how it ended.
             Some(stat) => stat.started == self.started && !matches!(stat.state, 'Z' | 'X'),
             // `/proc` may hide other users' processes, while a signal's error still tells that there is one.
@@ -98,14 +90,7 @@ mod tests {
         let fields = "S 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 8675309 23 24";
         for name in ["sleep", "two words", "a) S 1 2 (b", "))) ((", ""] {
             let stat = format!("123 ({name}) {fields}\n");
-            assert_eq!(
-                Stat::parse(&stat),
-                Some(Stat {
-                    state: 'S',
-                    started: 8_675_309
-                }),
-                "{stat}"
-            );
+            assert_eq!(Stat::parse(&stat), Some(Stat { state: 'S', started: 8_675_309 }), "{stat}");
         }
         for broken in [
             "",
@@ -123,13 +108,7 @@ mod tests {
         let me = Process::current().unwrap();
         assert_eq!(me, Process::current().unwrap());
         assert!(me.is_alive());
-        assert!(
-            !Process {
-                started: me.started - 1,
-                ..me
-            }
-            .is_alive()
-        );
+        assert!(!Process { started: me.started - 1, ..me }.is_alive());
     }
 
     #[test]

@@ -62,16 +62,7 @@ mod tests {
         let description = serde_json::json!({ "crop": 256, "range": [-1, 1], "ssim_window": 11 });
         let first = bench.store.put_protocol(key("protocol b"), &description).await.unwrap();
         let again = bench.store.put_protocol(key("protocol b"), &description).await.unwrap();
-        assert_eq!(
-            (first.existed, again),
-            (
-                false,
-                Stored {
-                    id: first.id,
-                    existed: true
-                }
-            )
-        );
+        assert_eq!((first.existed, again), (false, Stored { id: first.id, existed: true }));
         assert_eq!(bench.store.protocol(first.id).await.unwrap().description, description);
         assert!(bench.store.protocol(ProtocolId(99)).await.is_err());
     }

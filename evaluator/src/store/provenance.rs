@@ -78,14 +78,9 @@ impl Store {
         .fetch_optional(&mut *transaction)
         .await
         .at(self)?;
-        let stored = Stored::or_found(
-            inserted,
-            "select id from provenance where key = ?",
-            new.key,
-            &mut transaction,
-        )
-        .await
-        .at(self)?;
+        let stored = Stored::or_found(inserted, "select id from provenance where key = ?", new.key, &mut transaction)
+            .await
+            .at(self)?;
         transaction.commit().await.at(self)?;
         Ok(stored)
     }
@@ -127,18 +122,12 @@ mod tests {
             host: key("host").to_string(),
         };
         let first = bench.store.put_provenance(&new).await.unwrap();
-        let dirty = NewProvenance {
-            key: key("dirty"),
-            git_commit: Some("5f3a".into()),
-            git_dirty: Some(true),
-            ..new.clone()
-        };
+        let dirty =
+            NewProvenance { key: key("dirty"), git_commit: Some("5f3a".into()), git_dirty: Some(true), ..new.clone() };
         let second = bench.store.put_provenance(&dirty).await.unwrap();
         assert!(bench.store.put_provenance(&new).await.unwrap().existed);
-        let (first, second) = (
-            bench.store.provenance(first.id).await.unwrap(),
-            bench.store.provenance(second.id).await.unwrap(),
-        );
+        let (first, second) =
+            (bench.store.provenance(first.id).await.unwrap(), bench.store.provenance(second.id).await.unwrap());
         assert_eq!((first.git_commit, first.git_dirty), (None, None));
         assert_eq!((second.git_commit, second.git_dirty), (Some("5f3a".into()), Some(true)));
     }

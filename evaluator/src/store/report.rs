@@ -203,16 +203,10 @@ impl Reader {
     /// The experiment's trials by ordinal, each with its summaries.
     pub async fn trials(&self, experiment: ExperimentId) -> Result<Vec<TrialReport>> {
         let mut snapshot = self.snapshot().await?;
-        let mut trials: Vec<TrialReport> = sqlx::query_as(TRIALS)
-            .bind(experiment)
-            .fetch_all(&mut *snapshot)
-            .await
-            .at(self)?;
-        let summaries: Vec<TrialSummary> = sqlx::query_as(SUMMARIES)
-            .bind(experiment)
-            .fetch_all(&mut *snapshot)
-            .await
-            .at(self)?;
+        let mut trials: Vec<TrialReport> =
+            sqlx::query_as(TRIALS).bind(experiment).fetch_all(&mut *snapshot).await.at(self)?;
+        let summaries: Vec<TrialSummary> =
+            sqlx::query_as(SUMMARIES).bind(experiment).fetch_all(&mut *snapshot).await.at(self)?;
         snapshot.commit().await.at(self)?;
         let mut by_trial: BTreeMap<TrialId, Vec<SummaryRow>> = BTreeMap::new();
         for row in summaries {
@@ -227,11 +221,7 @@ impl Reader {
 
     /// The trial's measurements by source name, sample ordinal, metric name and version.
     pub async fn measurements(&self, trial: TrialId) -> Result<Vec<MeasurementRow>> {
-        sqlx::query_as(MEASUREMENTS)
-            .bind(trial)
-            .fetch_all(&self.pool)
-            .await
-            .at(self)
+        sqlx::query_as(MEASUREMENTS).bind(trial).fetch_all(&self.pool).await.at(self)
     }
 
     /// The trial's blocks by source name, sample ordinal and block.
@@ -241,11 +231,7 @@ impl Reader {
 
     /// The trial's recorded samples by source name and sample ordinal.
     pub async fn trial_samples(&self, trial: TrialId) -> Result<Vec<TrialSampleRow>> {
-        sqlx::query_as(TRIAL_SAMPLES)
-            .bind(trial)
-            .fetch_all(&self.pool)
-            .await
-            .at(self)
+        sqlx::query_as(TRIAL_SAMPLES).bind(trial).fetch_all(&self.pool).await.at(self)
     }
 }
 
@@ -261,43 +247,23 @@ mod tests {
     async fn a_report_has_every_trial_in_order_with_its_own_summaries() {
         let bench = Workbench::new().await;
         let store = &bench.store;
-        let one = NewTrial {
-            samples: 1,
-            threshold: None,
-            strategy: "full".into(),
-            ..bench.new_trial("one sample")
-        };
+        let one = NewTrial { samples: 1, threshold: None, strategy: "full".into(), ..bench.new_trial("one sample") };
         let one = store.put_trial(&one).await.unwrap().id;
         store.link_trial(bench.experiment, 2, "wide", one).await.unwrap();
         store.link_trial(bench.experiment, 1, "deep", one).await.unwrap();
         store.start_trial(one).await.unwrap();
-        store
-            .record_sample(one, &record(&bench, bench.samples[0]))
-            .await
-            .unwrap();
-        store
-            .finish_trial(one, &[summary(bench.tokens, 128.0), summary(bench.psnr, 30.5)])
-            .await
-            .unwrap();
+        store.record_sample(one, &record(&bench, bench.samples[0])).await.unwrap();
+        store.finish_trial(one, &[summary(bench.tokens, 128.0), summary(bench.psnr, 30.5)]).await.unwrap();
 
         let trials = store.trials(bench.experiment).await.unwrap();
-        let order: Vec<_> = trials
-            .iter()
-            .map(|row| (row.ordinal, row.variant.as_str(), row.id))
-            .collect();
+        let order: Vec<_> = trials.iter().map(|row| (row.ordinal, row.variant.as_str(), row.id)).collect();
         assert_eq!(order, [(0, "base", bench.trial), (1, "deep", one), (2, "wide", one)]);
         assert!(trials[0].summaries.is_empty() && trials[0].threshold == Some(0.05));
-        assert_eq!(
-            (trials[1].threshold, trials[1].status, trials[1].samples_done),
-            (None, TrialStatus::Done, 1)
-        );
+        assert_eq!((trials[1].threshold, trials[1].status, trials[1].samples_done), (None, TrialStatus::Done, 1));
         let names: Vec<_> = trials[2].summaries.iter().map(|row| row.metric.as_str()).collect();
         assert_eq!(names, ["psnr", "tokens"]);
         let psnr = trials[2].summary("psnr").unwrap();
-        assert_eq!(
-            (psnr.mean, psnr.low, psnr.high, psnr.unit.as_str()),
-            (30.5, Some(29.5), Some(31.5), "dB")
-        );
+        assert_eq!((psnr.mean, psnr.low, psnr.high, psnr.unit.as_str()), (30.5, Some(29.5), Some(31.5), "dB"));
         assert_eq!(trials[2].summary("lpips"), None);
         let row = store.experiment(bench.experiment).await.unwrap();
         assert_eq!((row.trials, row.trials_done), (3, 2));
@@ -315,40 +281,20 @@ mod tests {
             noisy: false,
         };
         let second = store.put_metric(&second).await.unwrap().id;
-        let trial = store
-            .put_trial(&NewTrial {
-                samples: 1,
-                ..bench.new_trial("versions")
-            })
-            .await
-            .unwrap()
-            .id;
+        let trial = store.put_trial(&NewTrial { samples: 1, ..bench.new_trial("versions") }).await.unwrap().id;
         store.link_trial(bench.experiment, 1, "base", trial).await.unwrap();
         store.start_trial(trial).await.unwrap();
-        store
-            .record_sample(trial, &record(&bench, bench.samples[0]))
-            .await
-            .unwrap();
-        store
-            .finish_trial(trial, &[summary(second, 2.0), summary(bench.psnr, 1.0)])
-            .await
-            .unwrap();
+        store.record_sample(trial, &record(&bench, bench.samples[0])).await.unwrap();
+        store.finish_trial(trial, &[summary(second, 2.0), summary(bench.psnr, 1.0)]).await.unwrap();
         let trials = store.trials(bench.experiment).await.unwrap();
-        assert_eq!(
-            trials[1].summary("psnr").map(|row| (row.version, row.mean)),
-            Some((2, 2.0))
-        );
+        assert_eq!(trials[1].summary("psnr").map(|row| (row.version, row.mean)), Some((2, 2.0)));
     }
 
     #[tokio::test]
     async fn samples_blocks_and_measurements_come_back_as_recorded_by_source_name() {
         let bench = Workbench::new().await;
         let (store, trial) = (&bench.store, bench.trial);
-        let image = store
-            .put_artifact(b"reconstruction".to_vec(), MediaType::Png)
-            .await
-            .unwrap()
-            .id;
+        let image = store.put_artifact(b"reconstruction".to_vec(), MediaType::Png).await.unwrap().id;
         store.start_trial(trial).await.unwrap();
         // The samples of b.png are the older ones, those of a.png come first in a report.
         for &sample in &bench.samples {
@@ -359,58 +305,27 @@ mod tests {
             store.record_sample(trial, &record).await.unwrap();
         }
         let samples = store.trial_samples(trial).await.unwrap();
-        let order: Vec<_> = samples
-            .iter()
-            .map(|row| (row.source_name.as_str(), row.ordinal))
-            .collect();
+        let order: Vec<_> = samples.iter().map(|row| (row.source_name.as_str(), row.ordinal)).collect();
         assert_eq!(order, [("a.png", 0), ("a.png", 1), ("b.png", 0), ("b.png", 1)]);
         assert!(samples.iter().all(|row| row.reconstruction == Some(image)));
 
         let blocks = store.blocks(trial).await.unwrap();
-        let order: Vec<_> = blocks
-            .iter()
-            .map(|row| (row.source_name.as_str(), row.ordinal, row.block))
-            .collect();
-        assert_eq!(
-            order,
-            [("a.png", 0, 0), ("a.png", 1, 0), ("b.png", 0, 0), ("b.png", 1, 0)]
-        );
+        let order: Vec<_> = blocks.iter().map(|row| (row.source_name.as_str(), row.ordinal, row.block)).collect();
+        assert_eq!(order, [("a.png", 0, 0), ("a.png", 1, 0), ("b.png", 0, 0), ("b.png", 1, 0)]);
         let given = &record(&bench, bench.samples[0]).blocks[0];
         let block = &blocks[0];
+        assert_eq!((block.distortion, &block.probes), (0.1 + 0.2, &vec![(256, 0.1 + 0.2), (64, 1.0 / 3.0)]));
+        assert_eq!((block.kept_tokens, block.threshold_met), (given.kept_tokens, given.threshold_met));
         assert_eq!(
-            (block.distortion, &block.probes),
-            (0.1 + 0.2, &vec![(256, 0.1 + 0.2), (64, 1.0 / 3.0)])
-        );
-        assert_eq!(
-            (block.kept_tokens, block.threshold_met),
-            (given.kept_tokens, given.threshold_met)
-        );
-        assert_eq!(
-            (
-                block.encoder_evaluations,
-                block.decoder_evaluations,
-                block.commit_evaluations,
-                block.final_evaluations
-            ),
+            (block.encoder_evaluations, block.decoder_evaluations, block.commit_evaluations, block.final_evaluations),
             (1, 2, 3, 4)
         );
-        assert_eq!(
-            (block.sequential_depth, block.flops, block.seconds),
-            (5, 6e9, Some(0.7))
-        );
+        assert_eq!((block.sequential_depth, block.flops, block.seconds), (5, 6e9, Some(0.7)));
 
         let measurements = store.measurements(trial).await.unwrap();
-        let order: Vec<_> = measurements
-            .iter()
-            .map(|row| (row.source_name.as_str(), row.ordinal, row.metric.as_str()))
-            .collect();
-        assert_eq!(
-            order[..3],
-            [("a.png", 0, "psnr"), ("a.png", 0, "tokens"), ("a.png", 1, "psnr")]
-        );
-        assert_eq!(
-            (measurements.len(), measurements[0].source_id),
-            (8, samples[0].source_id)
-        );
+        let order: Vec<_> =
+            measurements.iter().map(|row| (row.source_name.as_str(), row.ordinal, row.metric.as_str())).collect();
+        assert_eq!(order[..3], [("a.png", 0, "psnr"), ("a.png", 0, "tokens"), ("a.png", 1, "psnr")]);
+        assert_eq!((measurements.len(), measurements[0].source_id), (8, samples[0].source_id));
     }
 }

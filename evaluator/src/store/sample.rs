@@ -82,11 +82,7 @@ impl Store {
             .await
             .at(self)?;
             let find = "select id from sample where key = ?";
-            stored.push(
-                Stored::or_found(inserted, find, new.key, &mut transaction)
-                    .await
-                    .at(self)?,
-            );
+            stored.push(Stored::or_found(inserted, find, new.key, &mut transaction).await.at(self)?);
         }
         transaction.commit().await.at(self)?;
         Ok(stored)
@@ -118,17 +114,9 @@ mod tests {
     async fn samples_come_by_source_name_then_ordinal_and_are_stored_once() {
         let bench = Workbench::new().await;
         let rows = bench.store.samples(bench.dataset).await.unwrap();
-        let order: Vec<_> = rows
-            .iter()
-            .map(|row| (row.source_name.as_str(), row.ordinal, row.id))
-            .collect();
-        let [b0, b1, a0, a1] = bench.samples[..] else {
-            panic!("the fixture has four samples")
-        };
-        assert_eq!(
-            order,
-            [("a.png", 0, a0), ("a.png", 1, a1), ("b.png", 0, b0), ("b.png", 1, b1)]
-        );
+        let order: Vec<_> = rows.iter().map(|row| (row.source_name.as_str(), row.ordinal, row.id)).collect();
+        let [b0, b1, a0, a1] = bench.samples[..] else { panic!("the fixture has four samples") };
+        assert_eq!(order, [("a.png", 0, a0), ("a.png", 1, a1), ("b.png", 0, b0), ("b.png", 1, b1)]);
 
         let again = NewSample {
             key: rows[0].key,
@@ -142,24 +130,8 @@ mod tests {
             blocks: 1,
             artifact: None,
         };
-        let stored = bench
-            .store
-            .put_samples(&[
-                again.clone(),
-                NewSample {
-                    key: key("new"),
-                    ..again
-                },
-            ])
-            .await
-            .unwrap();
-        assert_eq!(
-            stored[0],
-            Stored {
-                id: rows[0].id,
-                existed: true
-            }
-        );
+        let stored = bench.store.put_samples(&[again.clone(), NewSample { key: key("new"), ..again }]).await.unwrap();
+        assert_eq!(stored[0], Stored { id: rows[0].id, existed: true });
         assert!(!stored[1].existed);
     }
 }

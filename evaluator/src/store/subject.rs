@@ -86,12 +86,7 @@ impl Subject {
         connection: &mut SqliteConnection,
     ) -> Result<StoreError, sqlx::Error> {
         Ok(match (self.status(connection).await?, self) {
-            (Some(status), subject) => StoreError::WrongStatus {
-                action,
-                subject,
-                status,
-                needed,
-            },
+            (Some(status), subject) => StoreError::WrongStatus { action, subject, status, needed },
             (None, Self::TrainingRun(id)) => StoreError::not_found("training run", id),
             (None, Self::Trial(id)) => StoreError::not_found("trial", id),
         })

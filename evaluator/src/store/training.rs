@@ -119,9 +119,7 @@ impl Store {
         .await
         .at(self)?;
         let find = "select id from training_run where key = ?";
-        let stored = Stored::or_found(inserted, find, new.key, &mut transaction)
-            .await
-            .at(self)?;
+        let stored = Stored::or_found(inserted, find, new.key, &mut transaction).await.at(self)?;
         transaction.commit().await.at(self)?;
         Ok(stored)
     }
@@ -164,9 +162,7 @@ impl Store {
         .bind(run)
         .bind(step)
         .bind(clock::now());
-        Subject::from(run)
-            .update("start", UNFINISHED, update, self, &mut transaction)
-            .await?;
+        Subject::from(run).update("start", UNFINISHED, update, self, &mut transaction).await?;
         sqlx::query("delete from training_point where training_run_id = ? and step > ?")
             .bind(run)
             .bind(step)
@@ -187,9 +183,7 @@ impl Store {
         )
         .bind(clock::now())
         .bind(run);
-        Subject::from(run)
-            .update("stop", "running", update, self, &mut transaction)
-            .await?;
+        Subject::from(run).update("stop", "running", update, self, &mut transaction).await?;
         transaction.commit().await.at(self)
     }
 
@@ -205,9 +199,7 @@ impl Store {
         .bind(error)
         .bind(clock::now())
         .bind(run);
-        Subject::from(run)
-            .update("fail", UNFINISHED, update, self, &mut transaction)
-            .await?;
+        Subject::from(run).update("fail", UNFINISHED, update, self, &mut transaction).await?;
         transaction.commit().await.at(self)
     }
 
@@ -226,9 +218,7 @@ impl Store {
         .bind(checkpoint)
         .bind(clock::now())
         .bind(run);
-        Subject::from(run)
-            .update("finish", "running", update, self, &mut transaction)
-            .await?;
+        Subject::from(run).update("finish", "running", update, self, &mut transaction).await?;
         transaction.commit().await.at(self)
     }
 }
@@ -271,44 +261,23 @@ mod tests {
         let bench = Workbench::new().await;
         let (store, run) = (&bench.store, bench.run);
         let error = store.report_training(run, 1, 0.0, &[]).await.unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            format!("cannot report on training_run:{run}: it is pending, need running")
-        );
+        assert_eq!(error.to_string(), format!("cannot report on training_run:{run}: it is pending, need running"));
 
         store.start_training(run, 0).await.unwrap();
         store.stop_training(run).await.unwrap();
         assert_eq!(store.training_run(run).await.unwrap().status, TrainingStatus::Stopped);
         store.start_training(run, 0).await.unwrap();
         store.fail_training(run, "the loss is NaN at step 7").await.unwrap();
-        assert_eq!(
-            store.training_run(run).await.unwrap().error.as_deref(),
-            Some("the loss is NaN at step 7")
-        );
+        assert_eq!(store.training_run(run).await.unwrap().error.as_deref(), Some("the loss is NaN at step 7"));
 
         store.start_training(run, 0).await.unwrap();
-        store
-            .finish_training(run, key("weights"), "checkpoints/a.safetensors")
-            .await
-            .unwrap();
+        store.finish_training(run, key("weights"), "checkpoints/a.safetensors").await.unwrap();
         let done = store.training_run(run).await.unwrap();
-        assert_eq!(
-            (done.status, done.step, &done.error),
-            (TrainingStatus::Done, done.steps, &None)
-        );
+        assert_eq!((done.status, done.step, &done.error), (TrainingStatus::Done, done.steps, &None));
         assert_eq!(done.weights_hash, Some(key("weights")));
-        assert!(matches!(
-            store.start_training(run, 0).await,
-            Err(StoreError::WrongStatus { .. })
-        ));
-        assert!(matches!(
-            store.fail_training(run, "late").await,
-            Err(StoreError::WrongStatus { .. })
-        ));
-        assert!(matches!(
-            store.stop_training(run).await,
-            Err(StoreError::WrongStatus { .. })
-        ));
+        assert!(matches!(store.start_training(run, 0).await, Err(StoreError::WrongStatus { .. })));
+        assert!(matches!(store.fail_training(run, "late").await, Err(StoreError::WrongStatus { .. })));
+        assert!(matches!(store.stop_training(run).await, Err(StoreError::WrongStatus { .. })));
         assert_eq!(store.training_run(run).await.unwrap(), done);
         let nobody = store.start_training(TrainingRunId(99), 0).await.unwrap_err();
         assert_eq!(nobody.to_string(), "the store has no training run 99");
@@ -318,19 +287,10 @@ mod tests {
     async fn two_variants_may_share_a_run_and_a_place_has_one() {
         let bench = Workbench::new().await;
         let (store, experiment) = (&bench.store, bench.experiment);
-        store
-            .link_training_run(experiment, 1, "same weights", bench.run)
-            .await
-            .unwrap();
-        store
-            .link_training_run(experiment, 1, "same weights", bench.run)
-            .await
-            .unwrap();
+        store.link_training_run(experiment, 1, "same weights", bench.run).await.unwrap();
+        store.link_training_run(experiment, 1, "same weights", bench.run).await.unwrap();
         let rows = store.training_runs(experiment).await.unwrap();
-        let places: Vec<_> = rows
-            .iter()
-            .map(|row| (row.ordinal, row.variant.as_str(), row.run.id))
-            .collect();
+        let places: Vec<_> = rows.iter().map(|row| (row.ordinal, row.variant.as_str(), row.run.id)).collect();
         assert_eq!(places, [(0, "base", bench.run), (1, "same weights", bench.run)]);
 
         let row = store.training_run(bench.run).await.unwrap();
@@ -344,14 +304,8 @@ mod tests {
             parameters: 10,
         };
         let other = store.put_training_run(&other).await.unwrap().id;
-        store
-            .link_training_run(experiment, 1, "other weights", other)
-            .await
-            .unwrap();
+        store.link_training_run(experiment, 1, "other weights", other).await.unwrap();
         let rows = store.training_runs(experiment).await.unwrap();
-        assert_eq!(
-            (rows.len(), rows[1].run.id, rows[1].variant.as_str()),
-            (2, other, "other weights")
-        );
+        assert_eq!((rows.len(), rows[1].run.id, rows[1].variant.as_str()), (2, other, "other weights"));
     }
 }

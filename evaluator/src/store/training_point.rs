@@ -45,9 +45,7 @@ impl Store {
                 .bind(step)
                 .bind(seconds)
                 .bind(run);
-        Subject::from(run)
-            .update("report on", "running", update, self, &mut transaction)
-            .await?;
+        Subject::from(run).update("report on", "running", update, self, &mut transaction).await?;
         for point in points {
             sqlx::query(
                 "insert into training_point
@@ -105,14 +103,7 @@ mod tests {
     use super::*;
 
     async fn steps(bench: &Workbench) -> Vec<u32> {
-        bench
-            .store
-            .training_points(bench.run, 0)
-            .await
-            .unwrap()
-            .iter()
-            .map(|point| point.step)
-            .collect()
+        bench.store.training_points(bench.run, 0).await.unwrap().iter().map(|point| point.step).collect()
     }
 
     #[tokio::test]
@@ -120,14 +111,8 @@ mod tests {
         let bench = Workbench::new().await;
         let (store, run) = (&bench.store, bench.run);
         store.start_training(run, 0).await.unwrap();
-        store
-            .report_training(run, 20, 2.0, &[point(10), point(20)])
-            .await
-            .unwrap();
-        store
-            .report_training(run, 40, 2.0, &[point(30), point(40)])
-            .await
-            .unwrap();
+        store.report_training(run, 20, 2.0, &[point(10), point(20)]).await.unwrap();
+        store.report_training(run, 40, 2.0, &[point(30), point(40)]).await.unwrap();
         let started = store.training_run(run).await.unwrap().started_at;
 
         store.start_training(run, 20).await.unwrap();
@@ -136,13 +121,7 @@ mod tests {
         let row = store.training_run(run).await.unwrap();
         assert_eq!((row.step, row.seconds, row.status), (30, 5.5, TrainingStatus::Running));
         assert_eq!((row.started_at.is_some(), row.started_at), (true, started));
-        let newer: Vec<_> = store
-            .training_points(run, 10)
-            .await
-            .unwrap()
-            .iter()
-            .map(|point| point.step)
-            .collect();
+        let newer: Vec<_> = store.training_points(run, 10).await.unwrap().iter().map(|point| point.step).collect();
         assert_eq!(newer, [20, 30]);
     }
 
@@ -151,25 +130,12 @@ mod tests {
         let bench = Workbench::new().await;
         let (store, run) = (&bench.store, bench.run);
         store.start_training(run, 0).await.unwrap();
-        let diverged = TrainingPoint {
-            loss: f64::NAN,
-            ..point(2)
-        };
-        let error = store
-            .report_training(run, 2, 1.0, &[point(1), diverged])
-            .await
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("loss of training run") && error.contains("at step 2 is NaN"),
-            "{error}"
-        );
+        let diverged = TrainingPoint { loss: f64::NAN, ..point(2) };
+        let error = store.report_training(run, 2, 1.0, &[point(1), diverged]).await.unwrap_err().to_string();
+        assert!(error.contains("loss of training run") && error.contains("at step 2 is NaN"), "{error}");
         assert!(steps(&bench).await.is_empty());
         // The same step twice: the whole batch and the progress are undone.
         assert!(store.report_training(run, 3, 1.0, &[point(3), point(3)]).await.is_err());
-        assert_eq!(
-            (steps(&bench).await.len(), store.training_run(run).await.unwrap().step),
-            (0, 0)
-        );
+        assert_eq!((steps(&bench).await.len(), store.training_run(run).await.unwrap().step), (0, 0));
     }
 }

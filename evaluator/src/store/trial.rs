@@ -94,9 +94,7 @@ impl Store {
         .await
         .at(self)?;
         let find = "select id from trial where key = ?";
-        let stored = Stored::or_found(inserted, find, new.key, &mut transaction)
-            .await
-            .at(self)?;
+        let stored = Stored::or_found(inserted, find, new.key, &mut transaction).await.at(self)?;
         transaction.commit().await.at(self)?;
         Ok(stored)
     }
@@ -138,9 +136,7 @@ impl Store {
         )
         .bind(clock::now())
         .bind(trial);
-        Subject::from(trial)
-            .update("start", UNFINISHED, update, self, &mut transaction)
-            .await?;
+        Subject::from(trial).update("start", UNFINISHED, update, self, &mut transaction).await?;
         transaction.commit().await.at(self)
     }
 
@@ -151,9 +147,7 @@ impl Store {
     pub async fn pause_trial(&self, trial: TrialId) -> Result<()> {
         let mut transaction = self.begin().await?;
         let update = sqlx::query("update trial set status = 'pending' where id = ? and status = 'running'").bind(trial);
-        Subject::from(trial)
-            .update("pause", "running", update, self, &mut transaction)
-            .await?;
+        Subject::from(trial).update("pause", "running", update, self, &mut transaction).await?;
         transaction.commit().await.at(self)
     }
 
@@ -169,9 +163,7 @@ impl Store {
         .bind(error)
         .bind(clock::now())
         .bind(trial);
-        Subject::from(trial)
-            .update("fail", UNFINISHED, update, self, &mut transaction)
-            .await?;
+        Subject::from(trial).update("fail", UNFINISHED, update, self, &mut transaction).await?;
         transaction.commit().await.at(self)
     }
 
@@ -189,9 +181,7 @@ impl Store {
             sqlx::query("update trial set status = 'done', finished_at = ? where id = ? and status = 'running'")
                 .bind(clock::now())
                 .bind(trial);
-        Subject::from(trial)
-            .update("finish", "running", update, self, &mut transaction)
-            .await?;
+        Subject::from(trial).update("finish", "running", update, self, &mut transaction).await?;
         let (recorded, expected): (u32, u32) = sqlx::query_as(
             "select (select count(*) from trial_sample where trial_id = trial.id), samples from trial where id = ?",
         )
@@ -200,11 +190,7 @@ impl Store {
         .await
         .at(self)?;
         if recorded != expected {
-            return Err(StoreError::Incomplete {
-                trial,
-                recorded,
-                expected,
-            });
+            return Err(StoreError::Incomplete { trial, recorded, expected });
         }
         for summary in summaries {
             summary.insert(trial, &mut transaction).await.at(self)?;
@@ -237,21 +223,9 @@ mod tests {
     async fn a_trial_is_found_again_by_its_key() {
         let bench = Workbench::new().await;
         let again = bench.store.put_trial(&bench.new_trial("trial")).await.unwrap();
-        assert_eq!(
-            again,
-            Stored {
-                id: bench.trial,
-                existed: true
-            }
-        );
-        let infinite = NewTrial {
-            threshold: Some(f64::INFINITY),
-            ..bench.new_trial("infinite")
-        };
-        assert!(matches!(
-            bench.store.put_trial(&infinite).await,
-            Err(StoreError::NotFinite { .. })
-        ));
+        assert_eq!(again, Stored { id: bench.trial, existed: true });
+        let infinite = NewTrial { threshold: Some(f64::INFINITY), ..bench.new_trial("infinite") };
+        assert!(matches!(bench.store.put_trial(&infinite).await, Err(StoreError::NotFinite { .. })));
     }
 
     #[tokio::test]
@@ -259,45 +233,23 @@ mod tests {
         let bench = Workbench::new().await;
         let (store, trial) = (&bench.store, bench.trial);
         let summaries = [summary(bench.psnr, 30.0), summary(bench.tokens, 128.0)];
-        assert!(matches!(
-            store.finish_trial(trial, &summaries).await,
-            Err(StoreError::WrongStatus { .. })
-        ));
+        assert!(matches!(store.finish_trial(trial, &summaries).await, Err(StoreError::WrongStatus { .. })));
         store.start_trial(trial).await.unwrap();
         for &sample in &bench.samples[..3] {
             store.record_sample(trial, &record(&bench, sample)).await.unwrap();
         }
         let error = store.finish_trial(trial, &summaries).await.unwrap_err().to_string();
-        assert_eq!(
-            error,
-            format!("cannot finish trial {trial}: 3 of its 4 samples are recorded")
-        );
+        assert_eq!(error, format!("cannot finish trial {trial}: 3 of its 4 samples are recorded"));
         let report = &store.trials(bench.experiment).await.unwrap()[0];
-        assert_eq!(
-            (report.status, report.summaries.len()),
-            (TrialStatus::Running, 0),
-            "nothing of it was written"
-        );
+        assert_eq!((report.status, report.summaries.len()), (TrialStatus::Running, 0), "nothing of it was written");
 
-        store
-            .record_sample(trial, &record(&bench, bench.samples[3]))
-            .await
-            .unwrap();
+        store.record_sample(trial, &record(&bench, bench.samples[3])).await.unwrap();
         store.finish_trial(trial, &summaries).await.unwrap();
         let done = store.trials(bench.experiment).await.unwrap();
         assert_eq!((done[0].status, done[0].summaries.len()), (TrialStatus::Done, 2));
-        assert!(matches!(
-            store.start_trial(trial).await,
-            Err(StoreError::WrongStatus { .. })
-        ));
-        assert!(matches!(
-            store.fail_trial(trial, "late").await,
-            Err(StoreError::WrongStatus { .. })
-        ));
-        assert!(matches!(
-            store.finish_trial(trial, &[]).await,
-            Err(StoreError::WrongStatus { .. })
-        ));
+        assert!(matches!(store.start_trial(trial).await, Err(StoreError::WrongStatus { .. })));
+        assert!(matches!(store.fail_trial(trial, "late").await, Err(StoreError::WrongStatus { .. })));
+        assert!(matches!(store.finish_trial(trial, &[]).await, Err(StoreError::WrongStatus { .. })));
         assert_eq!(store.trials(bench.experiment).await.unwrap(), done);
     }
 
@@ -306,49 +258,27 @@ mod tests {
         let bench = Workbench::new().await;
         let (store, trial) = (&bench.store, bench.trial);
         store.start_trial(trial).await.unwrap();
-        store
-            .record_sample(trial, &record(&bench, bench.samples[0]))
-            .await
-            .unwrap();
+        store.record_sample(trial, &record(&bench, bench.samples[0])).await.unwrap();
         store.fail_trial(trial, "out of memory").await.unwrap();
         let failed = &store.trials(bench.experiment).await.unwrap()[0];
-        assert_eq!(
-            (failed.status, failed.error.as_deref()),
-            (TrialStatus::Failed, Some("out of memory"))
-        );
+        assert_eq!((failed.status, failed.error.as_deref()), (TrialStatus::Failed, Some("out of memory")));
         store.start_trial(trial).await.unwrap();
         let running = &store.trials(bench.experiment).await.unwrap()[0];
-        assert_eq!(
-            (running.status, &running.error, &running.finished_at),
-            (TrialStatus::Running, &None, &None)
-        );
+        assert_eq!((running.status, &running.error, &running.finished_at), (TrialStatus::Running, &None, &None));
         store.pause_trial(trial).await.unwrap();
-        assert!(matches!(
-            store.pause_trial(trial).await,
-            Err(StoreError::WrongStatus { .. })
-        ));
+        assert!(matches!(store.pause_trial(trial).await, Err(StoreError::WrongStatus { .. })));
         assert_eq!(store.done_samples(trial).await.unwrap(), [bench.samples[0]].into());
     }
 
     #[tokio::test]
     async fn a_newer_trial_takes_the_place_of_the_old_one() {
         let bench = Workbench::new().await;
-        let newer = NewTrial {
-            evaluator_version: 2,
-            ..bench.new_trial("newer")
-        };
+        let newer = NewTrial { evaluator_version: 2, ..bench.new_trial("newer") };
         let newer = bench.store.put_trial(&newer).await.unwrap().id;
-        bench
-            .store
-            .link_trial(bench.experiment, 0, "base", newer)
-            .await
-            .unwrap();
+        bench.store.link_trial(bench.experiment, 0, "base", newer).await.unwrap();
         let rows = bench.store.trials(bench.experiment).await.unwrap();
         assert_eq!(rows.iter().map(|row| row.id).collect::<Vec<_>>(), [newer]);
-        assert!(
-            bench.store.put_trial(&bench.new_trial("trial")).await.unwrap().existed,
-            "the old one is still there"
-        );
+        assert!(bench.store.put_trial(&bench.new_trial("trial")).await.unwrap().existed, "the old one is still there");
     }
 
     #[tokio::test]
@@ -356,16 +286,8 @@ mod tests {
         let bench = Workbench::new().await;
         let mut broken = summary(bench.psnr, 30.0);
         broken.deviation = f64::NAN;
-        let error = bench
-            .store
-            .finish_trial(bench.trial, &[broken])
-            .await
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.starts_with("deviation of metric") && error.contains("NaN"),
-            "{error}"
-        );
+        let error = bench.store.finish_trial(bench.trial, &[broken]).await.unwrap_err().to_string();
+        assert!(error.starts_with("deviation of metric") && error.contains("NaN"), "{error}");
         let unknown = bench.store.start_trial(TrialId(77)).await.unwrap_err();
         assert_eq!(unknown.to_string(), "the store has no trial 77");
     }

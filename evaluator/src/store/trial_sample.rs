@@ -84,14 +84,10 @@ impl Store {
         if inserted.rows_affected() == 0 {
             let recorded = is_recorded(trial, record.sample, &mut transaction).await.at(self)?;
             return Err(match recorded {
-                true => StoreError::SampleRecorded {
-                    trial,
-                    sample: record.sample,
-                },
-                false => Subject::from(trial)
-                    .refused("record a sample of", "running", &mut transaction)
-                    .await
-                    .at(self)?,
+                true => StoreError::SampleRecorded { trial, sample: record.sample },
+                false => {
+                    Subject::from(trial).refused("record a sample of", "running", &mut transaction).await.at(self)?
+                }
             });
         }
         for block in &record.blocks {
@@ -146,9 +142,7 @@ impl BlockRecord {
         finite(self.seconds.unwrap_or(0.0), || what("the time"))?;
         // JSON would write them as null.
         for (kept_tokens, distortion) in &self.probes {
-            finite(*distortion, || {
-                what(&format!("the probed distortion at {kept_tokens} tokens"))
-            })?;
+            finite(*distortion, || what(&format!("the probed distortion at {kept_tokens} tokens")))?;
         }
         Ok(())
     }
@@ -208,20 +202,11 @@ mod tests {
         let (store, trial) = (&bench.store, bench.trial);
         let first = record(&bench, bench.samples[0]);
         let error = store.record_sample(trial, &first).await.unwrap_err().to_string();
-        assert_eq!(
-            error,
-            format!("cannot record a sample of trial:{trial}: it is pending, need running")
-        );
+        assert_eq!(error, format!("cannot record a sample of trial:{trial}: it is pending, need running"));
         store.start_trial(trial).await.unwrap();
         store.record_sample(trial, &first).await.unwrap();
-        assert!(matches!(
-            store.record_sample(trial, &first).await,
-            Err(StoreError::SampleRecorded { .. })
-        ));
-        assert!(matches!(
-            store.record_sample(TrialId(99), &first).await,
-            Err(StoreError::NotFound { .. })
-        ));
+        assert!(matches!(store.record_sample(trial, &first).await, Err(StoreError::SampleRecorded { .. })));
+        assert!(matches!(store.record_sample(TrialId(99), &first).await, Err(StoreError::NotFound { .. })));
         assert_eq!(store.done_samples(trial).await.unwrap(), [bench.samples[0]].into());
     }
 
@@ -234,18 +219,12 @@ mod tests {
             let mut broken = record(&bench, bench.samples[1]);
             broken.measurements[0].1 = value;
             let error = store.record_sample(trial, &broken).await.unwrap_err().to_string();
-            assert!(
-                error.starts_with(&format!("metric psnr of sample b.png #1 is {value}")),
-                "{error}"
-            );
+            assert!(error.starts_with(&format!("metric psnr of sample b.png #1 is {value}")), "{error}");
         }
         let mut broken = record(&bench, bench.samples[1]);
         broken.blocks[0].probes[0].1 = f64::NAN;
         let error = store.record_sample(trial, &broken).await.unwrap_err().to_string();
-        assert!(
-            error.starts_with("the probed distortion at 64 tokens of block 0"),
-            "{error}"
-        );
+        assert!(error.starts_with("the probed distortion at 64 tokens of block 0"), "{error}");
         assert!(store.done_samples(trial).await.unwrap().is_empty());
     }
 
@@ -256,10 +235,7 @@ mod tests {
         store.start_trial(trial).await.unwrap();
         let mut broken = record(&bench, bench.samples[0]);
         broken.measurements.push((MetricId(99), 1.0)); // refused last, after everything else was inserted
-        assert!(matches!(
-            store.record_sample(trial, &broken).await,
-            Err(StoreError::Refused { .. })
-        ));
+        assert!(matches!(store.record_sample(trial, &broken).await, Err(StoreError::Refused { .. })));
         assert!(store.done_samples(trial).await.unwrap().is_empty());
         assert!(store.blocks(trial).await.unwrap().is_empty() && store.measurements(trial).await.unwrap().is_empty());
     }

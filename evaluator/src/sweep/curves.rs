@@ -20,11 +20,7 @@ pub(super) type Curves = BTreeMap<SampleId, Vec<(usize, f64)>>;
 
 /// The counts at which curves are measured: all, or a grid if they are many.
 fn counts(range: TokenRange) -> Vec<usize> {
-    if range.len() <= MOST_POINTS {
-        range.counts().collect()
-    } else {
-        Binned::new(MOST_POINTS).grid(range)
-    }
+    if range.len() <= MOST_POINTS { range.counts().collect() } else { Binned::new(MOST_POINTS).grid(range) }
 }
 
 impl Run<'_> {
@@ -41,30 +37,20 @@ impl Run<'_> {
         if let Budget::Fixed(_) = variant.train.budget {
             return Ok(Curves::new());
         }
-        let filter = CurveFilter {
-            protocol: Some(protocol),
-            dataset: Some(pictures.test_dataset),
-            ..CurveFilter::default()
-        };
+        let filter =
+            CurveFilter { protocol: Some(protocol), dataset: Some(pictures.test_dataset), ..CurveFilter::default() };
         let stored = self.store.curves(weights, &filter).await?;
         let points = |points: &[CurvePoint]| points.iter().map(|p| (p.kept_tokens as usize, p.distortion)).collect();
-        let mut curves: Curves = stored
-            .iter()
-            .map(|curve| (curve.sample_id, points(&curve.points)))
-            .collect();
+        let mut curves: Curves = stored.iter().map(|curve| (curve.sample_id, points(&curve.points))).collect();
         let counts = counts(variant.range());
         let is_missing = |held_out: &&HeldOut| curves.get(&held_out.sample).is_none_or(|c| c.len() < counts.len());
         let missing: Vec<&HeldOut> = pictures.held_out.iter().filter(is_missing).collect();
         let (all, known) = (pictures.held_out.len(), pictures.held_out.len() - missing.len());
         if missing.is_empty() {
-            self.progress.detail(&format!(
-                "{}: all {all} distortion curves measured before",
-                variant.name
-            ));
+            self.progress.detail(&format!("{}: all {all} distortion curves measured before", variant.name));
             return Ok(curves);
         }
-        self.progress
-            .begin(&format!("curves {}", variant.name), known as u64, all as u64);
+        self.progress.begin(&format!("curves {}", variant.name), known as u64, all as u64);
         for (done, held_out) in missing.into_iter().enumerate() {
             if self.options.stop.is_asked() {
                 self.progress.end();

@@ -36,12 +36,7 @@ impl DistortionSource for Live<'_> {
 /// What one evaluation of the block after `earlier` fixed ones costs: each candidate runs the sequence up to it.
 pub(super) fn flops(model: &ModelConfig, earlier: usize) -> FlopsPerEvaluation {
     let (encoder, decoder) = (model.encoder_flops(earlier + 1), model.decoder_flops(earlier + 1));
-    FlopsPerEvaluation {
-        encoder,
-        decoder,
-        commit: 0.0,
-        final_reconstruction: encoder + decoder,
-    }
+    FlopsPerEvaluation { encoder, decoder, commit: 0.0, final_reconstruction: encoder + decoder }
 }
 
 /// How good a reconstruction of one block is.
@@ -60,12 +55,7 @@ pub(super) fn quality(shape: BlockShape, block: &[f32], reconstruction: &[f32]) 
     let size = [shape.frames, shape.height, shape.width, engine::patch::CHANNELS];
     let (a, b) = (Pictures::new(size, &original)?, Pictures::new(size, &pixels)?);
     let (psnr, ssim) = (metric::psnr(a, b)?, metric::ssim(a, b)?);
-    Ok(Quality {
-        distortion: metric::mse(block, reconstruction),
-        psnr,
-        ssim,
-        pixels,
-    })
+    Ok(Quality { distortion: metric::mse(block, reconstruction), psnr, ssim, pixels })
 }
 
 /// Every patch painted in its mean colour: what a model of this patch size must beat.
@@ -76,11 +66,7 @@ pub(super) fn mean_colour(block: &[f32], patch_values: usize) -> Vec<f32> {
         for channel in 0..channels {
             let values = patch.iter().skip(channel).step_by(channels);
             let mean = values.sum::<f32>() * channels as f32 / patch_values as f32;
-            patch
-                .iter_mut()
-                .skip(channel)
-                .step_by(channels)
-                .for_each(|value| *value = mean);
+            patch.iter_mut().skip(channel).step_by(channels).for_each(|value| *value = mean);
         }
     }
     painted

@@ -115,14 +115,7 @@ pub async fn run(
     let id = store.put_experiment(&new).await?.id;
     let provenance = store.put_provenance(&provenance::current()).await?.id;
     let metrics = MetricIds::register(store).await?;
-    let run = Run {
-        store,
-        progress,
-        options,
-        experiment: id,
-        provenance,
-        metrics,
-    };
+    let run = Run { store, progress, options, experiment: id, provenance, metrics };
     let outcome = run.all(experiment, sets).await;
     let ended = match &outcome {
         Ok(_) => json!({ "outcome": "done" }),
@@ -135,31 +128,20 @@ pub async fn run(
 
 impl Run<'_> {
     async fn all(&self, experiment: &Experiment, sets: &PictureSets) -> Result<Outcome> {
-        self.event("run started", None, json!({ "name": experiment.name }))
-            .await?;
+        self.event("run started", None, json!({ "name": experiment.name })).await?;
         let mut pictures: HashMap<&Data, Pictures> = HashMap::new();
         for variant in &experiment.variants {
             if !pictures.contains_key(&variant.data) {
                 pictures.insert(&variant.data, Pictures::register(self, sets, &variant.data).await?);
             }
         }
-        let pairs = || {
-            experiment
-                .variants
-                .iter()
-                .flat_map(|variant| experiment.seeds.iter().map(move |s| (variant, *s)))
-        };
+        let pairs =
+            || experiment.variants.iter().flat_map(|variant| experiment.seeds.iter().map(move |s| (variant, *s)));
         let mut outcome = Outcome::default();
         let mut trained = Vec::new();
         for (ordinal, (variant, seed)) in pairs().enumerate() {
-            let result = self
-                .train(variant, seed, ordinal as u32, &pictures[&variant.data])
-                .await?;
-            *(if result.reused {
-                &mut outcome.trained_before
-            } else {
-                &mut outcome.trained
-            }) += 1;
+            let result = self.train(variant, seed, ordinal as u32, &pictures[&variant.data]).await?;
+            *(if result.reused { &mut outcome.trained_before } else { &mut outcome.trained }) += 1;
             trained.push(result);
         }
         if self.options.until == Until::Trained {
@@ -168,8 +150,7 @@ impl Run<'_> {
         let mut ordinal = 0;
         for ((variant, seed), trained) in pairs().zip(&trained) {
             let trials = variant.sweep.strategies.len() * variant.sweep.thresholds.len();
-            self.evaluate_model(variant, seed, trained, &pictures[&variant.data], ordinal, &mut outcome)
-                .await?;
+            self.evaluate_model(variant, seed, trained, &pictures[&variant.data], ordinal, &mut outcome).await?;
             ordinal += trials as u32;
         }
         Ok(outcome)
@@ -188,29 +169,16 @@ impl Run<'_> {
         let description = serde_json::to_value(pictures.protocol).expect("a protocol is plain data");
         let key = pictures.protocol.key().parse().expect("a protocol's key is a hash");
         let protocol = self.store.put_protocol(key, &description).await?.id;
-        let curves = self
-            .measure_curves(variant, trained.weights, &trained.model, pictures, protocol)
-            .await?;
-        let bench = Bench {
-            variant,
-            seed,
-            trained,
-            pictures,
-            protocol,
-            curves: &curves,
-        };
+        let curves = self.measure_curves(variant, trained.weights, &trained.model, pictures, protocol).await?;
+        let bench = Bench { variant, seed, trained, pictures, protocol, curves: &curves };
         let (open, reused) = self.plan_trials(&bench, ordinal).await?;
         if reused > 0 {
-            self.progress.say(&format!(
-                "{} seed {seed}: {reused} trials evaluated before, reused",
-                variant.name
-            ));
+            self.progress.say(&format!("{} seed {seed}: {reused} trials evaluated before, reused", variant.name));
         }
         outcome.evaluated_before += reused;
         let samples = (open.len() * pictures.held_out.len()) as u64;
         if samples > 0 {
-            self.progress
-                .begin(&format!("evaluate {} seed {seed}", variant.name), 0, samples);
+            self.progress.begin(&format!("evaluate {} seed {seed}", variant.name), 0, samples);
         }
         let result = self.run_trials(open, &bench, outcome).await;
         if samples > 0 {

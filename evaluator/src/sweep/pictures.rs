@@ -59,14 +59,8 @@ impl PictureSets {
                     0 => String::new(),
                     n => format!(", {n} skipped"),
                 };
-                progress.say(&format!(
-                    "{}: {} pictures{skipped}",
-                    set.folder.display(),
-                    set.photos.len()
-                ));
-                set.skipped
-                    .iter()
-                    .for_each(|file| progress.say(&format!("  skipped {}: {}", file.name, file.reason)));
+                progress.say(&format!("{}: {} pictures{skipped}", set.folder.display(), set.photos.len()));
+                set.skipped.iter().for_each(|file| progress.say(&format!("  skipped {}: {}", file.name, file.reason)));
             }
             for pair in near_duplicates(&train, &test) {
                 progress.say(&format!(
@@ -94,9 +88,8 @@ impl Pictures {
         let mut samples = Vec::new();
         let mut held_out = Vec::new();
         for (index, photo) in test.photos.iter().enumerate() {
-            for (ordinal, crop) in fixed_crops(&photo.picture, data.crop, data.crops_per_picture)
-                .into_iter()
-                .enumerate()
+            for (ordinal, crop) in
+                fixed_crops(&photo.picture, data.crop, data.crops_per_picture).into_iter().enumerate()
             {
                 let Crop { x, y } = crop;
                 let cut = photo.picture.crop(x, y, data.crop, data.crop);
@@ -119,24 +112,15 @@ impl Pictures {
             }
         }
         let ids = run.store.put_samples(&samples).await?;
-        let held_out = held_out
-            .into_iter()
-            .zip(ids)
-            .map(|((source, key, pixels), stored)| HeldOut {
-                sample: stored.id,
-                source,
-                key,
-                pixels,
-            });
+        let held_out = held_out.into_iter().zip(ids).map(|((source, key, pixels), stored)| HeldOut {
+            sample: stored.id,
+            source,
+            key,
+            pixels,
+        });
         let protocol = Protocol::fixed_crops(data.resize, data.crop, data.crops_per_picture);
         let held_out = held_out.collect();
-        Ok(Self {
-            train: train.clone(),
-            train_dataset,
-            test_dataset,
-            protocol,
-            held_out,
-        })
+        Ok(Self { train: train.clone(), train_dataset, test_dataset, protocol, held_out })
     }
 }
 

@@ -38,17 +38,8 @@ impl Run<'_> {
             "config": config, "seed": seed, "data": pictures.train.key().to_hex().as_str(), "version": TRAINING_VERSION,
         });
         let key = ContentHash::of(identity.to_string().as_bytes());
-        let start = Start {
-            model: variant.model.clone(),
-            train: variant.train.clone(),
-            seed,
-        };
-        let crops = RandomCrops::new(
-            pictures.train.clone(),
-            variant.data.crop,
-            variant.model.block.frames,
-            seed,
-        );
+        let start = Start { model: variant.model.clone(), train: variant.train.clone(), seed };
+        let crops = RandomCrops::new(pictures.train.clone(), variant.data.crop, variant.model.block.frames, seed);
         let mut trainer = Trainer::new(start.clone(), crops)?;
         let new = NewTrainingRun {
             key,
@@ -60,9 +51,7 @@ impl Run<'_> {
             parameters: trainer.model().parameter_count() as u32,
         };
         let run = self.store.put_training_run(&new).await?.id;
-        self.store
-            .link_training_run(self.experiment, ordinal, &variant.name, run)
-            .await?;
+        self.store.link_training_run(self.experiment, ordinal, &variant.name, run).await?;
 
         let files = Files::new(self, key);
         let title = format!("{} seed {seed}", variant.name);
@@ -70,23 +59,12 @@ impl Run<'_> {
             return Ok(trained);
         }
         if files.training.exists() {
-            let crops = RandomCrops::new(
-                pictures.train.clone(),
-                variant.data.crop,
-                variant.model.block.frames,
-                seed,
-            );
+            let crops = RandomCrops::new(pictures.train.clone(), variant.data.crop, variant.model.block.frames, seed);
             trainer = Trainer::resume(start, crops, &files.training)?;
-            self.progress
-                .say(&format!("{title}: goes on at step {}", trainer.step()));
+            self.progress.say(&format!("{title}: goes on at step {}", trainer.step()));
         }
         self.store.start_training(run, trainer.step() as u32).await?;
-        self.event(
-            "training started",
-            Some(run),
-            json!({ "variant": variant.name, "seed": seed }),
-        )
-        .await?;
+        self.event("training started", Some(run), json!({ "variant": variant.name, "seed": seed })).await?;
         let outcome = self.take_steps(run, &title, &mut trainer, &files).await;
         self.progress.end();
         if let Err(error) = outcome {
@@ -101,20 +79,10 @@ impl Run<'_> {
         let weights = weights_hash(trainer.model()).into();
         self.store.finish_training(run, weights, &files.weights_name).await?;
         self.store.release(run).await?;
-        self.event(
-            "training done",
-            Some(run),
-            json!({ "variant": variant.name, "seed": seed }),
-        )
-        .await?;
+        self.event("training done", Some(run), json!({ "variant": variant.name, "seed": seed })).await?;
         // The weights are safe: the training state, three times their size, is no longer needed.
         let _ = std::fs::remove_file(&files.training);
-        Ok(Trained {
-            run,
-            weights,
-            model: trainer.model().clone(),
-            reused: false,
-        })
+        Ok(Trained { run, weights, model: trainer.model().clone(), reused: false })
     }
 
     /// Finds the run finished, or takes its lease once no other process is working on it.
@@ -125,24 +93,15 @@ impl Run<'_> {
             if let (TrainingStatus::Done, Some(weights)) = (row.status, row.weights_hash) {
                 let model = load_weights(&files.weights)?;
                 if ContentHash::from(weights_hash(&model)) != weights {
-                    return Err(EvaluatorError::Weights {
-                        path: files.weights.clone(),
-                    });
+                    return Err(EvaluatorError::Weights { path: files.weights.clone() });
                 }
-                self.progress
-                    .say(&format!("{title}: trained before ({} steps), reused", row.steps));
-                return Ok(Some(Trained {
-                    run,
-                    weights,
-                    model,
-                    reused: true,
-                }));
+                self.progress.say(&format!("{title}: trained before ({} steps), reused", row.steps));
+                return Ok(Some(Trained { run, weights, model, reused: true }));
             }
             match self.store.acquire(run).await? {
                 Lease::Acquired { .. } => return Ok(None),
                 Lease::HeldBy { process, .. } if !told => {
-                    self.progress
-                        .say(&format!("{title}: process {} is training it, waiting", process.pid));
+                    self.progress.say(&format!("{title}: process {} is training it, waiting", process.pid));
                     told = true;
                 }
                 Lease::HeldBy { .. } => {}
@@ -163,8 +122,7 @@ impl Run<'_> {
         files: &Files,
     ) -> Result<()> {
         let steps = trainer.steps();
-        self.progress
-            .begin(&format!("train {title}"), trainer.step() as u64, steps as u64);
+        self.progress.begin(&format!("train {title}"), trainer.step() as u64, steps as u64);
         let (mut points, mut saved, mut seconds) = (Vec::new(), Instant::now(), 0.0);
         while !trainer.is_finished() {
             let began = Instant::now();
@@ -182,9 +140,7 @@ impl Run<'_> {
                 // Points first: those behind the checkpoint that a killed run goes on from are deleted and made again,
                 // but points that were never stored would be missing.
                 let (seconds, points) = (std::mem::take(&mut seconds), std::mem::take(&mut points));
-                self.store
-                    .report_training(run, trainer.step() as u32, seconds, &points)
-                    .await?;
+                self.store.report_training(run, trainer.step() as u32, seconds, &points).await?;
                 trainer.save(&files.training)?;
                 saved = Instant::now();
             }
@@ -203,13 +159,7 @@ impl Run<'_> {
         payload: serde_json::Value,
     ) -> Result<()> {
         let experiment = Some(self.experiment);
-        let event = NewEvent {
-            experiment,
-            training_run,
-            trial: None,
-            kind: kind.to_owned(),
-            payload,
-        };
+        let event = NewEvent { experiment, training_run, trial: None, kind: kind.to_owned(), payload };
         self.store.append_event(&event).await?;
         Ok(())
     }

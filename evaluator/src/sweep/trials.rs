@@ -49,18 +49,10 @@ impl Run<'_> {
     pub(super) async fn plan_trials<'a>(&self, bench: &Bench<'a>, first: u32) -> Result<(Vec<Planned<'a>>, usize)> {
         let (variant, sweep) = (bench.variant, &bench.variant.sweep);
         let (mut planned, mut reused) = (Vec::new(), 0);
-        let pairs = sweep
-            .strategies
-            .iter()
-            .flat_map(|strategy| sweep.thresholds.iter().map(move |t| (strategy, *t)));
+        let pairs = sweep.strategies.iter().flat_map(|strategy| sweep.thresholds.iter().map(move |t| (strategy, *t)));
         for (offset, (strategy, threshold)) in pairs.enumerate() {
             // What was asked, of which weights, on which pictures: equal keys mean equal numbers.
-            let samples: Vec<String> = bench
-                .pictures
-                .held_out
-                .iter()
-                .map(|sample| sample.key.to_string())
-                .collect();
+            let samples: Vec<String> = bench.pictures.held_out.iter().map(|sample| sample.key.to_string()).collect();
             let config = json!({
                 "strategy": strategy.name(), "threshold": threshold, "search": sweep.search,
                 "min_tokens": variant.range().min(), "max_tokens": variant.range().max(),
@@ -86,21 +78,13 @@ impl Run<'_> {
                 samples: bench.pictures.held_out.len() as u32,
             };
             let id = self.store.put_trial(&new).await?.id;
-            self.store
-                .link_trial(self.experiment, first + offset as u32, &variant.name, id)
-                .await?;
+            self.store.link_trial(self.experiment, first + offset as u32, &variant.name, id).await?;
             if self.store.trial_status(id).await? == TrialStatus::Done {
                 reused += 1;
                 continue;
             }
             let title = format!("{} τ={threshold}", strategy.name());
-            planned.push(Planned {
-                id,
-                title,
-                variant,
-                strategy: strategy.clone(),
-                threshold,
-            });
+            planned.push(Planned { id, title, variant, strategy: strategy.clone(), threshold });
         }
         Ok((planned, reused))
     }
@@ -129,12 +113,7 @@ impl Run<'_> {
     async fn evaluate_samples(&self, trial: &Planned<'_>, bench: &Bench<'_>, finished: &mut u64) -> Result<()> {
         let done = self.store.done_samples(trial.id).await?;
         *finished += done.len() as u64;
-        for held_out in bench
-            .pictures
-            .held_out
-            .iter()
-            .filter(|held_out| !done.contains(&held_out.sample))
-        {
+        for held_out in bench.pictures.held_out.iter().filter(|held_out| !done.contains(&held_out.sample)) {
             if self.options.stop.is_asked() {
                 return Err(EvaluatorError::Stopped);
             }
@@ -152,11 +131,7 @@ impl Run<'_> {
     async fn evaluate(&self, trial: &Planned<'_>, bench: &Bench<'_>, held_out: &HeldOut) -> Result<SampleRecord> {
         let answer = answer(trial, bench, held_out)?;
         let shape = bench.trained.model.config().block;
-        let picture = Picture {
-            width: shape.width,
-            height: shape.height,
-            pixels: answer.quality.pixels.clone(),
-        };
+        let picture = Picture { width: shape.width, height: shape.height, pixels: answer.quality.pixels.clone() };
         let reconstruction = self.store.put_artifact(png(&picture)?, MediaType::Png).await?.id;
         let (quality, cost) = (&answer.quality, &answer.cost);
         let met = meets(quality.distortion, trial.threshold);
@@ -172,11 +147,7 @@ impl Run<'_> {
             sequential_depth: cost.sequential_depth as u32,
             flops: cost.flops,
             seconds: cost.seconds,
-            probes: answer
-                .trace
-                .iter()
-                .map(|(kept, distortion)| (*kept as u32, *distortion))
-                .collect(),
+            probes: answer.trace.iter().map(|(kept, distortion)| (*kept as u32, *distortion)).collect(),
         };
         let measurements = measurements(&self.metrics, trial, bench, held_out, &answer)?;
         Ok(SampleRecord {
@@ -192,14 +163,9 @@ impl Run<'_> {
         let source: HashMap<_, _> = bench.pictures.held_out.iter().map(|h| (h.sample, h.source)).collect();
         let mut by_metric: BTreeMap<String, Vec<(usize, f64)>> = BTreeMap::new();
         for row in self.store.measurements(trial).await? {
-            by_metric
-                .entry(row.metric)
-                .or_default()
-                .push((source[&row.sample_id], row.value));
+            by_metric.entry(row.metric).or_default().push((source[&row.sample_id], row.value));
         }
-        let complete = by_metric
-            .into_iter()
-            .filter(|(_, values)| values.len() == bench.pictures.held_out.len());
+        let complete = by_metric.into_iter().filter(|(_, values)| values.len() == bench.pictures.held_out.len());
         let summaries = complete.map(|(name, observations)| {
             let values: Vec<f64> = observations.iter().map(|(_, value)| *value).collect();
             NewSummary {
@@ -230,12 +196,7 @@ fn answer(trial: &Planned<'_>, bench: &Bench<'_>, held_out: &HeldOut) -> Result<
     let block = held_out.block(shape);
     let sequence = BlockSequence::new(model);
     let flops = flops(model.config(), 0);
-    let mut live = Live {
-        sequence: &sequence,
-        block: &block,
-        flops,
-        seconds: 0.0,
-    };
+    let mut live = Live { sequence: &sequence, block: &block, flops, seconds: 0.0 };
     let mut replay;
     let source: &mut dyn DistortionSource = match (trial.variant.sweep.search, bench.curves.get(&held_out.sample)) {
         (SearchMode::Replay, Some(curve)) => {
@@ -250,12 +211,7 @@ fn answer(trial: &Planned<'_>, bench: &Bench<'_>, held_out: &HeldOut) -> Result<
     let (cost, trace) = (probe.cost(), probe.trace().to_vec());
     // The final reconstruction decides whether the threshold is met, whatever the search saw.
     let reconstruction = sequence.reconstruct(&block, &[found.kept_tokens]).remove(0);
-    Ok(Answer {
-        found,
-        quality: quality(shape, &block, &reconstruction)?,
-        cost,
-        trace,
-    })
+    Ok(Answer { found, quality: quality(shape, &block, &reconstruction)?, cost, trace })
 }
 
 fn measurements(
@@ -278,10 +234,7 @@ fn measurements(
         (&metric::MEAN_COLOUR_PSNR, floor.psnr),
         (&metric::KEPT_TOKENS, metric::kept_tokens(&kept)),
         (&metric::TOKEN_SHARE, metric::token_share(&kept, range)),
-        (
-            &metric::THRESHOLD_MET,
-            metric::threshold_met(&[quality.distortion], trial.threshold),
-        ),
+        (&metric::THRESHOLD_MET, metric::threshold_met(&[quality.distortion], trial.threshold)),
         (&metric::EVALUATIONS, metric::evaluations(&costs)),
         (&metric::FLOPS, metric::flops(&costs)),
     ];
@@ -294,8 +247,5 @@ fn measurements(
     if let Some(seconds) = metric::search_seconds(&costs) {
         values.push((&metric::SEARCH_SECONDS, seconds));
     }
-    Ok(values
-        .into_iter()
-        .map(|(metric, value)| (ids.by_name(metric.name), value))
-        .collect())
+    Ok(values.into_iter().map(|(metric, value)| (ids.by_name(metric.name), value)).collect())
 }

@@ -8,7 +8,7 @@ use evaluator::report::Report;
 use evaluator::store::{ExperimentId, Reader};
 use serde::Deserialize;
 
-use super::{compute, report};
+use super::compute;
 use crate::charts::size;
 use crate::error::Problem;
 use crate::extract::{Path, Query};
@@ -56,7 +56,7 @@ pub async fn table(
     State(reader): State<Reader>,
     Path((experiment, file)): Path<(ExperimentId, TableFile)>,
 ) -> Result<Response, Problem> {
-    let table = report(&reader, experiment).await?.table();
+    let table = Report::load(&reader, experiment).await?.table();
     let (text, media_type, ending) = match file {
         TableFile::Csv => (table.to_csv(), "text/csv; charset=utf-8", "csv"),
         TableFile::Markdown => (table.to_markdown(), "text/markdown; charset=utf-8", "md"),
@@ -76,7 +76,7 @@ pub async fn figure(
     Path((experiment, file)): Path<(ExperimentId, FigureFile)>,
     Query(look): Query<Look>,
 ) -> Result<Response, Problem> {
-    let report = report(&reader, experiment).await?;
+    let report = Report::load(&reader, experiment).await?;
     let theme = match look.theme {
         ThemeName::Light => Theme::Light,
         ThemeName::Dark => Theme::Dark,

@@ -10,7 +10,6 @@ pub mod trial;
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Html;
-use evaluator::report::Report;
 use evaluator::store::{ExperimentId, ExperimentRow, Reader, TrialId, TrialReport};
 
 use crate::error::Problem;
@@ -47,11 +46,6 @@ async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
-}
-
-/// What an experiment found, or why that cannot be said; an experiment that is not there is an error.
-async fn report(reader: &Reader, experiment: ExperimentId) -> Result<Report, Problem> {
-    Ok(Report::load(reader, experiment).await?)
 }
 
 /// What a trial is, in a heading.

@@ -14,9 +14,6 @@ use crate::samples::{self, Arrangement, Measured, Order, Sort};
 
 const SAMPLES_ON_A_PAGE: usize = 48;
 
-/// What is said of each sample in the list.
-const SHOWN: [&str; 3] = ["psnr", "ssim", "kept_tokens"];
-
 #[derive(Template)]
 #[template(path = "trial.html")]
 struct Page {
@@ -58,12 +55,4 @@ pub async fn page(
         query: if query.is_empty() { query } else { format!("?{query}") },
     };
     render(&page)
-}
-
-impl Page {
-    /// The measurements shown beside a thumbnail.
-    fn shown(&self, sample: &Measured) -> Vec<(String, String)> {
-        let value = |name: &&str| Some((format::metric(name), format::number(*sample.values.get(*name)?)));
-        SHOWN.iter().filter_map(value).collect()
-    }
 }

@@ -16,9 +16,7 @@ pub(super) fn test_name(module_path: &str, function: &str) -> String {
 /// A command that runs the ignored test `name`, which will find `path` by [`path`].
 pub(super) fn command(program: &Path, name: &str, path: &Path) -> Command {
     let mut command = Command::new(program);
-    command
-        .args(["--exact", name, "--ignored", "--nocapture"])
-        .env(PATH, path);
+    command.args(["--exact", name, "--ignored", "--nocapture"]).env(PATH, path);
     command
 }
 
@@ -32,10 +30,7 @@ pub(super) fn without_privileges(name: &str, path: &Path) {
     let superuser = rustix::process::geteuid().is_root();
     let program = std::env::current_exe().unwrap();
     // Everybody may read and run this copy, wherever the build folder lies.
-    let copy = tempfile::Builder::new()
-        .permissions(permissions(0o755))
-        .tempdir()
-        .unwrap();
+    let copy = tempfile::Builder::new().permissions(permissions(0o755)).tempdir().unwrap();
     let shared = copy.path().join("tests");
     fs::copy(program, &shared).unwrap();
     let mut command = command(&shared, name, path);

@@ -16,10 +16,7 @@ async fn two_stores_write_at_once_and_no_write_is_refused() {
         let (samples, psnr, tokens) = (bench.samples.clone(), bench.psnr, bench.tokens);
         writers.push(tokio::spawn(async move {
             for round in 0..20 {
-                let new = NewTrial {
-                    key: key(&format!("writer {number} round {round}")),
-                    ..new.clone()
-                };
+                let new = NewTrial { key: key(&format!("writer {number} round {round}")), ..new.clone() };
                 let trial = store.put_trial(&new).await?.id;
                 store.start_trial(trial).await?;
                 for &sample in &samples {
@@ -75,10 +72,7 @@ async fn a_write_that_is_given_up_leaves_nothing_and_blocks_nobody() {
     let bench = Workbench::new().await;
     for _ in 0..20 {
         let mut transaction = bench.store.begin().await.unwrap();
-        sqlx::query("delete from experiment")
-            .execute(&mut *transaction)
-            .await
-            .unwrap();
+        sqlx::query("delete from experiment").execute(&mut *transaction).await.unwrap();
         drop(transaction);
     }
     // Cancelled at some await point, as by a `select!` or a timeout.
@@ -114,10 +108,8 @@ async fn many_that_open_a_new_store_at_once_all_find_it_ready() {
         assert_eq!(opener.await.unwrap().unwrap(), 0);
     }
     let store = Store::open(path).await.unwrap();
-    let migrations: i64 = sqlx::query_scalar("select count(*) from _sqlx_migrations")
-        .fetch_one(&store.writer)
-        .await
-        .unwrap();
+    let migrations: i64 =
+        sqlx::query_scalar("select count(*) from _sqlx_migrations").fetch_one(&store.writer).await.unwrap();
     assert_eq!(migrations, 1);
 }
 
@@ -131,8 +123,5 @@ async fn a_report_agrees_with_itself_while_a_trial_ends() {
     let after: i64 = sqlx::query_scalar(count).fetch_one(&mut *snapshot).await.unwrap();
     assert_eq!((before, after), (0, 0));
     snapshot.commit().await.unwrap();
-    assert!(matches!(
-        bench.store.fail_trial(TrialId(5), "none").await,
-        Err(StoreError::NotFound { .. })
-    ));
+    assert!(matches!(bench.store.fail_trial(TrialId(5), "none").await, Err(StoreError::NotFound { .. })));
 }

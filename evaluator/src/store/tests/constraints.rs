@@ -88,12 +88,7 @@ async fn full() -> Workbench {
         history: vec![],
         protocol: bench.protocol,
         seconds: 1.0,
-        points: vec![CurvePoint {
-            kept_tokens: 64,
-            distortion: 0.1,
-            psnr: 30.0,
-            ssim: 0.9,
-        }],
+        points: vec![CurvePoint { kept_tokens: 64, distortion: 0.1, psnr: 30.0, ssim: 0.9 }],
     };
     store.put_curve(&curve).await.unwrap();
     store.start_trial(trial).await.unwrap();
@@ -118,14 +113,8 @@ async fn every_check_refuses_its_nonsense() {
     let bench = full().await;
     for (table, column, value) in NONSENSE {
         let update = format!("update {table} set {column} = {value}");
-        match sqlx::query(AssertSqlSafe(update.clone()))
-            .execute(&bench.store.writer)
-            .await
-        {
-            Err(error) => assert!(
-                error.to_string().contains("CHECK constraint failed"),
-                "{update}: {error}"
-            ),
+        match sqlx::query(AssertSqlSafe(update.clone())).execute(&bench.store.writer).await {
+            Err(error) => assert!(error.to_string().contains("CHECK constraint failed"), "{update}: {error}"),
             Ok(done) => panic!("{update}: accepted for {} rows", done.rows_affected()),
         }
     }
@@ -142,11 +131,7 @@ async fn no_check_is_left_untested() {
     for (table, sql) in tables {
         let code: String = sql.lines().map(|line| line.split("--").next().unwrap_or("")).collect();
         let tested = NONSENSE.iter().filter(|(of, ..)| *of == table).count();
-        assert_eq!(
-            code.matches("check (").count(),
-            tested,
-            "checks of table {table} and their tests"
-        );
+        assert_eq!(code.matches("check (").count(), tested, "checks of table {table} and their tests");
     }
 }
 
@@ -154,32 +139,16 @@ async fn no_check_is_left_untested() {
 async fn tables_are_strict_and_references_must_exist() {
     let bench = full().await;
     for (statement, refusal) in [
-        (
-            "update experiment set name = x'00'",
-            "cannot store BLOB value in TEXT column",
-        ),
-        (
-            "update training_run set seed = 'one'",
-            "cannot store TEXT value in INTEGER column",
-        ),
-        (
-            "update measurement set value = 'nan'",
-            "cannot store TEXT value in REAL column",
-        ),
+        ("update experiment set name = x'00'", "cannot store BLOB value in TEXT column"),
+        ("update training_run set seed = 'one'", "cannot store TEXT value in INTEGER column"),
+        ("update measurement set value = 'nan'", "cannot store TEXT value in REAL column"),
         ("update measurement set value = null", "NOT NULL constraint failed"),
         ("update sample set source_id = 99", "FOREIGN KEY constraint failed"),
-        (
-            "update trial_sample set reconstruction = 'none'",
-            "FOREIGN KEY constraint failed",
-        ),
+        ("update trial_sample set reconstruction = 'none'", "FOREIGN KEY constraint failed"),
         ("delete from training_run", "FOREIGN KEY constraint failed"),
         ("delete from sample", "FOREIGN KEY constraint failed"),
     ] {
-        let error = sqlx::query(statement)
-            .execute(&bench.store.writer)
-            .await
-            .unwrap_err()
-            .to_string();
+        let error = sqlx::query(statement).execute(&bench.store.writer).await.unwrap_err().to_string();
         assert!(error.contains(refusal), "{statement}: {error}");
     }
 }
@@ -198,9 +167,5 @@ async fn a_deleted_trial_takes_its_numbers_with_it() {
     .await
     .unwrap();
     assert_eq!(left, 0);
-    assert_eq!(
-        bench.store.samples(bench.dataset).await.unwrap().len(),
-        4,
-        "what was looked at stays"
-    );
+    assert_eq!(bench.store.samples(bench.dataset).await.unwrap().len(), 4, "what was looked at stays");
 }

@@ -27,29 +27,19 @@ impl Writer {
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let (say, said) = mpsc::channel();
         thread::spawn(move || {
-            lines
-                .map_while(Result::ok)
-                .filter_map(|line| parse(&line))
-                .try_for_each(|it| say.send(it))
+            lines.map_while(Result::ok).filter_map(|line| parse(&line)).try_for_each(|it| say.send(it))
         });
         Self { child, said }
     }
 
     /// Waits until the child has recorded this many samples.
     fn hear(&self, samples: usize) -> Vec<(TrialId, SampleId)> {
-        let hear = |_| {
-            self.said
-                .recv_timeout(Duration::from_secs(60))
-                .expect("the child writes until it is killed")
-        };
+        let hear = |_| self.said.recv_timeout(Duration::from_secs(60)).expect("the child writes until it is killed");
         (0..samples).map(hear).collect()
     }
 
     fn kill(mut self) -> Vec<(TrialId, SampleId)> {
-        assert!(
-            self.child.try_wait().unwrap().is_none(),
-            "the child ended by itself: it was refused something"
-        );
+        assert!(self.child.try_wait().unwrap().is_none(), "the child ended by itself: it was refused something");
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         self.said.iter().collect()
@@ -80,13 +70,8 @@ async fn a_store_survives_kill_9_with_every_recorded_sample() {
         has_all(&store, &said).await;
         // The killed writers' leases are free at once.
         for row in store.leases().await.unwrap() {
-            let Subject::Trial(trial) = row.subject else {
-                panic!("the writers lease trials only")
-            };
-            assert!(matches!(
-                store.acquire(trial).await.unwrap(),
-                Lease::Acquired { taken_from: Some(_) }
-            ));
+            let Subject::Trial(trial) = row.subject else { panic!("the writers lease trials only") };
+            assert!(matches!(store.acquire(trial).await.unwrap(), Lease::Acquired { taken_from: Some(_) }));
             store.release(trial).await.unwrap();
         }
         store.close().await;
@@ -94,15 +79,9 @@ async fn a_store_survives_kill_9_with_every_recorded_sample() {
 }
 
 async fn is_whole(store: &Store) {
-    let verdict: String = sqlx::query_scalar("pragma integrity_check")
-        .fetch_one(&store.writer)
-        .await
-        .unwrap();
+    let verdict: String = sqlx::query_scalar("pragma integrity_check").fetch_one(&store.writer).await.unwrap();
     assert_eq!(verdict, "ok");
-    let orphans = sqlx::query("pragma foreign_key_check")
-        .fetch_all(&store.writer)
-        .await
-        .unwrap();
+    let orphans = sqlx::query("pragma foreign_key_check").fetch_all(&store.writer).await.unwrap();
     assert!(orphans.is_empty());
     let half_done: i64 = sqlx::query_scalar(
         "select count(*) from trial where (status = 'done') <> exists (select 1 from summary where trial_id = id)",
@@ -116,10 +95,7 @@ async fn is_whole(store: &Store) {
 async fn has_all(store: &Store, said: &[(TrialId, SampleId)]) {
     for trial in said.iter().map(|(trial, _)| *trial).collect::<BTreeSet<_>>() {
         let done = store.done_samples(trial).await.unwrap();
-        let lost: Vec<_> = said
-            .iter()
-            .filter(|(of, sample)| *of == trial && !done.contains(sample))
-            .collect();
+        let lost: Vec<_> = said.iter().filter(|(of, sample)| *of == trial && !done.contains(sample)).collect();
         assert!(lost.is_empty(), "said to be recorded, but lost: {lost:?}");
         // Whole or not at all: one block and two measurements each.
         assert_eq!(store.blocks(trial).await.unwrap().len(), done.len());
@@ -137,10 +113,7 @@ async fn child_writes_until_it_is_killed() {
     let bench = Workbench::found(Store::open(path).await.unwrap(), tempfile::tempdir().unwrap()).await;
     let store = &bench.store;
     for number in 0.. {
-        let new = NewTrial {
-            key: key(&format!("{} {number}", std::process::id())),
-            ..bench.new_trial("")
-        };
+        let new = NewTrial { key: key(&format!("{} {number}", std::process::id())), ..bench.new_trial("") };
         let trial = store.put_trial(&new).await.unwrap().id;
         assert!(matches!(store.acquire(trial).await.unwrap(), Lease::Acquired { .. }));
         store.start_trial(trial).await.unwrap();
@@ -151,8 +124,7 @@ async fn child_writes_until_it_is_killed() {
             store.record_sample(trial, &record).await.unwrap();
             // In one piece, and only now that the sample is recorded.
             let mut out = std::io::stdout();
-            out.write_all(format!("recorded {trial} {sample} .\n").as_bytes())
-                .unwrap();
+            out.write_all(format!("recorded {trial} {sample} .\n").as_bytes()).unwrap();
             out.flush().unwrap();
         }
         store.finish_trial(trial, &[summary(bench.psnr, 30.0)]).await.unwrap();
@@ -170,10 +142,7 @@ async fn a_store_whose_creation_was_killed_is_created_by_the_next() {
     let program = std::env::current_exe().unwrap();
     for milliseconds in (0..60).step_by(4) {
         let path = folder.path().join(format!("{milliseconds}.db"));
-        let mut child = child::command(&program, &name, &path)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = child::command(&program, &name, &path).stdout(Stdio::null()).spawn().unwrap();
         thread::sleep(Duration::from_millis(milliseconds));
         child.kill().unwrap();
         child.wait().unwrap();

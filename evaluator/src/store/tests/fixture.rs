@@ -49,24 +49,10 @@ impl Workbench {
             config: serde_json::json!({ "name": "first" }),
         };
         let experiment = store.put_experiment(&experiment).await.unwrap().id;
-        let dataset = NewDataset {
-            key: key("dataset"),
-            name: "photos".into(),
-            split: Split::Test,
-            sources: 2,
-        };
+        let dataset = NewDataset { key: key("dataset"), name: "photos".into(), split: Split::Test, sources: 2 };
         let dataset = store.put_dataset(&dataset).await.unwrap().id;
-        let source = |name: &str| NewSource {
-            hash: key(name),
-            name: name.into(),
-            width: 640,
-            height: 480,
-            frames: 1,
-        };
-        let sources = store
-            .put_sources(dataset, &[source("b.png"), source("a.png")])
-            .await
-            .unwrap();
+        let source = |name: &str| NewSource { hash: key(name), name: name.into(), width: 640, height: 480, frames: 1 };
+        let sources = store.put_sources(dataset, &[source("b.png"), source("a.png")]).await.unwrap();
         let sources: Vec<_> = sources.iter().map(|source| source.id).collect();
         let new_samples: Vec<_> = sources
             .iter()
@@ -85,20 +71,10 @@ impl Workbench {
                 })
             })
             .collect();
-        let samples = store
-            .put_samples(&new_samples)
-            .await
-            .unwrap()
-            .iter()
-            .map(|sample| sample.id)
-            .collect();
+        let samples = store.put_samples(&new_samples).await.unwrap().iter().map(|sample| sample.id).collect();
         let psnr = metric(&store, "psnr", "dB", Direction::Higher).await;
         let tokens = metric(&store, "tokens", "tokens", Direction::Lower).await;
-        let protocol = store
-            .put_protocol(key("protocol"), &serde_json::json!({ "crop": 256 }))
-            .await
-            .unwrap()
-            .id;
+        let protocol = store.put_protocol(key("protocol"), &serde_json::json!({ "crop": 256 })).await.unwrap().id;
         let run = NewTrainingRun {
             key: key("run"),
             config: serde_json::json!({ "width": 64 }),
@@ -111,25 +87,10 @@ impl Workbench {
         let run = store.put_training_run(&run).await.unwrap().id;
         store.link_training_run(experiment, 0, "base", run).await.unwrap();
         let trial = TrialId(0); // replaced in the next lines: `new_trial` needs the other ids
-        let mut bench = Self {
-            store,
-            experiment,
-            dataset,
-            sources,
-            samples,
-            psnr,
-            tokens,
-            protocol,
-            run,
-            trial,
-            folder,
-        };
+        let mut bench =
+            Self { store, experiment, dataset, sources, samples, psnr, tokens, protocol, run, trial, folder };
         bench.trial = bench.store.put_trial(&bench.new_trial("trial")).await.unwrap().id;
-        bench
-            .store
-            .link_trial(experiment, 0, "base", bench.trial)
-            .await
-            .unwrap();
+        bench.store.link_trial(experiment, 0, "base", bench.trial).await.unwrap();
         bench
     }
 
@@ -154,13 +115,7 @@ impl Workbench {
 }
 
 async fn metric(store: &Store, name: &str, unit: &str, direction: Direction) -> MetricId {
-    let new = NewMetric {
-        name: name.into(),
-        version: 1,
-        unit: unit.into(),
-        direction,
-        noisy: false,
-    };
+    let new = NewMetric { name: name.into(), version: 1, unit: unit.into(), direction, noisy: false };
     store.put_metric(&new).await.unwrap().id
 }
 

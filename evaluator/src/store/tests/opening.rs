@@ -18,32 +18,21 @@ fn new_file(name: &str) -> (TempDir, PathBuf) {
 
 /// A connection without any of the store's settings.
 async fn plain(path: &Path) -> SqlitePool {
-    SqlitePool::connect_with(SqliteConnectOptions::new().filename(path).create_if_missing(true))
-        .await
-        .unwrap()
+    SqlitePool::connect_with(SqliteConnectOptions::new().filename(path).create_if_missing(true)).await.unwrap()
 }
 
 #[tokio::test]
 async fn the_library_and_the_settings_are_those_that_keep_a_store_whole() {
     let bench = Workbench::new().await;
-    let version: String = sqlx::query_scalar("select sqlite_version()")
-        .fetch_one(&bench.store.writer)
-        .await
-        .unwrap();
+    let version: String = sqlx::query_scalar("select sqlite_version()").fetch_one(&bench.store.writer).await.unwrap();
     let parts: Vec<u32> = version.split('.').map(|part| part.parse().unwrap()).collect();
-    assert!(
-        parts >= vec![3, 51, 3],
-        "SQLite {version}: versions before 3.51.3 can corrupt a write-ahead log"
-    );
+    assert!(parts >= vec![3, 51, 3], "SQLite {version}: versions before 3.51.3 can corrupt a write-ahead log");
 
     let number = async |pragma: &'static str, pool: &SqlitePool| -> i64 {
         sqlx::query_scalar(pragma).fetch_one(pool).await.unwrap()
     };
     let (writer, reader) = (&bench.store.writer, &bench.store.reader.pool);
-    let mode: String = sqlx::query_scalar("pragma journal_mode")
-        .fetch_one(reader)
-        .await
-        .unwrap();
+    let mode: String = sqlx::query_scalar("pragma journal_mode").fetch_one(reader).await.unwrap();
     assert_eq!(mode, "wal");
     for pool in [writer, reader] {
         assert_eq!(number("pragma foreign_keys", pool).await, 1);
@@ -52,11 +41,7 @@ async fn the_library_and_the_settings_are_those_that_keep_a_store_whole() {
     }
     assert_eq!(number("pragma synchronous", writer).await, 1, "normal");
     assert_eq!(number("pragma query_only", reader).await, 1);
-    let error = sqlx::query("delete from tag")
-        .execute(reader)
-        .await
-        .unwrap_err()
-        .to_string();
+    let error = sqlx::query("delete from tag").execute(reader).await.unwrap_err().to_string();
     assert!(error.contains("readonly"), "{error}");
 }
 
@@ -64,10 +49,7 @@ async fn the_library_and_the_settings_are_those_that_keep_a_store_whole() {
 async fn a_closed_store_is_one_file_and_opens_again() {
     let bench = Workbench::new().await;
     bench.store.close().await;
-    let names: Vec<_> = fs::read_dir(bench.folder.path())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
+    let names: Vec<_> = fs::read_dir(bench.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["results.db"]);
     let again = Store::open(bench.folder.path().join("results.db")).await.unwrap();
     assert_eq!(again.experiments().await.unwrap().len(), 1);
@@ -84,35 +66,20 @@ async fn a_newer_store_is_refused_with_both_versions() {
     .await
     .unwrap();
     let path = bench.store.path();
-    let (write, read) = (
-        Store::open(path).await.unwrap_err(),
-        Store::open_existing_read_only(path).await.unwrap_err(),
-    );
+    let (write, read) = (Store::open(path).await.unwrap_err(), Store::open_existing_read_only(path).await.unwrap_err());
     for error in [write, read] {
         let text = error.to_string();
-        assert!(
-            matches!(error, StoreError::NewerDatabase { database: 99, .. }),
-            "{text}"
-        );
-        assert!(
-            text.contains("99") && text.contains("up to 1") && text.contains("update elastictok"),
-            "{text}"
-        );
+        assert!(matches!(error, StoreError::NewerDatabase { database: 99, .. }), "{text}");
+        assert!(text.contains("99") && text.contains("up to 1") && text.contains("update elastictok"), "{text}");
     }
 }
 
 #[tokio::test]
 async fn a_store_made_by_another_first_migration_is_refused() {
     let bench = Workbench::new().await;
-    sqlx::query("update _sqlx_migrations set checksum = x'00'")
-        .execute(&bench.store.writer)
-        .await
-        .unwrap();
+    sqlx::query("update _sqlx_migrations set checksum = x'00'").execute(&bench.store.writer).await.unwrap();
     let error = Store::open(bench.store.path()).await.unwrap_err();
-    assert!(
-        matches!(error, StoreError::AlteredMigration { version: 1, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, StoreError::AlteredMigration { version: 1, .. }), "{error}");
 }
 
 #[tokio::test]
@@ -120,10 +87,7 @@ async fn a_missing_file_is_created_for_writing_and_explained_for_reading() {
     let (_folder, path) = new_file("results.db");
     let error = Store::open_existing_read_only(&path).await.unwrap_err();
     assert!(matches!(error, StoreError::Missing { .. }));
-    assert!(
-        error.to_string().contains("elastictok run") && error.to_string().contains("results.db"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("elastictok run") && error.to_string().contains("results.db"), "{error}");
     assert!(!path.exists());
     let store = Store::open(&path).await.unwrap();
     let reader = Store::open_existing_read_only(&path).await.unwrap();
@@ -136,17 +100,7 @@ async fn an_empty_file_is_filled_for_writing_and_too_old_for_reading() {
     let (_folder, path) = new_file("results.db");
     fs::write(&path, "").unwrap();
     let error = Store::open_existing_read_only(&path).await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            StoreError::OlderDatabase {
-                database: 0,
-                known: 1,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, StoreError::OlderDatabase { database: 0, known: 1, .. }), "{error}");
     Store::open(&path).await.unwrap();
     Store::open_existing_read_only(&path).await.unwrap();
 }
@@ -155,10 +109,7 @@ async fn an_empty_file_is_filled_for_writing_and_too_old_for_reading() {
 async fn a_missing_folder_is_named() {
     let (folder, path) = new_file("results.db");
     let error = Store::open(folder.path().join("none/results.db")).await.unwrap_err();
-    assert!(
-        matches!(&error, StoreError::NoFolder { folder, .. } if folder.ends_with("none")),
-        "{error}"
-    );
+    assert!(matches!(&error, StoreError::NoFolder { folder, .. } if folder.ends_with("none")), "{error}");
     fs::create_dir(&path).unwrap();
     let error = Store::open(&path).await.unwrap_err().to_string();
     assert!(error.contains("results.db"), "{error}");
@@ -169,15 +120,10 @@ async fn a_file_that_is_no_database_is_left_as_it_was() {
     let (_folder, path) = new_file("experiment.toml");
     let text = "question = \"How many tokens?\"\n".repeat(100);
     fs::write(&path, &text).unwrap();
-    let (write, read) = (
-        Store::open(&path).await.unwrap_err(),
-        Store::open_existing_read_only(&path).await.unwrap_err(),
-    );
+    let (write, read) =
+        (Store::open(&path).await.unwrap_err(), Store::open_existing_read_only(&path).await.unwrap_err());
     for error in [write, read] {
-        assert!(
-            matches!(&error, StoreError::NotADatabase { path } if path.ends_with("experiment.toml")),
-            "{error}"
-        );
+        assert!(matches!(&error, StoreError::NotADatabase { path } if path.ends_with("experiment.toml")), "{error}");
     }
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
 }
@@ -192,10 +138,7 @@ async fn another_programs_database_is_left_as_it_was() {
         other.close().await;
         let before = fs::read(&path).unwrap();
         let error = Store::open(&path).await.unwrap_err();
-        assert!(
-            matches!(&error, StoreError::ForeignDatabase { table: found, .. } if found == table),
-            "{error}"
-        );
+        assert!(matches!(&error, StoreError::ForeignDatabase { table: found, .. } if found == table), "{error}");
         assert!(fs::read(&path).unwrap() == before, "the file was changed");
     }
 }
@@ -212,10 +155,7 @@ async fn a_damaged_file_is_named() {
         Ok(store) => store.experiments().await.unwrap_err(),
         Err(error) => error,
     };
-    assert!(
-        matches!(&error, StoreError::Corrupt { path: named, .. } if *named == path),
-        "{error:?}"
-    );
+    assert!(matches!(&error, StoreError::Corrupt { path: named, .. } if *named == path), "{error:?}");
     assert!(error.to_string().contains(".recover"), "{error}");
 }
 
@@ -225,36 +165,18 @@ async fn a_full_disk_loses_nothing_and_work_goes_on_when_there_is_space() {
     let (store, trial) = (&bench.store, bench.trial);
     store.start_trial(trial).await.unwrap();
     // As small as the file is now: SQLite then reports SQLITE_FULL, as it does for ENOSPC.
-    sqlx::query("pragma max_page_count = 1")
-        .execute(&store.writer)
-        .await
-        .unwrap();
+    sqlx::query("pragma max_page_count = 1").execute(&store.writer).await.unwrap();
     let mut big = record(&bench, bench.samples[0]);
     big.blocks[0].probes = (1..4000).map(|count| (count, 1.0 / f64::from(count))).collect();
     let error = store.record_sample(trial, &big).await.unwrap_err();
-    assert!(
-        matches!(&error, StoreError::DiskFull { path } if path == store.path()),
-        "{error:?}"
-    );
-    assert!(
-        error.to_string().contains("results.db is full: free some space"),
-        "{error}"
-    );
+    assert!(matches!(&error, StoreError::DiskFull { path } if path == store.path()), "{error:?}");
+    assert!(error.to_string().contains("results.db is full: free some space"), "{error}");
     assert!(store.done_samples(trial).await.unwrap().is_empty());
 
-    sqlx::query("pragma max_page_count = 4294967294")
-        .execute(&store.writer)
-        .await
-        .unwrap();
+    sqlx::query("pragma max_page_count = 4294967294").execute(&store.writer).await.unwrap();
     store.record_sample(trial, &big).await.unwrap();
-    let verdict: String = sqlx::query_scalar("pragma integrity_check")
-        .fetch_one(&store.writer)
-        .await
-        .unwrap();
-    assert_eq!(
-        (verdict.as_str(), store.done_samples(trial).await.unwrap().len()),
-        ("ok", 1)
-    );
+    let verdict: String = sqlx::query_scalar("pragma integrity_check").fetch_one(&store.writer).await.unwrap();
+    assert_eq!((verdict.as_str(), store.done_samples(trial).await.unwrap().len()), ("ok", 1));
 }
 
 /// File permissions do not bind the superuser: what is denied is tested in a child process without privileges.
@@ -281,10 +203,7 @@ async fn a_read_only_file_or_folder_can_be_read_and_says_so_when_written() {
 async fn child_finds_the_store_read_only() {
     let Some(path) = child::path() else { return };
     let error = Store::open(&path).await.unwrap_err();
-    assert!(
-        matches!(&error, StoreError::ReadOnly { path: named } if *named == path),
-        "{error:?}"
-    );
+    assert!(matches!(&error, StoreError::ReadOnly { path: named } if *named == path), "{error:?}");
     let reader = Store::open_existing_read_only(&path).await.unwrap();
     assert_eq!(reader.experiments().await.unwrap().len(), 1);
 }
@@ -293,10 +212,7 @@ async fn child_finds_the_store_read_only() {
 async fn a_new_store_in_a_read_only_folder_is_refused() {
     let (folder, path) = new_file("results.db");
     set_mode(folder.path(), 0o555);
-    child::without_privileges(
-        &child::test_name(module_path!(), "child_cannot_create_the_store"),
-        &path,
-    );
+    child::without_privileges(&child::test_name(module_path!(), "child_cannot_create_the_store"), &path);
     set_mode(folder.path(), 0o755);
 }
 
@@ -305,10 +221,7 @@ async fn a_new_store_in_a_read_only_folder_is_refused() {
 async fn child_cannot_create_the_store() {
     let Some(path) = child::path() else { return };
     let error = Store::open(&path).await.unwrap_err();
-    assert!(
-        matches!(&error, StoreError::ReadOnly { path: named } if *named == path),
-        "{error:?}"
-    );
+    assert!(matches!(&error, StoreError::ReadOnly { path: named } if *named == path), "{error:?}");
 }
 
 #[tokio::test]

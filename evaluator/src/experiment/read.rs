@@ -1,0 +1,277 @@
+//! Reads an experiment file: completes it, applies overrides, checks it.
+
+use super::raw::{self, RawBottleneck, RawSections};
+use super::{Data, Experiment, ExperimentError, Sweep, Variant, keys};
+use crate::search::{Fixed, SearchStrategy, parse};
+use engine::train::TrainConfig;
+use engine::{BlockShape, Bottleneck, Budget, ModelConfig, TokenRange};
+use serde::Deserialize;
+use std::path::Path;
+use std::sync::Arc;
+use toml::{Table, Value};
+
+/// Keys given on the command line: (`section.key`, value as TOML, or as a bare word).
+pub type Overrides = [(String, String)];
+
+impl Experiment {
+    /// Reads, completes and checks an experiment file; `overrides` win over everything the file says.
+    ///
+    /// Folders are taken relative to the file, those of `overrides` relative to the current folder.
+    pub fn load(path: &Path, overrides: &Overrides) -> Result<Self, ExperimentError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ExperimentError::Read { path: path.to_owned(), source })?;
+        Self::parse(path, &text, overrides)
+    }
+
+    pub(super) fn parse(path: &Path, text: &str, overrides: &Overrides) -> Result<Self, ExperimentError> {
+        keys::check(path, text)?;
+        let toml_error =
+            |error: &dyn std::fmt::Display| ExperimentError::Toml { path: path.to_owned(), message: error.to_string() };
+        // Read once as it stands, so that a wrong type is reported with its line.
+        let mut file: RawFile = toml::from_str(text).map_err(|error| toml_error(&error))?;
+        let mut base = keys::defaults();
+        merge(&mut base, sections_of(text));
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for key in ["data.train", "data.test"] {
+            let below = keys::lookup(&base, key).and_then(Value::as_str).expect("read as a path above").to_owned();
+            keys::set(&mut base, key, folder.join(below).to_string_lossy().into_owned().into());
+        }
+        let overrides = overrides.iter().map(read_override).collect::<Result<Vec<_>, _>>()?;
+        let (of_sections, of_file): (Vec<_>, Vec<_>) = overrides.into_iter().partition(|(key, _)| key.contains('.'));
+        of_file.into_iter().try_for_each(|(key, value)| file.set(&key, value))?;
+        let mut variants = Vec::new();
+        for (name, mut sections) in expand(&base, &file.variant, &file.grid, folder)? {
+            of_sections.iter().for_each(|(key, value)| keys::set(&mut sections, key, value.clone()));
+            variants.push(variant(name, sections)?);
+        }
+        let problem = |message: &str| Err(toml_error(&message));
+        if file.name.is_empty() || !file.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+            return problem("name must be given, of letters, digits, `-`, `_` and `.`: results are called by it");
+        }
+        if file.seeds.is_empty() {
+            return problem("seeds must hold at least one number");
+        }
+        let RawFile { name, question, seeds, .. } = file;
+        Ok(Self { name, question, source: text.to_owned(), seeds, variants })
+    }
+}
+
+/// The whole file, for its types alone.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFile {
+    name: String,
+    #[serde(default)]
+    question: String,
+    #[serde(default = "first_seed")]
+    seeds: Vec<u64>,
+    #[serde(default)]
+    variant: Vec<Table>,
+    #[serde(default)]
+    grid: Table,
+    #[serde(default, rename = "data")]
+    _data: raw::RawData,
+    #[serde(default, rename = "model")]
+    _model: raw::RawModel,
+    #[serde(default, rename = "train")]
+    _train: TrainConfig,
+    #[serde(default, rename = "sweep")]
+    _sweep: raw::RawSweep,
+}
+
+fn first_seed() -> Vec<u64> {
+    vec![0]
+}
+
+/// Keys of the file itself that `--set` may override.
+const FILE_KEYS: [&str; 3] = ["name", "question", "seeds"];
+
+impl RawFile {
+    /// Overrides one of [`FILE_KEYS`].
+    fn set(&mut self, key: &str, value: Value) -> Result<(), ExperimentError> {
+        let result = match key {
+            "name" => value.try_into().map(|name| self.name = name),
+            "question" => value.try_into().map(|question| self.question = question),
+            _ => value.try_into().map(|seeds| self.seeds = seeds),
+        };
+        result.map_err(|error| ExperimentError::Override {
+            place: format!("--set {key}"),
+            message: error.to_string().trim().to_owned(),
+        })
+    }
+}
+
+/// The sections of a file that was read before.
+fn sections_of(text: &str) -> Table {
+    let mut table: Table = text.parse().expect("the text was parsed before");
+    ["name", "question", "seeds", "variant", "grid"].iter().for_each(|key| {
+        table.remove(*key);
+    });
+    table
+}
+
+/// Puts the keys of `over` over those of `base`, section by section.
+fn merge(base: &mut Table, over: Table) {
+    for (key, value) in over {
+        match (base.get_mut(&key), value) {
+            (Some(Value::Table(base)), Value::Table(over)) => merge(base, over),
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+/// Every `[[variant]]` × every combination of `[grid]`, named; one called "default" if the file has neither.
+fn expand(
+    base: &Table,
+    variants: &[Table],
+    grid: &Table,
+    folder: &Path,
+) -> Result<Vec<(String, Table)>, ExperimentError> {
+    let mut expanded = Vec::new();
+    for (index, variant) in variants.iter().enumerate() {
+        let mut variant = variant.clone();
+        let Some(Value::String(name)) = variant.remove("name") else {
+            let place = format!("[[variant]] number {}", index + 1);
+            return Err(ExperimentError::Override { place, message: "needs a name".to_owned() });
+        };
+        let mut sections = base.clone();
+        for (key, value) in flatten(variant) {
+            let path = matches!(key.as_str(), "data.train" | "data.test");
+            let value = match value.as_str() {
+                Some(below) if path => folder.join(below).to_string_lossy().into_owned().into(),
+                _ => value,
+            };
+            keys::set(&mut sections, &key, value);
+        }
+        expanded.push((name, sections));
+    }
+    if expanded.is_empty() {
+        expanded.push((String::new(), base.clone()));
+    }
+    for (key, values) in flatten(grid.clone()) {
+        let Value::Array(values) = values else {
+            let message = format!("{key} must be a list of values, one for each variant");
+            return Err(ExperimentError::Override { place: "[grid]".to_owned(), message });
+        };
+        let key = key.as_str();
+        let points = expanded.iter().flat_map(|(name, sections)| {
+            values.iter().map(move |value| {
+                let mut sections = sections.clone();
+                keys::set(&mut sections, key, value.clone());
+                let short = key.split_once('.').map_or(key, |(_, short)| short);
+                let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                (format!("{name} {short}={shown}").trim().to_owned(), sections)
+            })
+        });
+        expanded = points.collect();
+    }
+    if let [(name, _)] = expanded.as_mut_slice()
+        && name.is_empty()
+    {
+        "default".clone_into(name);
+    }
+    let mut names: Vec<&String> = expanded.iter().map(|(name, _)| name).collect();
+    names.sort();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(ExperimentError::Override {
+            place: format!("variant {}", pair[0]),
+            message: "two variants have this name".to_owned(),
+        }),
+        None => Ok(expanded),
+    }
+}
+
+/// Section tables and quoted key paths alike as (`section.key`, value).
+fn flatten(overrides: Table) -> Vec<(String, Value)> {
+    let mut flat = Vec::new();
+    for (key, value) in overrides {
+        match value {
+            Value::Table(section) => {
+                flat.extend(section.into_iter().map(|(name, value)| (format!("{key}.{name}"), value)))
+            }
+            value => flat.push((key, value)),
+        }
+    }
+    flat
+}
+
+/// Reads `section.key=value`; a value that is no TOML is a bare word.
+fn read_override((key, value): &(String, String)) -> Result<(String, Value), ExperimentError> {
+    let sections = keys::defaults();
+    if !FILE_KEYS.contains(&key.as_str()) && keys::lookup(&sections, key).is_none() {
+        let known = keys::paths(&sections).chain(FILE_KEYS.map(str::to_owned));
+        let nearest = keys::nearest(key, known);
+        return Err(ExperimentError::UnknownKey { place: "--set".to_owned(), key: key.clone(), nearest });
+    }
+    let parsed = format!("value = {value}").parse::<Table>().ok().and_then(|mut table| table.remove("value"));
+    Ok((key.clone(), parsed.unwrap_or_else(|| value.clone().into())))
+}
+
+/// Completes and checks one variant.
+fn variant(name: String, sections: Table) -> Result<Variant, ExperimentError> {
+    let raw: RawSections = sections.try_into().map_err(|error: toml::de::Error| ExperimentError::Override {
+        place: format!("variant {name}"),
+        message: error.to_string().trim().to_owned(),
+    })?;
+    let value_error = |source| ExperimentError::Value { variant: name.clone(), source };
+    let m = &raw.model;
+    let data = Data {
+        train: raw.data.train,
+        test: raw.data.test,
+        resize: raw.data.resize,
+        crop: raw.data.crop,
+        crops_per_picture: raw.data.crops_per_picture,
+    };
+    if data.crop > data.resize || data.crop == 0 || data.crops_per_picture == 0 {
+        let message = format!(
+            "data.crop = {} must be 1 to data.resize = {}, data.crops_per_picture = {} at least 1",
+            data.crop, data.resize, data.crops_per_picture
+        );
+        return Err(ExperimentError::Override { place: format!("variant {name}"), message });
+    }
+    let model = ModelConfig {
+        width: m.width,
+        hidden: m.hidden,
+        heads: m.heads,
+        encoder_layers: m.encoder_layers,
+        decoder_layers: m.decoder_layers,
+        rope_theta: m.rope_theta,
+        norm_epsilon: m.norm_epsilon,
+        init_std: m.init_std,
+        block: BlockShape::new(m.frames_per_block, data.crop, data.crop, m.patch).map_err(value_error)?,
+        bottleneck: match m.bottleneck {
+            RawBottleneck::Fsq => Bottleneck::Fsq { levels: m.fsq_levels.clone() },
+            RawBottleneck::Vae => Bottleneck::Vae { dim: m.vae_dim },
+        },
+    };
+    model.check().map_err(value_error)?;
+    let train = raw.train;
+    train.check().map_err(value_error)?;
+    TokenRange::new(train.min_tokens, model.block.tokens()).map_err(value_error)?;
+    let sweep = sweep(&name, raw.sweep, train.budget)?;
+    Ok(Variant { name, data, model, train, sweep })
+}
+
+fn sweep(name: &str, raw: raw::RawSweep, budget: Budget) -> Result<Sweep, ExperimentError> {
+    if let Some(threshold) = raw.thresholds.iter().find(|threshold| !(threshold.is_finite() && **threshold > 0.0)) {
+        let message = format!("sweep.thresholds: {threshold} must be a positive mean squared error, like 0.003");
+        return Err(ExperimentError::Override { place: format!("variant {name}"), message });
+    }
+    if raw.thresholds.is_empty() {
+        let message = "sweep.thresholds must hold at least one threshold".to_owned();
+        return Err(ExperimentError::Override { place: format!("variant {name}"), message });
+    }
+    let strategies = match budget {
+        // A model of one count can only be asked for this count.
+        Budget::Fixed(share) => vec![Arc::new(Fixed::new(share)) as Arc<dyn SearchStrategy>],
+        Budget::Elastic(_) => {
+            let parsed = raw.strategies.iter().map(|strategy| parse(strategy).map(Arc::from));
+            parsed
+                .collect::<Result<_, _>>()
+                .map_err(|source| ExperimentError::Strategy { variant: name.to_owned(), source })?
+        }
+    };
+    Ok(Sweep { thresholds: raw.thresholds, strategies, search: raw.search })
+}
