@@ -48,6 +48,11 @@ Running it again does only what is missing; Ctrl-C stops at the next step.")]
     Figure(Figure),
     /// Show every experiment and how far it is.
     Status,
+    /// Show the results in a browser: trade-off curves, tables, every picture. On this machine only.
+    #[command(after_help = "Examples:
+  elastictok serve --open
+  elastictok serve --db other/results.sqlite --port 8080")]
+    Serve(Serve),
 }
 
 #[derive(Debug, Args)]
@@ -95,6 +100,16 @@ pub(crate) enum Format {
     Markdown,
     Latex,
     Csv,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Port on the loopback interface; 0 takes any free one.
+    #[arg(long, default_value_t = 7878)]
+    pub(crate) port: u16,
+    /// Open a browser.
+    #[arg(long)]
+    pub(crate) open: bool,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ mod console;
 mod figure;
 mod plan;
 mod run;
+mod serve;
 mod status;
 mod table;
 
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Command::Table(command) => table::table(&cli, command),
         Command::Figure(command) => figure::figure(&cli, command),
         Command::Status => status::status(&cli),
+        Command::Serve(command) => serve::serve(&cli, command),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

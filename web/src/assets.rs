@@ -33,10 +33,7 @@ pub fn tagged(
     media_type: &'static str,
     body: Vec<u8>,
 ) -> Response {
-    let headers = [
-        (header::ETAG, format!("\"{tag}\"")),
-        (header::CACHE_CONTROL, caching.to_owned()),
-    ];
+    let headers = [(header::ETAG, format!("\"{tag}\"")), (header::CACHE_CONTROL, caching.to_owned())];
     if is_known(request, tag) {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
@@ -45,10 +42,7 @@ pub fn tagged(
 
 /// Whether the browser has the content with this tag already.
 pub fn is_known(request: &HeaderMap, tag: &str) -> bool {
-    let known = request
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
+    let known = request.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     known
         .flat_map(|tags| tags.split(','))
         .map(|known| known.trim().trim_start_matches("W/").trim_matches('"'))

@@ -34,23 +34,14 @@ impl Figure {
             ("narrow light", NARROW, Theme::Light),
             ("narrow dark", NARROW, Theme::Dark),
         ];
-        let drawings = ways.map(|(class, width, theme)| Drawing {
-            class,
-            svg: to_svg(chart, theme, size(chart, width)),
-        });
-        Self {
-            drawings: drawings.into(),
-            caption: chart.caption.clone(),
-            downloads: Vec::new(),
-        }
+        let drawings =
+            ways.map(|(class, width, theme)| Drawing { class, svg: to_svg(chart, theme, size(chart, width)) });
+        Self { drawings: drawings.into(), caption: chart.caption.clone(), downloads: Vec::new() }
     }
 
     /// Offers the figure as a file too.
     pub fn with_downloads(self, address: &str) -> Self {
-        let downloads = vec![
-            ("SVG", address.to_owned()),
-            ("SVG, dark", format!("{address}?theme=dark")),
-        ];
+        let downloads = vec![("SVG", address.to_owned()), ("SVG, dark", format!("{address}?theme=dark"))];
         Self { downloads, ..self }
     }
 }
@@ -66,11 +57,7 @@ pub fn size(chart: &Chart, width: u32) -> Size {
 }
 
 fn axis(label: &str, scale: Scale) -> Axis {
-    Axis {
-        label: label.to_owned(),
-        scale,
-        range: None,
-    }
+    Axis { label: label.to_owned(), scale, range: None }
 }
 
 /// The loss of several training runs, one over the other.
@@ -85,12 +72,7 @@ pub fn loss(runs: &[(String, Vec<TrainingPoint>)]) -> Chart {
                 let loss = chunk.iter().map(|point| point.loss).sum::<f64>() / chunk.len() as f64;
                 let step = chunk[chunk.len() / 2].step;
                 let title = format!("{name}, step {step}: loss {}", format::number(loss));
-                Point {
-                    x: f64::from(step),
-                    y: loss,
-                    title,
-                    href: None,
-                }
+                Point { x: f64::from(step), y: loss, title, href: None }
             })
             .collect(),
         band: Vec::new(),
@@ -114,15 +96,8 @@ pub fn loss(runs: &[(String, Vec<TrainingPoint>)]) -> Chart {
 /// Each block's distortion against its kept tokens, with what the search looked at and what it chose.
 pub fn distortion(blocks: &[(BlockRow, Option<CurveRow>)], threshold: Option<f64>, max_tokens: u32) -> Chart {
     let panels = blocks.iter().map(|(block, curve)| Panel {
-        title: if blocks.len() > 1 {
-            format!("block {}", block.block)
-        } else {
-            String::new()
-        },
-        x: Axis {
-            range: Some((0.0, f64::from(max_tokens))),
-            ..axis("kept tokens", Scale::Linear)
-        },
+        title: if blocks.len() > 1 { format!("block {}", block.block) } else { String::new() },
+        x: Axis { range: Some((0.0, f64::from(max_tokens))), ..axis("kept tokens", Scale::Linear) },
         y: axis("distortion (MSE, log scale)", Scale::Log10),
         series: block_series(block, curve.as_ref(), threshold, max_tokens),
     });
@@ -137,11 +112,8 @@ pub fn distortion(blocks: &[(BlockRow, Option<CurveRow>)], threshold: Option<f64
 }
 
 fn block_series(block: &BlockRow, curve: Option<&CurveRow>, threshold: Option<f64>, max_tokens: u32) -> Vec<Series> {
-    let measured: Vec<(u32, f64)> = curve
-        .iter()
-        .flat_map(|c| &c.points)
-        .map(|p| (p.kept_tokens, p.distortion))
-        .collect();
+    let measured: Vec<(u32, f64)> =
+        curve.iter().flat_map(|c| &c.points).map(|p| (p.kept_tokens, p.distortion)).collect();
     let chosen = vec![(block.kept_tokens, block.distortion)];
     let at = |what: &str, counts: &[(u32, f64)]| -> Vec<Point> {
         let point = |(index, &(kept, distortion)): (usize, &(u32, f64))| Point {
@@ -156,25 +128,15 @@ fn block_series(block: &BlockRow, curve: Option<&CurveRow>, threshold: Option<f6
         };
         counts.iter().enumerate().map(point).collect()
     };
-    let series = |name: &str, mark, slot, points| Series {
-        name: name.to_owned(),
-        mark,
-        slot,
-        points,
-        band: Vec::new(),
-    };
+    let series =
+        |name: &str, mark, slot, points| Series { name: name.to_owned(), mark, slot, points, band: Vec::new() };
     let mut all = Vec::new();
     if let Some(threshold) = threshold {
         let line = at("threshold", &[(0, threshold), (max_tokens, threshold)]);
         all.push(series("threshold τ", Mark::DashedLine, 6, line));
     }
     all.push(series("measured curve", Mark::Line, 0, at("curve", &measured)));
-    all.push(series(
-        "probes of the search",
-        Mark::Points,
-        1,
-        at("probe #", &block.probes),
-    ));
+    all.push(series("probes of the search", Mark::Points, 1, at("probe #", &block.probes)));
     all.push(series("chosen", Mark::Points, 3, at("chosen", &chosen)));
     all.retain(|series| !series.points.is_empty());
     all
@@ -195,17 +157,9 @@ mod tests {
             gradient_norm: 1.0,
             tokens_per_second: 1e4,
         };
-        let chart = loss(&[
-            ("long".into(), (1..=1200).map(point).collect()),
-            ("empty".into(), Vec::new()),
-        ]);
-        let [long, empty] = &chart.panels[0].series[..] else {
-            panic!("one series a run")
-        };
+        let chart = loss(&[("long".into(), (1..=1200).map(point).collect()), ("empty".into(), Vec::new())]);
+        let [long, empty] = &chart.panels[0].series[..] else { panic!("one series a run") };
         assert_eq!((long.points.len(), empty.points.len()), (60, 0));
-        assert!(
-            long.points.iter().all(|point| (point.y - 1.5).abs() < 1e-12),
-            "of each twenty steps"
-        );
+        assert!(long.points.iter().all(|point| (point.y - 1.5).abs() < 1e-12), "of each twenty steps");
     }
 }

@@ -40,9 +40,7 @@ pub fn draw(original: &[u8], reconstruction: &[u8], kind: Kind) -> Result<Vec<u8
         Kind::Absolute => absolute,
         Kind::Signed => signed,
     };
-    let map = RgbImage::from_fn(width, height, |x, y| {
-        pixel(original.get_pixel(x, y), reconstruction.get_pixel(x, y))
-    });
+    let map = RgbImage::from_fn(width, height, |x, y| pixel(original.get_pixel(x, y), reconstruction.get_pixel(x, y)));
     let mut png = std::io::Cursor::new(Vec::new());
     map.write_to(&mut png, image::ImageFormat::Png)?;
     Ok(png.into_inner())
@@ -81,9 +79,7 @@ mod tests {
     fn map(kind: Kind) -> Vec<[u8; 3]> {
         let original = png([[100, 100, 100], [100, 100, 100], [100, 100, 100]]);
         let reconstruction = png([[100, 100, 100], [110, 90, 100], [0, 0, 0]]);
-        let map = image::load_from_memory(&draw(&original, &reconstruction, kind).unwrap())
-            .unwrap()
-            .into_rgb8();
+        let map = image::load_from_memory(&draw(&original, &reconstruction, kind).unwrap()).unwrap().into_rgb8();
         map.pixels().map(|pixel| pixel.0).collect()
     }
 
@@ -101,14 +97,9 @@ mod tests {
     #[test]
     fn pictures_of_different_sizes_are_refused() {
         let mut wide = std::io::Cursor::new(Vec::new());
-        RgbImage::new(9, 1)
-            .write_to(&mut wide, image::ImageFormat::Png)
-            .unwrap();
+        RgbImage::new(9, 1).write_to(&mut wide, image::ImageFormat::Png).unwrap();
         let error = draw(&png([[0; 3]; 3]), wide.get_ref(), Kind::Signed).unwrap_err();
         assert!(error.to_string().contains("3×1"), "{error}");
-        assert!(matches!(
-            draw(b"no png", wide.get_ref(), Kind::Signed),
-            Err(DifferenceError::Decode(_))
-        ));
+        assert!(matches!(draw(b"no png", wide.get_ref(), Kind::Signed), Err(DifferenceError::Decode(_))));
     }
 }

@@ -59,19 +59,12 @@ impl From<StoreError> for Problem {
             StoreError::File { source, path, .. } if source.kind() == std::io::ErrorKind::NotFound => Self::new(
                 StatusCode::NOT_FOUND,
                 "This file is gone",
-                format!(
-                    "The store knows it, but {} is not on the disk any more.",
-                    path.display()
-                ),
+                format!("The store knows it, but {} is not on the disk any more.", path.display()),
             ),
             StoreError::Busy { .. } => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "The store is busy", error.to_string())
             }
-            _ => Self::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "The results store cannot be read",
-                error.to_string(),
-            ),
+            _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "The results store cannot be read", error.to_string()),
         }
     }
 }
@@ -80,16 +73,10 @@ impl From<EvaluatorError> for Problem {
     fn from(error: EvaluatorError) -> Self {
         match error {
             EvaluatorError::Store(error) => error.into(),
-            EvaluatorError::Protocols { .. } => Self::new(
-                StatusCode::CONFLICT,
-                "These numbers cannot stand side by side",
-                error.to_string(),
-            ),
-            error => Self::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "This could not be computed",
-                error.to_string(),
-            ),
+            EvaluatorError::Protocols { .. } => {
+                Self::new(StatusCode::CONFLICT, "These numbers cannot stand side by side", error.to_string())
+            }
+            error => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "This could not be computed", error.to_string()),
         }
     }
 }

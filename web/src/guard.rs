@@ -33,9 +33,7 @@ pub async fn guard(State(port): State<u16>, request: Request, next: Next) -> Res
         headers.insert(name, HeaderValue::from_static(value));
     }
     // A page shows the store as it is: ask again.
-    headers
-        .entry(header::CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-cache"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
     response
 }
 
@@ -46,10 +44,7 @@ fn admit(request: &Request, port: u16) -> Result<(), Problem> {
     };
     let headers = request.headers();
     // «GET http://elsewhere/ HTTP/1.1»: the name in the request line counts more than the header.
-    let in_line = request
-        .uri()
-        .authority()
-        .is_none_or(|authority| ours(authority.as_str()));
+    let in_line = request.uri().authority().is_none_or(|authority| ours(authority.as_str()));
     if !in_line || !only(headers, &header::HOST).is_some_and(ours) {
         return Err(Problem::new(
             StatusCode::MISDIRECTED_REQUEST,
@@ -58,9 +53,7 @@ fn admit(request: &Request, port: u16) -> Result<(), Problem> {
         ));
     }
     let from_elsewhere = headers.contains_key(header::ORIGIN)
-        && !only(headers, &header::ORIGIN)
-            .and_then(|origin| origin.strip_prefix("http://"))
-            .is_some_and(ours);
+        && !only(headers, &header::ORIGIN).and_then(|origin| origin.strip_prefix("http://")).is_some_and(ours);
     if from_elsewhere || headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site") {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,

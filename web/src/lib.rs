@@ -2,7 +2,7 @@
 //!
 //! Every page is made by the server from the store as it is now; links and forms are all it needs, JavaScript only adds
 //! comfort. The store is read, never written: a sweep may run meanwhile. Nobody but the local user may ask
-//! ([`guard`]), nothing from a URL is taken for more than a number, a hash or one of a few words ([`extract`]), and the
+//! (`guard.rs`), nothing from a URL is taken for more than a number, a hash or one of a few words (`extract.rs`), and the
 //! browser is told to run and load nothing but the files in `assets/`.
 
 mod assets;
@@ -32,20 +32,11 @@ pub fn router(reader: Reader, port: u16) -> Router {
         .route("/", get(pages::experiments::page))
         .route("/experiments/{experiment}", get(pages::experiment::page))
         .route("/experiments/{experiment}/tables/{file}", get(pages::downloads::table))
-        .route(
-            "/experiments/{experiment}/figures/{file}",
-            get(pages::downloads::figure),
-        )
+        .route("/experiments/{experiment}/figures/{file}", get(pages::downloads::figure))
         .route("/experiments/{experiment}/trials/{trial}", get(pages::trial::page))
-        .route(
-            "/experiments/{experiment}/trials/{trial}/samples/{sample}",
-            get(pages::sample::page),
-        )
+        .route("/experiments/{experiment}/trials/{trial}/samples/{sample}", get(pages::sample::page))
         .route("/artifacts/{hash}", get(pages::pictures::artifact))
-        .route(
-            "/differences/{original}/{reconstruction}/{kind}",
-            get(pages::pictures::difference),
-        )
+        .route("/differences/{original}/{reconstruction}/{kind}", get(pages::pictures::difference))
         .route("/assets/{name}", get(assets::asset))
         .route("/healthz", get(|| async { "ok\n" }))
         .fallback(error::no_such_page)

@@ -38,11 +38,7 @@ impl Pager {
     /// Links keep this query, and lead to this place in the page.
     pub fn keeping(self, query: &str, anchor: &'static str) -> Self {
         let address = format!("?{query}{}page=", if query.is_empty() { "" } else { "&" });
-        Self {
-            address,
-            anchor,
-            ..self
-        }
+        Self { address, anchor, ..self }
     }
 
     /// The things on this page.
@@ -58,9 +54,8 @@ mod tests {
     #[test]
     fn pages_cover_the_list_once() {
         let all: Vec<usize> = (0..10).collect();
-        let covered: Vec<usize> = (1..=4)
-            .flat_map(|page| Pager::new("things", 10, 3, page).slice(&all).to_vec())
-            .collect();
+        let covered: Vec<usize> =
+            (1..=4).flat_map(|page| Pager::new("things", 10, 3, page).slice(&all).to_vec()).collect();
         assert_eq!(covered, all);
         assert_eq!(Pager::new("things", 10, 3, 99).slice(&all), [9]);
         assert_eq!(Pager::new("things", 10, 3, 0).slice(&all), [0, 1, 2]);

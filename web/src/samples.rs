@@ -98,10 +98,8 @@ pub async fn load(
         values.entry(row.sample_id).or_default().insert(row.metric, row.value);
     }
     let rows = reader.trial_samples(trial).await?;
-    let measured = rows.into_iter().map(|row| Measured {
-        values: values.remove(&row.sample_id).unwrap_or_default(),
-        row,
-    });
+    let measured =
+        rows.into_iter().map(|row| Measured { values: values.remove(&row.sample_id).unwrap_or_default(), row });
     let mut samples: Vec<Measured> = measured.collect();
     arrangement.arrange(&mut samples, metrics);
     Ok(samples)
@@ -187,10 +185,7 @@ mod tests {
                 original: None,
                 reconstruction: None,
             },
-            values: values
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), *value))
-                .collect(),
+            values: values.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
         }
     }
 
@@ -230,11 +225,7 @@ mod tests {
     #[test]
     fn the_usual_order_needs_no_query() {
         assert_eq!(Arrangement::default().query(), "");
-        let other = Arrangement {
-            sort: Sort::KeptTokens,
-            order: Order::Best,
-            page: 7,
-        };
+        let other = Arrangement { sort: Sort::KeptTokens, order: Order::Best, page: 7 };
         assert_eq!(other.query(), "sort=kept_tokens&order=best");
     }
 }

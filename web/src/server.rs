@@ -62,8 +62,6 @@ pub async fn serve(
     if !address.ip().is_loopback() {
         return Err(WebError::NotLoopback { address });
     }
-    axum::serve(listener, crate::router(reader, address.port()))
-        .with_graceful_shutdown(shutdown)
-        .await?;
+    axum::serve(listener, crate::router(reader, address.port())).with_graceful_shutdown(shutdown).await?;
     Ok(())
 }

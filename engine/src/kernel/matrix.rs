@@ -79,8 +79,10 @@ impl<'a> MatrixMut<'a> {
             b.columns
         );
         let parallelism = match threads {
-            Threads::One => gemm::Parallelism::None,
-            Threads::All => gemm::Parallelism::Rayon(rayon::current_num_threads()),
+            Threads::All if self.rows * self.columns * a.columns >= WORTH_SHARING => {
+                gemm::Parallelism::Rayon(rayon::current_num_threads())
+            }
+            _ => gemm::Parallelism::None,
         };
         // SAFETY: each view was checked to lie inside its slice when it was made (`reach`), the shapes agree (above),
         // and `self` is borrowed mutably, so that it overlaps neither input.
@@ -110,7 +112,10 @@ impl<'a> MatrixMut<'a> {
     }
 }
 
-/// Who works on one product: the caller alone (inside a parallel loop) or the whole pool.
+/// Multiply-adds above which a product is worth the coordination of several threads: about 0.3 ms of one.
+const WORTH_SHARING: usize = 1 << 25;
+
+/// Who works on one product: the caller alone (inside a parallel loop) or the whole pool, if it is large.
 #[derive(Clone, Copy)]
 pub(crate) enum Threads {
     One,

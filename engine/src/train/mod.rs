@@ -1,6 +1,7 @@
 //! Training: AdamW on random crops, a schedule, and checkpoints from which a run goes on as if it had never stopped.
 
 mod adamw;
+mod batch;
 mod checkpoint;
 mod config;
 mod trainer;

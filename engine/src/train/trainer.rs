@@ -1,16 +1,13 @@
 //! The training loop, one step at a time: the caller decides how long, what to show and when to save.
 
-use super::adamw::{self, AdamW};
+use super::adamw::AdamW;
+use super::batch::{Batch, Gradient};
 use super::{TrainConfig, checkpoint, clip_global_norm};
 use crate::error::EngineError;
-use crate::mask::{PrefixMask, TokenRange};
+use crate::mask::TokenRange;
 use crate::model::{ElasticTok, ModelConfig};
-use crate::ops::Scope;
 use crate::patch::normalize;
 use crate::random;
-use crate::tensor::{Grads, tokens, value};
-use dfdx::tensor::Trace as _;
-use dfdx::tensor_ops::Backward as _;
 use rand_distr::Distribution as _;
 use rayon::prelude::*;
 use std::path::Path;
@@ -109,26 +106,17 @@ impl<D: TrainingData> Trainer<D> {
     /// One optimizer step. A loss or gradient that is not finite is an error and changes nothing.
     pub fn advance(&mut self) -> Result<StepReport, EngineError> {
         let config = self.start.train.clone();
-        let mut grads = Grads::leaky();
-        let (mut loss, mut mse, mut kl, mut tokens) = (0.0, 0.0, 0.0, 0);
         let share = 1.0 / config.accumulate as f32;
+        let mut sum: Option<Gradient> = None;
         for pass in 0..config.accumulate {
-            let batch = self.batch(pass);
-            let parts = self.model.loss(
-                batch.patches.trace(grads),
-                &batch.patches,
-                &batch.mask,
-                &batch.scope,
-                batch.noise,
-                config.kl_weight,
-            );
-            loss += value(&parts.total) * share;
-            mse += parts.mse * share;
-            kl += parts.kl * share;
-            tokens += batch.mask.tokens();
-            grads = (parts.total * share).backward();
+            let part = self.batch(pass).gradient(&self.model, config.kl_weight, share)?;
+            match &mut sum {
+                Some(sum) => sum.add(&part),
+                None => sum = Some(part),
+            }
         }
-        let mut gradients = adamw::collect(&self.model, &mut grads)?;
+        let gradient = sum.expect("a step makes at least one pass");
+        let Gradient { loss, mse, kl, of_weights: mut gradients } = gradient;
         let gradient_norm = clip_global_norm(&mut gradients, config.clip_norm);
         let learning_rate = config.schedule().at(self.step + 1);
         let step = self.step + 1;
@@ -137,7 +125,8 @@ impl<D: TrainingData> Trainer<D> {
         }
         self.optimizer.update(&mut self.model, &gradients, learning_rate, &config);
         self.step = step;
-        Ok(StepReport { step, loss, mse, kl, learning_rate, gradient_norm, tokens })
+        let layout = self.model.layout(config.batch * config.accumulate, self.data.blocks_per_sequence());
+        Ok(StepReport { step, loss, mse, kl, learning_rate, gradient_norm, tokens: layout.tokens() })
     }
 
     /// The batch of one forward pass: its crops, kept counts and noise, all drawn by number.
@@ -163,18 +152,6 @@ impl<D: TrainingData> Trainer<D> {
                 Some(rand_distr::StandardNormal.sample_iter(random).take(layout.tokens() * dim).collect())
             }
         };
-        Batch {
-            patches: tokens(patches, layout.tokens(), block.patch_values()),
-            mask: PrefixMask::new(layout.tokens_per_block, kept),
-            scope: Scope::block_causal(layout),
-            noise,
-        }
+        Batch { sequences: layout.sequences, patches, kept, noise }
     }
-}
-
-struct Batch {
-    patches: crate::tensor::Tokens,
-    mask: PrefixMask,
-    scope: Scope,
-    noise: Option<Vec<f32>>,
 }

@@ -31,7 +31,7 @@ pub fn to_svg(chart: &Chart, theme: Theme, size: Size) -> String {
     let ink = Ink::new(theme);
     let Layout { width, height, title, title_corner, panels, legend, legend_corner } = layout(chart, size);
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" role=\"img\" width=\"{width}\" height=\"{height}\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" role=\"group\" width=\"{width}\" height=\"{height}\" \
          viewBox=\"0 0 {width} {height}\" font-family=\"{FONT_FAMILY}\">\n\
          <title>{}</title>\n<desc>{}</desc>\n\
          <rect class=\"background\" width=\"{width}\" height=\"{height}\" fill=\"{}\"/>\n",

@@ -74,7 +74,7 @@ fn a_screen_reader_finds_the_title_and_the_caption() {
     let svg = light(&chart(vec![]));
     let document = Document::parse(&svg).expect("the chart is well-formed XML");
     let root = document.root_element();
-    assert_eq!(root.attribute("role"), Some("img"));
+    assert_eq!(root.attribute("role"), Some("group"));
     let texts: Vec<_> = root.children().filter(Node::is_element).take(2).filter_map(|node| node.text()).collect();
     assert_eq!(texts, ["Quality against cost", "PSNR of the first frame."]);
 }

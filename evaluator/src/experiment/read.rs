@@ -189,7 +189,7 @@ fn flatten(overrides: Table) -> Vec<(String, Value)> {
     for (key, value) in overrides {
         match value {
             Value::Table(section) => {
-                flat.extend(section.into_iter().map(|(name, value)| (format!("{key}.{name}"), value)))
+                flat.extend(section.into_iter().map(|(name, value)| (format!("{key}.{name}"), value)));
             }
             value => flat.push((key, value)),
         }

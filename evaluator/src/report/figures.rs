@@ -30,10 +30,13 @@ impl Report {
 
     fn satisfaction_panel(&self, threshold: f64) -> Panel {
         let series = self.variants().into_iter().enumerate().map(|(slot, variant)| {
-            let (mark, points) = match self.curves_of(variant) {
-                Some(curves) => (Mark::Line, satisfaction_points(curves, threshold)),
-                None => (Mark::Points, self.rows_of(variant, threshold).filter_map(satisfaction_point).collect()),
+            let mut points: Vec<Point> = match self.curves_of(variant) {
+                Some(curves) => satisfaction_points(variant, curves, threshold),
+                None => self.rows_of(variant, threshold).filter_map(satisfaction_point).collect(),
             };
+            // Caps beyond what any block needs change nothing.
+            points.dedup_by(|a, b| (a.x, a.y) == (b.x, b.y));
+            let mark = if points.len() == 1 { Mark::Points } else { Mark::Line };
             Series { name: variant.to_owned(), mark, slot, points, band: Vec::new() }
         });
         Panel {
@@ -107,7 +110,7 @@ fn common_counts(curves: &[CurveRow]) -> Vec<u32> {
     common.into_iter().flatten().collect()
 }
 
-fn satisfaction_points(curves: &[CurveRow], threshold: f64) -> Vec<Point> {
+fn satisfaction_points(variant: &str, curves: &[CurveRow], threshold: f64) -> Vec<Point> {
     let fewest = |curve: &CurveRow| {
         let sufficient = curve.points.iter().find(|p| meets(p.distortion, threshold));
         sufficient.map(|p| p.kept_tokens as usize)
@@ -120,7 +123,7 @@ fn satisfaction_points(curves: &[CurveRow], threshold: f64) -> Vec<Point> {
     let outcomes = capped(&sufficient, &caps, max_tokens);
     let points = outcomes.into_iter().map(|(cap, outcome)| {
         let (tokens, met) = (100.0 * outcome.token_share, 100.0 * outcome.met_share);
-        point(tokens, met, format!("at most {cap} tokens: {tokens:.1} % of tokens, {met:.1} % meet τ"))
+        point(tokens, met, format!("{variant}, at most {cap} tokens: {tokens:.1} % of tokens, {met:.1} % meet τ"))
     });
     points.collect()
 }

@@ -63,10 +63,7 @@ pub async fn table(
         TableFile::Latex => (table.to_latex(), "text/x-tex; charset=utf-8", "tex"),
     };
     let name = format!("attachment; filename=\"experiment-{experiment}.{ending}\"");
-    let headers = [
-        (header::CONTENT_TYPE, media_type.to_owned()),
-        (header::CONTENT_DISPOSITION, name),
-    ];
+    let headers = [(header::CONTENT_TYPE, media_type.to_owned()), (header::CONTENT_DISPOSITION, name)];
     Ok((headers, text).into_response())
 }
 

@@ -136,10 +136,7 @@ async fn provenance(
     training: &[ExperimentTrainingRow],
 ) -> Result<Vec<ProvenanceRow>, Problem> {
     let of_trials = trials.iter().map(|trial| trial.provenance_id);
-    let ids: BTreeSet<_> = of_trials
-        .chain(training.iter().map(|linked| linked.run.provenance_id))
-        .flatten()
-        .collect();
+    let ids: BTreeSet<_> = of_trials.chain(training.iter().map(|linked| linked.run.provenance_id)).flatten().collect();
     let mut rows = Vec::new();
     for id in ids {
         rows.push(reader.provenance(id).await?);

@@ -39,10 +39,7 @@ pub async fn page(State(reader): State<Reader>, Query(asked): Query<Asked>) -> R
     let mut experiments = Vec::new();
     for row in pager.slice(&all) {
         let last_activity = format::time(&last_activity(&reader, row).await?);
-        experiments.push(Entry {
-            row: row.clone(),
-            last_activity,
-        });
+        experiments.push(Entry { row: row.clone(), last_activity });
     }
     render(&Page { experiments, pager })
 }

@@ -17,11 +17,7 @@ use crate::error::Problem;
 /// A page, or the news that a template is wrong.
 fn render(page: &impl Template) -> Result<Html<String>, Problem> {
     page.render().map(Html).map_err(|error| {
-        Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "This page could not be written",
-            error.to_string(),
-        )
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "This page could not be written", error.to_string())
     })
 }
 
@@ -35,17 +31,13 @@ async fn trial_of(
     let mut trials = reader.trials(experiment).await?.into_iter();
     match trials.find(|row| row.id == trial) {
         Some(report) => Ok((row, report)),
-        None => Err(Problem::not_found(format_args!(
-            "trial {trial} in experiment {experiment}"
-        ))),
+        None => Err(Problem::not_found(format_args!("trial {trial} in experiment {experiment}"))),
     }
 }
 
 /// Computes away from the tasks that answer requests.
 async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 /// What a trial is, in a heading.

@@ -44,15 +44,9 @@ pub async fn difference(
     }
     let (_, original) = reader.read_artifact(original).await?;
     let (_, reconstruction) = reader.read_artifact(reconstruction).await?;
-    let map = compute(move || difference::draw(&original, &reconstruction, kind))
-        .await
-        .map_err(|error| {
-            Problem::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "These pictures cannot be compared",
-                error.to_string(),
-            )
-        })?;
+    let map = compute(move || difference::draw(&original, &reconstruction, kind)).await.map_err(|error| {
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "These pictures cannot be compared", error.to_string())
+    })?;
     Ok(tagged(&request, &tag, FOR_EVER, MediaType::Png.name(), map))
 }
 

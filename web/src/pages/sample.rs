@@ -88,11 +88,8 @@ async fn blocks(
     blocks.retain(|block| block.sample_id == sample);
     let mut curves = match trial.weights_hash {
         Some(weights) => {
-            let filter = CurveFilter {
-                protocol: Some(trial.protocol_id),
-                sample: Some(sample),
-                ..CurveFilter::default()
-            };
+            let filter =
+                CurveFilter { protocol: Some(trial.protocol_id), sample: Some(sample), ..CurveFilter::default() };
             reader.curves(weights, &filter).await?
         }
         None => Vec::new(),
@@ -110,14 +107,9 @@ async fn blocks(
 /// All tokens of a block: as configured, or else the most that was ever asked for.
 fn max_tokens(trial: &TrialReport, blocks: &[(BlockRow, Option<CurveRow>)]) -> u32 {
     let kept = blocks.iter().map(|(block, _)| block.kept_tokens);
-    let probed = blocks
-        .iter()
-        .flat_map(|(block, _)| &block.probes)
-        .map(|(count, _)| *count);
+    let probed = blocks.iter().flat_map(|(block, _)| &block.probes).map(|(count, _)| *count);
     let seen = kept.chain(probed).max().unwrap_or(1);
-    let configured = trial.config["max_tokens"]
-        .as_u64()
-        .and_then(|tokens| u32::try_from(tokens).ok());
+    let configured = trial.config["max_tokens"].as_u64().and_then(|tokens| u32::try_from(tokens).ok());
     configured.map_or(seen, |configured| configured.max(seen))
 }
 

@@ -38,9 +38,7 @@ pub async fn page(
     let (experiment, mut trial) = trial_of(&reader, experiment, trial).await?;
     let metrics = samples::metrics(&reader).await?;
     let samples = samples::load(&reader, trial.id, arrangement, &metrics).await?;
-    trial
-        .summaries
-        .sort_by_key(|summary| format::metric_order(&summary.metric));
+    trial.summaries.sort_by_key(|summary| format::metric_order(&summary.metric));
     let query = arrangement.query();
     let pager = Pager::new("samples", samples.len(), SAMPLES_ON_A_PAGE, arrangement.page).keeping(&query, "#samples");
     let page = Page {

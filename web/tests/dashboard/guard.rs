@@ -59,9 +59,7 @@ async fn every_answer_has_the_headers() {
 async fn only_the_exact_host_is_answered() {
     let site = Site::small().await;
     let ask = async |hosts: &[&str], path: &str| {
-        let request = hosts
-            .iter()
-            .fold(Request::get(path), |request, host| request.header("host", *host));
+        let request = hosts.iter().fold(Request::get(path), |request, host| request.header("host", *host));
         site.send(request.body(Body::empty()).unwrap()).await
     };
     for host in ["127.0.0.1", "localhost", "LocalHost", "[::1]"] {
@@ -70,27 +68,15 @@ async fn only_the_exact_host_is_answered() {
     let (good, other_port) = (format!("localhost:{PORT}"), format!("localhost:{}", PORT + 1));
     let rebound = format!("evil.example:{PORT}");
     let disguised = format!("localhost:{PORT}.evil.example");
-    let strangers: [&[&str]; 8] = [
-        &[],
-        &["localhost"],
-        &[&other_port],
-        &[&rebound],
-        &[&disguised],
-        &[""],
-        &[&good, &rebound],
-        &[&good, &good],
-    ];
+    let strangers: [&[&str]; 8] =
+        [&[], &["localhost"], &[&other_port], &[&rebound], &[&disguised], &[""], &[&good, &rebound], &[&good, &good]];
     for hosts in strangers {
         let answer = ask(hosts, "/").await;
         answer.says(421, &["http://localhost:4321/"]);
         assert!(!answer.text().contains("quickstart"));
         guarded("a stranger", &answer);
     }
-    assert_eq!(
-        ask(&[&good], &format!("http://{rebound}/")).await.status,
-        421,
-        "the request line counts too"
-    );
+    assert_eq!(ask(&[&good], &format!("http://{rebound}/")).await.status, 421, "the request line counts too");
 }
 
 #[tokio::test]
@@ -107,11 +93,9 @@ async fn other_sites_are_refused() {
         answer.says(403, &["Another site sent you here"]);
         guarded(value, &answer);
     }
-    for (name, value) in [
-        ("origin", "http://localhost:4321"),
-        ("sec-fetch-site", "none"),
-        ("sec-fetch-site", "same-origin"),
-    ] {
+    for (name, value) in
+        [("origin", "http://localhost:4321"), ("sec-fetch-site", "none"), ("sec-fetch-site", "same-origin")]
+    {
         assert_eq!(site.ask("/", &[(name, value)]).await.status, 200, "{value}");
     }
 }
@@ -120,10 +104,8 @@ async fn other_sites_are_refused() {
 async fn only_get_and_head_exist() {
     let site = Site::small().await;
     for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"] {
-        let request = Request::builder()
-            .method(method)
-            .uri("/experiments/1")
-            .header("host", format!("localhost:{PORT}"));
+        let request =
+            Request::builder().method(method).uri("/experiments/1").header("host", format!("localhost:{PORT}"));
         let answer = site.send(request.body(Body::empty()).unwrap()).await;
         answer.says(405, &["only GET and HEAD"]);
         assert_eq!(answer.header("allow"), "GET, HEAD");

@@ -11,17 +11,11 @@ pub fn well_formed(path: &str, answer: &Answer) -> Html {
     let page = Html::parse_document(answer.text());
     assert_eq!(page.errors, Vec::<&str>::new(), "{path}");
     for element in page.root_element().descendent_elements() {
-        let inline = element
-            .value()
-            .attrs()
-            .find(|(name, _)| *name == "style" || name.starts_with("on"));
+        let inline = element.value().attrs().find(|(name, _)| *name == "style" || name.starts_with("on"));
         assert_eq!(inline, None, "{path}");
         let name = element.value().name();
         assert_ne!(name, "style", "{path}");
-        assert!(
-            name != "script" || (element.attr("src").is_some() && element.inner_html().is_empty()),
-            "{path}"
-        );
+        assert!(name != "script" || (element.attr("src").is_some() && element.inner_html().is_empty()), "{path}");
     }
     let count = |selector: &str| page.select(&Selector::parse(selector).unwrap()).count();
     assert_eq!((count("main"), count("h1")), (1, 1), "{path}");
@@ -34,9 +28,7 @@ pub fn well_formed(path: &str, answer: &Answer) -> Html {
 /// The addresses that the page names, without their anchors.
 pub fn links(page: &Html) -> BTreeSet<String> {
     let selector = Selector::parse("[href], [src]").unwrap();
-    let addresses = page
-        .select(&selector)
-        .filter_map(|element| element.attr("href").or(element.attr("src")));
+    let addresses = page.select(&selector).filter_map(|element| element.attr("href").or(element.attr("src")));
     addresses
         .map(|address| address.split('#').next().unwrap().to_owned())
         .filter(|address| !address.is_empty())

@@ -11,14 +11,7 @@ use crate::site::{PORT, Site};
 
 #[tokio::test]
 async fn every_link_from_the_first_page_leads_somewhere() {
-    let site = Site::new(&Plan {
-        sources: 1,
-        thresholds: vec![0.01],
-        blocks: 2,
-        fails: true,
-        ..Plan::default()
-    })
-    .await;
+    let site = Site::new(&Plan { sources: 1, thresholds: vec![0.01], blocks: 2, fails: true, ..Plan::default() }).await;
     let (mut seen, mut open) = (BTreeSet::new(), vec!["/".to_owned()]);
     while let Some(path) = open.pop() {
         if !seen.insert(path.clone()) {
@@ -28,14 +21,10 @@ async fn every_link_from_the_first_page_leads_somewhere() {
         assert_eq!(answer.status, 200, "{path}");
         assert!(path.len() < 300, "{path}");
         if answer.header("content-type").starts_with("text/html") {
-            open.extend(
-                links(&well_formed(&path, &answer))
-                    .into_iter()
-                    .map(|link| match link.starts_with('?') {
-                        true => format!("{}{link}", path.split('?').next().unwrap()),
-                        false => link,
-                    }),
-            );
+            open.extend(links(&well_formed(&path, &answer)).into_iter().map(|link| match link.starts_with('?') {
+                true => format!("{}{link}", path.split('?').next().unwrap()),
+                false => link,
+            }));
         }
     }
     let of = |part: &str| seen.iter().filter(|path| path.contains(part)).count();
@@ -53,9 +42,7 @@ async fn an_empty_store_says_which_command_fills_it() {
     let router = web::router(Reader::clone(&store), PORT);
     let mut site = Site::small().await;
     site.router = router;
-    site.get("/")
-        .await
-        .says(200, &["elastictok run experiments/quickstart.toml"]);
+    site.get("/").await.says(200, &["elastictok run experiments/quickstart.toml"]);
 }
 
 #[tokio::test]
@@ -77,15 +64,9 @@ async fn an_experiment_shows_its_question_figures_table_and_origin() {
         ],
     );
     let page = well_formed("/experiments/1", &answer);
-    let drawings: Vec<_> = page
-        .select(&Selector::parse(".drawing").unwrap())
-        .map(|d| d.attr("class").unwrap())
-        .collect();
-    assert_eq!(
-        drawings.len(),
-        3 * 4,
-        "three figures, each for two themes and two widths"
-    );
+    let drawings: Vec<_> =
+        page.select(&Selector::parse(".drawing").unwrap()).map(|d| d.attr("class").unwrap()).collect();
+    assert_eq!(drawings.len(), 3 * 4, "three figures, each for two themes and two widths");
 }
 
 #[tokio::test]
@@ -100,22 +81,12 @@ async fn an_experiment_without_results_says_how_it_goes_on() {
     };
     let id = site.store.put_experiment(&new).await.unwrap().id;
     let answer = site.get(&format!("/experiments/{id}")).await;
-    answer.says(
-        200,
-        &[
-            "No trial of this experiment is finished yet",
-            "None is planned yet",
-            "No training run",
-        ],
-    );
+    answer.says(200, &["No trial of this experiment is finished yet", "None is planned yet", "No training run"]);
     well_formed("unborn", &answer);
     let listed = site.get("/").await;
     listed.says(200, &["0 of 0 trials done"]);
     let text = listed.text();
-    assert!(
-        text.find("unborn").unwrap() < text.find("quickstart").unwrap(),
-        "newest first"
-    );
+    assert!(text.find("unborn").unwrap() < text.find("quickstart").unwrap(), "newest first");
 }
 
 #[tokio::test]
@@ -123,22 +94,12 @@ async fn a_trial_lists_its_samples_worst_first_and_keeps_the_order_on_the_way() 
     let site = Site::small().await;
     let trial = site.trial(2); // a fixed budget: PSNR differs between samples
     let answer = site.get(&trial).await;
-    answer.says(
-        200,
-        &[
-            "fixed(0.25), τ = 0.01",
-            "4 of 4 samples",
-            "clustered by source",
-            "run live",
-        ],
-    );
+    answer.says(200, &["fixed(0.25), τ = 0.01", "4 of 4 samples", "clustered by source", "run live"]);
     let page = well_formed(&trial, &answer);
     let psnr = |page: &Html| -> Vec<f64> {
         let fields = Selector::parse(".gallery dl").unwrap();
         let first = Selector::parse("dd").unwrap();
-        page.select(&fields)
-            .map(|list| list.select(&first).next().unwrap().inner_html().parse().unwrap())
-            .collect()
+        page.select(&fields).map(|list| list.select(&first).next().unwrap().inner_html().parse().unwrap()).collect()
     };
     let worst = psnr(&page);
     assert!(worst.len() == 4 && worst.is_sorted(), "{worst:?}");
@@ -155,44 +116,21 @@ async fn a_trial_lists_its_samples_worst_first_and_keeps_the_order_on_the_way() 
     sample.says(200, &["1 of 4", "rel=\"next\"", "?order=best"]);
     assert!(!sample.text().contains("rel=\"prev\""));
 
-    site.get(&format!("{trial}?sort=colour"))
-        .await
-        .says(400, &["This address is not understood", "colour"]);
+    site.get(&format!("{trial}?sort=colour")).await.says(400, &["This address is not understood", "colour"]);
 }
 
 #[tokio::test]
 async fn a_failed_trial_says_why_and_an_unfinished_one_shows_what_it_has() {
-    let site = Site::new(&Plan {
-        sources: 2,
-        thresholds: vec![0.01, 0.02],
-        fails: true,
-        ..Plan::default()
-    })
-    .await;
-    site.get("/experiments/1")
-        .await
-        .says(200, &["5 of 6 trials done", "1 failed", "the disk is full"]);
+    let site = Site::new(&Plan { sources: 2, thresholds: vec![0.01, 0.02], fails: true, ..Plan::default() }).await;
+    site.get("/experiments/1").await.says(200, &["5 of 6 trials done", "1 failed", "the disk is full"]);
     let failed = site.get(&site.trial(4)).await;
-    failed.says(
-        200,
-        &[
-            "It failed: the disk is full",
-            "2 of 4 samples",
-            "Summaries are written when",
-        ],
-    );
+    failed.says(200, &["It failed: the disk is full", "2 of 4 samples", "Summaries are written when"]);
     assert_eq!(failed.text().matches("alt=\"reconstruction\"").count(), 2);
 }
 
 #[tokio::test]
 async fn a_sample_shows_pictures_tokens_curve_and_measurements() {
-    let site = Site::new(&Plan {
-        sources: 1,
-        thresholds: vec![0.01],
-        blocks: 2,
-        ..Plan::default()
-    })
-    .await;
+    let site = Site::new(&Plan { sources: 1, thresholds: vec![0.01], blocks: 2, ..Plan::default() }).await;
     let path = format!("{}/samples/{}", site.trial(1), site.filled.samples[0]);
     let answer = site.get(&path).await;
     answer.says(
@@ -211,8 +149,6 @@ async fn a_sample_shows_pictures_tokens_curve_and_measurements() {
         ],
     );
     assert!(!answer.text().contains("No distortion curve"));
-    let fixed = site
-        .get(&format!("{}/samples/{}", site.trial(2), site.filled.samples[0]))
-        .await;
+    let fixed = site.get(&format!("{}/samples/{}", site.trial(2), site.filled.samples[0])).await;
     fixed.says(200, &["No distortion curve was measured"]);
 }

@@ -27,18 +27,11 @@ async fn it_answers_until_it_is_asked_to_stop() {
     let mut answer = vec![0; 4096];
     let length = connection.read(&mut answer).await.unwrap();
     let answer = String::from_utf8_lossy(&answer[..length]);
-    assert!(
-        answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("ok\n"),
-        "{answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("ok\n"), "{answer}");
 
     // The idle connection stays open, and does not hold the server up.
     stop.send(()).unwrap();
-    tokio::time::timeout(Duration::from_secs(5), server)
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(5), server).await.unwrap().unwrap().unwrap();
     assert!(TcpStream::connect(address).await.is_err());
 }
 
@@ -56,8 +49,6 @@ async fn other_machines_are_kept_out() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await;
     let everywhere = TcpListener::bind("0.0.0.0:0").await.unwrap();
-    let error = web::serve(Reader::clone(&store), everywhere, std::future::pending())
-        .await
-        .unwrap_err();
+    let error = web::serve(Reader::clone(&store), everywhere, std::future::pending()).await.unwrap_err();
     assert!(matches!(error, WebError::NotLoopback { .. }), "{error}");
 }

@@ -31,22 +31,12 @@ impl Site {
         let store = open(folder.path()).await;
         let filled = fill(&store, plan).await;
         let router = web::router(Reader::clone(&store), PORT);
-        Self {
-            router,
-            store,
-            filled,
-            _folder: folder,
-        }
+        Self { router, store, filled, _folder: folder }
     }
 
     /// A small experiment.
     pub async fn small() -> Self {
-        Self::new(&Plan {
-            sources: 2,
-            thresholds: vec![0.01],
-            ..Plan::default()
-        })
-        .await
+        Self::new(&Plan { sources: 2, thresholds: vec![0.01], ..Plan::default() }).await
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -66,18 +56,11 @@ impl Site {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();
-        Answer {
-            status: parts.status,
-            headers: parts.headers,
-            body,
-        }
+        Answer { status: parts.status, headers: parts.headers, body }
     }
 
     pub fn trial(&self, index: usize) -> String {
-        format!(
-            "/experiments/{}/trials/{}",
-            self.filled.experiment, self.filled.trials[index]
-        )
+        format!("/experiments/{}/trials/{}", self.filled.experiment, self.filled.trials[index])
     }
 }
 
