@@ -5,7 +5,7 @@ use anyhow::Result;
 use engine::train::{Start, Trainer, TrainingData};
 use evaluator::EvaluatorError;
 use evaluator::experiment::{Experiment, Variant};
-use evaluator::sweep::{PictureSets, Silent};
+use evaluator::sweep::{PictureSets, Silent, check_memory};
 use std::time::Instant;
 
 /// Steps timed for the estimate, after one to warm up.
@@ -26,6 +26,7 @@ impl TrainingData for Grey {
 
 /// Prints every training run and trial with an estimate from a few steps made now. Nothing is written.
 pub(crate) fn print(cli: &Cli, experiment: &Experiment) -> Result<()> {
+    check_memory(experiment)?;
     let sets = PictureSets::load(experiment, &Silent)?;
     let mut total = 0.0;
     for variant in &experiment.variants {

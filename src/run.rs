@@ -71,6 +71,7 @@ fn perform(cli: &Cli, asked: &Asked, experiment: &Experiment, until: Until) -> R
     }
     let console = Console::new(cli);
     // Everything that can be wrong with the input is found before anything is written.
+    sweep::check_memory(experiment)?;
     let sets = PictureSets::load(experiment, &console)?;
     let stop = Stop::default();
     let ctrl_c = stop.clone();

@@ -110,6 +110,7 @@ fn impossible_sizes() {
         ("model.heads=3", "model.heads = 3: heads of even width must divide model.width = 16"),
         ("model.patch=[1, 7, 8]", "patches must tile a block"),
         ("data.crop=48", "data.crop = 48 must be 1 to data.resize = 40"),
+        ("model.width=65536", "training needs at least"),
         ("train.min_tokens=17", "token range 17..=16 is empty"),
         ("train.batch=0", "train.batch = 0: must be at least 1"),
         ("train.learning_rate=nan", "train.learning_rate = NaN: must be a positive number"),

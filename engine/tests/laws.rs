@@ -46,6 +46,16 @@ fn as_tokens(model: &ElasticTok, patches: &[f32]) -> Tokens {
 }
 
 #[test]
+fn a_configuration_counts_the_weights_that_its_model_has() {
+    for bottleneck in [fsq(), vae()] {
+        let model = model(bottleneck);
+        let mut count = 0;
+        model.visit("", &mut |_, weight| count += values(weight).len());
+        assert_eq!(model.config().parameter_count(), count);
+    }
+}
+
+#[test]
 fn changing_a_later_block_never_changes_an_earlier_output() {
     for bottleneck in [fsq(), vae()] {
         let model = model(bottleneck);

@@ -30,6 +30,21 @@ pub enum EvaluatorError {
         /// The fields that differ.
         difference: String,
     },
+    /// A model that this machine cannot train.
+    #[error(
+        "variant {variant} has {parameters} weights: training needs at least {needed} MiB, this machine has {available} \
+         free; lower model.width, model.hidden or the layers"
+    )]
+    Memory {
+        /// The variant.
+        variant: String,
+        /// Its weights.
+        parameters: usize,
+        /// MiB for weights, gradients and moments alone.
+        needed: usize,
+        /// MiB available now.
+        available: usize,
+    },
     /// A weights file that is not what was trained.
     #[error("{path} does not hold the weights that were trained: delete the file and its training run, or restore it", path = path.display())]
     Weights {

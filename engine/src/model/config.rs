@@ -59,6 +59,16 @@ impl ModelConfig {
         self.bottleneck.check()
     }
 
+    /// How many weights a model of this shape has.
+    pub fn parameter_count(&self) -> usize {
+        let (width, hidden) = (self.width, self.hidden);
+        let layer = 4 * width * width + 3 * width * hidden + 2 * width;
+        let codes = self.bottleneck.input_width() + self.bottleneck.output_width();
+        // Two projections of patches, two embeddings, two final norms.
+        let ends = 2 * self.block.patch_values() * width + 4 * width + codes * width;
+        (self.encoder_layers + self.decoder_layers) * layer + ends
+    }
+
     /// Floating-point operations of encoding `blocks` blocks of one sequence once: two a multiply-add, in linear maps
     /// and attention (only what the block-causal mask lets through).
     pub fn encoder_flops(&self, blocks: usize) -> f64 {

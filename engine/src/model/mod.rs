@@ -11,8 +11,8 @@ use crate::bottleneck::{Bottleneck, Fsq};
 use crate::error::EngineError;
 use crate::mask::PrefixMask;
 use crate::ops::{self, MaybeTape, RopeTable, Scope};
-use crate::parameters::{Parameters, parameters};
-use crate::tensor::{Parameter, Scalar, Tokens, tokens, values};
+use crate::parameters::parameters;
+use crate::tensor::{Parameter, Scalar, Tokens, tokens};
 use dfdx::tensor::{NoneTape, WithEmptyTape as _};
 use rand::SeedableRng as _;
 use rand_distr::Distribution as _;
@@ -86,13 +86,6 @@ impl ElasticTok {
     /// What it was made of.
     pub fn config(&self) -> &ModelConfig {
         &self.config
-    }
-
-    /// How many weights it has.
-    pub fn parameter_count(&self) -> usize {
-        let mut count = 0;
-        self.visit("", &mut |_, weight| count += values(weight).len());
-        count
     }
 
     /// The layout of a batch of `sequences` sequences of `blocks` blocks.

@@ -5,6 +5,7 @@
 
 mod curves;
 mod live;
+mod memory;
 mod pictures;
 mod progress;
 mod provenance;
@@ -18,6 +19,7 @@ use crate::error::{EvaluatorError, Result};
 use crate::experiment::{Data, Experiment, Variant};
 use crate::metric;
 use crate::store::{ContentHash, ExperimentId, MetricId, NewExperiment, NewMetric, ProvenanceId, Store};
+pub use memory::check_memory;
 pub use pictures::PictureSets;
 use pictures::Pictures;
 use serde_json::json;

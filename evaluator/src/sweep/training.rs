@@ -48,7 +48,7 @@ impl Run<'_> {
             dataset: pictures.train_dataset,
             provenance: Some(self.provenance),
             steps: variant.train.steps as u32,
-            parameters: trainer.model().parameter_count() as u32,
+            parameters: variant.model.parameter_count() as u32,
         };
         let run = self.store.put_training_run(&new).await?.id;
         self.store.link_training_run(self.experiment, ordinal, &variant.name, run).await?;
