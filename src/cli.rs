@@ -85,7 +85,7 @@ pub(crate) struct Experiment {
 
 #[derive(Debug, Args)]
 pub(crate) struct Table {
-    /// The experiment's name [default: the latest].
+    /// The experiment's name, or its number as `#3` [default: the latest].
     pub(crate) experiment: Option<String>,
     /// How to write it.
     #[arg(long, value_enum, default_value_t = Format::Markdown)]
@@ -114,7 +114,7 @@ pub(crate) struct Serve {
 
 #[derive(Debug, Args)]
 pub(crate) struct Figure {
-    /// The experiment's name [default: the latest].
+    /// The experiment's name, or its number as `#3` [default: the latest].
     pub(crate) experiment: Option<String>,
     /// Which figure.
     #[arg(long, value_enum, default_value_t = Kind::Satisfaction)]

@@ -1,14 +1,24 @@
 //! Progress for people: bars with the time left on a terminal, a line now and then when piped.
 
 use crate::cli::Cli;
+use anyhow::{Context as _, Result};
 use evaluator::sweep::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::cell::RefCell;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 /// Between two lines about the same piece of work.
 const BETWEEN_LINES: Duration = Duration::from_secs(15);
+
+/// Prints results to standard output. A reader that has seen enough (`| head`) is no error; a full disk is.
+pub(crate) fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("writing the result"),
+        _ => Ok(()),
+    }
+}
 
 /// Tells on standard error; results go to standard output.
 pub(crate) struct Console {

@@ -34,13 +34,22 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("elastictok: {error:#}");
+            eprintln!("elastictok: {}", message(&error));
             exit_code(&error)
         }
     }
 }
 
-/// 2: something given to us cannot be used; 1: the work itself failed; 130: stopped by Ctrl-C.
+/// The error and its causes, leaving out those that the message before already tells.
+fn message(error: &anyhow::Error) -> String {
+    error.chain().skip(1).fold(error.to_string(), |told, cause| {
+        let cause = cause.to_string();
+        if told.contains(&cause) { told } else { format!("{told}: {cause}") }
+    })
+}
+
+/// 2: something given to us (a file, a folder, a key, a store, a disk) cannot be used; 1: training failed; 130: stopped
+/// by Ctrl-C.
 fn exit_code(error: &anyhow::Error) -> ExitCode {
     match error.downcast_ref::<EvaluatorError>() {
         Some(EvaluatorError::Stopped) => ExitCode::from(130),

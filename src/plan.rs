@@ -1,11 +1,15 @@
 //! `run --dry-run`: what would be done and about what it costs.
 
 use crate::cli::Cli;
+use crate::console;
+use crate::run::use_threads;
 use anyhow::Result;
+use engine::Budget;
 use engine::train::{Start, Trainer, TrainingData};
 use evaluator::EvaluatorError;
-use evaluator::experiment::{Experiment, Variant};
+use evaluator::experiment::{Experiment, REPLAYABLE_COUNTS, Variant};
 use evaluator::sweep::{PictureSets, Silent, check_memory};
+use std::fmt::Write as _;
 use std::time::Instant;
 
 /// Steps timed for the estimate, after one to warm up.
@@ -26,33 +30,39 @@ impl TrainingData for Grey {
 
 /// Prints every training run and trial with an estimate from a few steps made now. Nothing is written.
 pub(crate) fn print(cli: &Cli, experiment: &Experiment) -> Result<()> {
+    use_threads(cli)?;
     check_memory(experiment)?;
     let sets = PictureSets::load(experiment, &Silent)?;
-    let mut total = 0.0;
+    let (mut total, mut text) = (0.0, String::new());
     for variant in &experiment.variants {
         let (step_seconds, rate) = time_steps(variant).map_err(EvaluatorError::from)?;
-        let training = step_seconds * variant.train.steps as f64;
-        let evaluation = variant.model.encoder_flops(1) + variant.model.decoder_flops(1);
+        let evaluation = (variant.model.encoder_flops(1) + variant.model.decoder_flops(1)) / rate;
         let samples = sets.held_out(&variant.data);
-        println!("{}", variant.name);
+        let mut cost = |what: String, seconds: f64| {
+            total += seconds;
+            writeln!(text, "  {what}, about {seconds:.1} s")
+        };
         for seed in &experiment.seeds {
-            println!("  train seed {seed}: {} steps, about {training:.0} s", variant.train.steps);
-            total += training;
+            let steps = variant.train.steps;
+            cost(format!("train seed {seed}: {steps} steps"), step_seconds * steps as f64)?;
+            if let Budget::Elastic(_) = variant.train.budget {
+                let counts = variant.range().len().min(REPLAYABLE_COUNTS);
+                let seconds = samples as f64 * counts as f64 * evaluation;
+                cost(format!("distortion curves: {samples} samples × {counts} counts"), seconds)?;
+            }
             for strategy in &variant.sweep.strategies {
                 for threshold in &variant.sweep.thresholds {
-                    let evaluations = strategy.most_evaluations(variant.range()) as f64;
-                    let seconds = samples as f64 * (evaluations + 1.0) * evaluation / rate;
-                    total += seconds;
-                    println!(
-                        "  {} τ = {threshold}: {samples} samples × at most {evaluations} evaluations, about {seconds:.1} s",
-                        strategy.name()
-                    );
+                    let most = strategy.most_evaluations(variant.range());
+                    let seconds = samples as f64 * (most as f64 + 1.0) * evaluation;
+                    let name = strategy.name();
+                    cost(format!("{name} τ = {threshold}: {samples} samples × at most {most} evaluations"), seconds)?;
                 }
             }
         }
+        console::print(&format!("{}\n{text}", variant.name))?;
+        text.clear();
     }
-    println!("about {total:.0} s in all, less what {} already holds", cli.db.display());
-    Ok(())
+    console::print(&format!("about {total:.0} s in all, if {} holds none of it yet\n", cli.db.display()))
 }
 
 /// Seconds of a training step, and floating-point operations a second in it.

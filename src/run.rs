@@ -1,12 +1,12 @@
 //! `run`, `train`, `evaluate`: do what an experiment asks and the store lacks.
 
 use crate::cli::{Cli, Experiment as Asked, Format, Kind, Run};
-use crate::console::Console;
+use crate::console::{Console, print};
 use crate::{figure, plan, table};
 use anyhow::{Context as _, Result};
 use evaluator::experiment::Experiment;
 use evaluator::report::Report;
-use evaluator::store::{ExperimentId, Store};
+use evaluator::store::Store;
 use evaluator::sweep::{self, Options, Outcome, PictureSets, Stop, Until};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,10 +16,9 @@ pub(crate) fn run(cli: &Cli, command: &Run) -> Result<()> {
     if command.dry_run {
         return plan::print(cli, &experiment);
     }
-    let (store, id, outcome) = perform(cli, &command.experiment, &experiment, Until::Evaluated)?;
+    let (report, outcome) = perform(cli, &command.experiment, &experiment, Until::Evaluated)?;
     say_outcome(cli, &outcome);
-    let report = runtime()?.block_on(Report::load(&store, id)).map_err(anyhow::Error::from)?;
-    let folder = reports(&cli.db, &experiment.name);
+    let folder = folder(&cli.db, &report);
     for format in [Format::Markdown, Format::Latex, Format::Csv] {
         let file = folder.join("table").with_extension(table::extension(format));
         engine::atomic_file::write(&file, table::render(&report.table(), format).as_bytes())?;
@@ -29,26 +28,31 @@ pub(crate) fn run(cli: &Cli, command: &Run) -> Result<()> {
             figure::write(&report, kind, &folder.join(kind.name()).with_extension(extension))?;
         }
     }
-    print!("{}", table::render(&report.table(), Format::Markdown));
-    println!("\n{}", report.table().caption);
-    println!("\ntables    {}", folder.join("table.{md,tex,csv}").display());
-    println!("figures   {}", folder.join("{satisfaction,quality}.{svg,png}").display());
-    println!("dashboard elastictok serve --open{}", db_option(cli));
-    Ok(())
+    print(&format!(
+        "{}\n{}\n\ntables    {}\nfigures   {}\ndashboard elastictok serve --open{}\n",
+        table::render(&report.table(), Format::Markdown),
+        report.table().caption,
+        folder.join("table.{md,tex,csv}").display(),
+        folder.join("{satisfaction,quality}.{svg,png}").display(),
+        db_option(cli)
+    ))
 }
 
 pub(crate) fn train(cli: &Cli, command: &Asked) -> Result<()> {
-    let (_, _, outcome) = perform(cli, command, &load(command)?, Until::Trained)?;
-    println!("{} trained, {} trained before", outcome.trained, outcome.trained_before);
-    Ok(())
+    let (_, outcome) = perform(cli, command, &load(command)?, Until::Trained)?;
+    print(&format!("{} trained, {} trained before\n", outcome.trained, outcome.trained_before))
 }
 
 pub(crate) fn evaluate(cli: &Cli, command: &Asked) -> Result<()> {
     let experiment = load(command)?;
-    let (_, _, outcome) = perform(cli, command, &experiment, Until::Evaluated)?;
-    println!("{} trials evaluated, {} evaluated before", outcome.evaluated, outcome.evaluated_before);
-    println!("table: elastictok table {}{}", experiment.name, db_option(cli));
-    Ok(())
+    let (report, outcome) = perform(cli, command, &experiment, Until::Evaluated)?;
+    print(&format!(
+        "{} trials evaluated, {} evaluated before\ntable: elastictok table '#{}'{}\n",
+        outcome.evaluated,
+        outcome.evaluated_before,
+        report.experiment.id,
+        db_option(cli)
+    ))
 }
 
 fn load(asked: &Asked) -> Result<Experiment> {
@@ -62,13 +66,13 @@ fn load(asked: &Asked) -> Result<Experiment> {
 
 /// A folder as a TOML string, whatever characters it is made of.
 fn quoted(folder: &Path) -> String {
-    format!("'''{}'''", folder.display())
+    toml::Value::from(folder.to_string_lossy().into_owned()).to_string()
 }
 
-fn perform(cli: &Cli, asked: &Asked, experiment: &Experiment, until: Until) -> Result<(Store, ExperimentId, Outcome)> {
-    if let Some(threads) = cli.threads {
-        rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global().context("starting the threads")?;
-    }
+/// Does what is missing and reports what there is; the store is closed again whatever happened, so that everything is
+/// in its one file.
+fn perform(cli: &Cli, asked: &Asked, experiment: &Experiment, until: Until) -> Result<(Report, Outcome)> {
+    use_threads(cli)?;
     let console = Console::new(cli);
     // Everything that can be wrong with the input is found before anything is written.
     sweep::check_memory(experiment)?;
@@ -84,11 +88,24 @@ fn perform(cli: &Cli, asked: &Asked, experiment: &Experiment, until: Until) -> R
     .context("listening for Ctrl-C")?;
     let checkpoint_every = Duration::try_from_secs_f64(asked.checkpoint_every).context("--checkpoint-every")?;
     let options = Options { until, checkpoint_every, stop };
-    let runtime = runtime()?;
-    let store = runtime.block_on(open(&cli.db))?;
-    let outcome = runtime.block_on(sweep::run(experiment, &sets, &store, &options, &console));
-    let (id, outcome) = outcome?;
-    Ok((store, id, outcome))
+    runtime()?.block_on(async {
+        let store = open(&cli.db).await?;
+        let result = async {
+            let (id, outcome) = sweep::run(experiment, &sets, &store, &options, &console).await?;
+            Ok((Report::load(&store, id).await?, outcome))
+        };
+        let result: evaluator::Result<_> = result.await;
+        store.close().await;
+        Ok(result?)
+    })
+}
+
+/// Makes the pool of threads that everything is computed with.
+pub(crate) fn use_threads(cli: &Cli) -> Result<()> {
+    match cli.threads {
+        Some(n) => rayon::ThreadPoolBuilder::new().num_threads(n.into()).build_global().context("starting the threads"),
+        None => Ok(()),
+    }
 }
 
 /// Opens the store, making its folder.
@@ -103,9 +120,11 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")
 }
 
-/// Where an experiment's tables and figures lie: beside the database.
-fn reports(db: &Path, name: &str) -> PathBuf {
-    db.parent().unwrap_or(Path::new("")).join(name)
+/// Where an experiment's tables and figures lie: beside the database, by name and number, since several experiments
+/// may have one name.
+fn folder(db: &Path, report: &Report) -> PathBuf {
+    let Report { experiment, .. } = report;
+    db.parent().unwrap_or(Path::new("")).join("reports").join(format!("{}-{}", experiment.name, experiment.id))
 }
 
 fn db_option(cli: &Cli) -> String {

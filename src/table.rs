@@ -1,6 +1,7 @@
 //! `table`: an experiment's main table, printed or written.
 
 use crate::cli::{Cli, Format, Table as Asked};
+use crate::console::print;
 use crate::run::runtime;
 use anyhow::Result;
 use evaluator::EvaluatorError;
@@ -13,19 +14,19 @@ pub(crate) fn table(cli: &Cli, command: &Asked) -> Result<()> {
     let text = render(&report.table(), command.format);
     match &command.output {
         Some(file) => engine::atomic_file::write(file, text.as_bytes()).map_err(|e| EvaluatorError::from(e).into()),
-        None => {
-            print!("{text}");
-            Ok(())
-        }
+        None => print(&text),
     }
 }
 
-/// The named experiment's report, or the latest one's.
+/// The report of the experiment with this name (the latest one) or number (`#3`), or of the latest of all.
 pub(crate) fn report(db: &Path, name: Option<&str>) -> Result<Report> {
     let report = runtime()?.block_on(async {
         let reader = Store::open_existing_read_only(db).await?;
         let experiment = match name {
-            Some(name) => reader.experiment_by_name(name).await?.id,
+            Some(name) => match name.strip_prefix('#').and_then(|number| number.parse().ok()) {
+                Some(id) => reader.experiment(id).await?.id,
+                None => reader.experiment_by_name(name).await?.id,
+            },
             None => reader.experiments().await?.first().ok_or(EvaluatorError::NoExperiment)?.id,
         };
         Report::load(&reader, experiment).await

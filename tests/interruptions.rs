@@ -59,7 +59,7 @@ fn killed_in_the_middle_of_a_sweep_it_goes_on_to_the_same_numbers() {
 }
 
 fn child_is_done(bench: &Bench) -> bool {
-    bench.path("results/tiny/quality.png").exists()
+    bench.path("results/reports/tiny-1/quality.png").exists()
 }
 
 #[test]
@@ -91,14 +91,34 @@ fn two_processes_share_one_sweep() {
 }
 
 #[test]
-fn a_diverging_run_fails_with_its_reason_and_keeps_its_checkpoint() {
+fn a_diverging_run_fails_with_its_reason_and_keeps_its_last_good_checkpoint() {
     let bench = Bench::new();
     let wild = ["--set", "train.learning_rate=1e30", "--set", "train.clip_norm=1e30", "--set", "train.warmup_steps=0"];
-    let output = bench.run(&[&["train", "tiny.toml"][..], &wild].concat());
+    let output = bench.run(&[&["train", "tiny.toml", "--checkpoint-every", "0"][..], &wild].concat());
     let (_, err) = texts(&output);
     assert_eq!(output.status.code(), Some(1), "{err}");
     assert!(err.contains("the loss at step") && err.contains("lower train.learning_rate"), "{err}");
-    assert!(checkpoint_exists(&bench));
     let (status, _) = bench.succeed(&["status"]);
     assert!(status.contains("Failed: the loss at step"), "{status}");
+    // Every value of the checkpoint is a number: the weights that gave none were never written.
+    let folders = std::fs::read_dir(bench.path("results/checkpoints")).unwrap();
+    let file = folders.flatten().map(|folder| folder.path().join("training.safetensors")).find(|file| file.exists());
+    let bytes = std::fs::read(file.expect("a checkpoint is kept")).unwrap();
+    let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let (values, _) = bytes[header..].as_chunks::<4>();
+    assert!(values.len() > 1000 && values.iter().all(|value| f32::from_le_bytes(*value).is_finite()));
+}
+
+#[test]
+fn lost_weights_are_made_again() {
+    let bench = Bench::new();
+    bench.succeed(&["run", "tiny.toml"]);
+    let before = bench.numbers();
+    std::fs::remove_dir_all(bench.path("results/checkpoints")).unwrap();
+    let (_, err) = bench.succeed(&["run", "tiny.toml"]);
+    assert!(err.contains("weights are missing or damaged, training it again"), "{err}");
+    assert!(err.contains("3 trained, 0 reused; 0 trials evaluated, 14 reused"), "{err}");
+    assert_same(&bench.numbers(), &before);
+    let (_, err) = bench.succeed(&["run", "tiny.toml"]);
+    assert!(err.contains("0 trained, 3 reused"), "{err}");
 }

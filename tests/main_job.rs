@@ -16,10 +16,13 @@ fn run_trains_evaluates_and_reports() {
     assert_eq!(out.lines().filter(|line| line.starts_with("| elastic") || line.starts_with("| fixed")).count(), 14);
     assert!(err.contains("3 trained, 0 reused; 14 trials evaluated, 0 reused"), "{err}");
     for file in ["table.md", "table.tex", "table.csv", "satisfaction.svg", "quality.svg"] {
-        assert!(std::fs::read_to_string(bench.path("results/tiny").join(file)).unwrap().len() > 500, "{file}");
+        assert!(
+            std::fs::read_to_string(bench.path("results/reports/tiny-1").join(file)).unwrap().len() > 500,
+            "{file}"
+        );
     }
     for file in ["satisfaction.png", "quality.png"] {
-        assert_eq!(std::fs::read(bench.path("results/tiny").join(file)).unwrap()[..4], *b"\x89PNG");
+        assert_eq!(std::fs::read(bench.path("results/reports/tiny-1").join(file)).unwrap()[..4], *b"\x89PNG");
     }
     let (status, _) = bench.succeed(&["status"]);
     assert!(status.contains("tiny") && status.contains("trained 3/3") && status.contains("trials 14/14"), "{status}");
@@ -29,7 +32,7 @@ fn run_trains_evaluates_and_reports() {
 fn running_again_reuses_everything_and_writes_the_same_bytes() {
     let bench = Bench::new();
     let (first, _) = bench.succeed(&["run", "tiny.toml"]);
-    let report = |file: &str| std::fs::read(bench.path("results/tiny").join(file)).unwrap();
+    let report = |file: &str| std::fs::read(bench.path("results/reports/tiny-1").join(file)).unwrap();
     let before: Vec<Vec<u8>> = ["table.csv", "satisfaction.svg", "quality.png"].map(report).to_vec();
     let (second, err) = bench.succeed(&["run", "tiny.toml"]);
     assert!(err.contains("0 trained, 3 reused; 0 trials evaluated, 14 reused"), "{err}");
@@ -123,4 +126,50 @@ fn quiet_prints_only_the_result() {
     let (out, err) = bench.succeed(&["-q", "run", "tiny.toml"]);
     assert_eq!(err, "");
     assert!(out.starts_with("| variant"));
+}
+
+#[test]
+fn everything_is_in_the_one_database_file() {
+    let bench = Bench::new();
+    let (out, _) = bench.succeed(&["run", "tiny.toml"]);
+    assert!(!bench.path("results/elastictok.sqlite-wal").exists(), "a log is left beside the database");
+    std::fs::copy(bench.db(), bench.path("copy.sqlite")).unwrap();
+    let (copied, _) = bench.succeed(&["--db", "copy.sqlite", "table"]);
+    assert!(out.starts_with(&copied));
+}
+
+#[test]
+fn experiments_of_one_name_keep_their_own_reports() {
+    let bench = Bench::new();
+    bench.succeed(&["run", "tiny.toml"]);
+    bench.succeed(&["run", "tiny.toml", "--set", "sweep.thresholds=[0.2]"]);
+    let lines = |file: &str| std::fs::read_to_string(bench.path(file)).unwrap().lines().count();
+    assert_eq!(lines("results/reports/tiny-1/table.csv"), 15);
+    assert_eq!(lines("results/reports/tiny-2/table.csv"), 8);
+    let rows = |name: &str| bench.succeed(&["table", name, "--format", "csv"]).0.lines().count();
+    assert_eq!((rows("#1"), rows("#2"), rows("tiny")), (15, 8, 8));
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    use std::process::Stdio;
+    let bench = Bench::new();
+    bench.succeed(&["run", "tiny.toml"]);
+    let mut child = bench.command(&["table"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = bench.command(&["table"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("writing the result: No space left"));
+}
+
+#[test]
+fn folders_may_be_called_anything() {
+    let bench = Bench::new();
+    let odd = "it's \"my\" '\'\'photos";
+    std::fs::rename(bench.path("photos/train"), bench.path(odd)).unwrap();
+    bench.succeed(&["train", "tiny.toml", "--train", odd]);
 }

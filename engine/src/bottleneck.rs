@@ -40,7 +40,7 @@ impl Bottleneck {
     /// How many different tokens there are; none for a VAE.
     pub fn codebook_size(&self) -> Option<u64> {
         match self {
-            Self::Fsq { levels } => Some(levels.iter().map(|level| *level as u64).product()),
+            Self::Fsq { levels } => Some(levels.iter().fold(1, |size: u64, level| size.saturating_mul(*level as u64))),
             Self::Vae { .. } => None,
         }
     }

@@ -33,20 +33,24 @@ pub enum EvaluatorError {
     /// A model that this machine cannot train.
     #[error(
         "variant {variant} has {parameters} weights: training needs at least {needed} MiB, this machine has {available} \
-         free; lower model.width, model.hidden or the layers"
+         free; lower model.width, model.hidden, the layers or train.batch"
     )]
     Memory {
         /// The variant.
         variant: String,
         /// Its weights.
         parameters: usize,
-        /// MiB for weights, gradients and moments alone.
+        /// MiB for weights, gradients, moments and the pixels of a batch alone.
         needed: usize,
         /// MiB available now.
         available: usize,
     },
-    /// A weights file that is not what was trained.
-    #[error("{path} does not hold the weights that were trained: delete the file and its training run, or restore it", path = path.display())]
+    /// Weights that were lost could not be made again.
+    #[error(
+        "the weights {path} are lost, and training again on this machine gives others: restore the file, or start a new \
+         store with --db",
+        path = path.display()
+    )]
     Weights {
         /// The file.
         path: std::path::PathBuf,

@@ -16,15 +16,23 @@ pub struct Crop {
     pub y: usize,
 }
 
-/// `count` crops of `side`² pixels: the centre first, then spread evenly (the R2 sequence, Roberts 2018).
+/// Up to `count` different crops of `side`² pixels: the centre first, then spread evenly (the R2 sequence, Roberts
+/// 2018). A picture with less room has fewer.
 pub fn fixed_crops(picture: &Picture, side: usize, count: usize) -> Vec<Crop> {
     // Reciprocals of the plastic number and its square: no two of the first points lie close together.
     const STEP: [f64; 2] = [0.754_877_666_246_692_7, 0.569_840_290_998_053_3];
-    let place = |room: usize, step: f64, i: usize| ((0.5 + step * i as f64).fract() * (room + 1) as f64) as usize;
     let (across, down) = (picture.width - side, picture.height - side);
-    let centre = Crop { x: across / 2, y: down / 2 };
-    let others = (1..count).map(|i| Crop { x: place(across, STEP[0], i), y: place(down, STEP[1], i) });
-    std::iter::once(centre).chain(others).take(count).collect()
+    let place = |room: usize, step: f64, i: usize| ((0.5 + step * i as f64).fract() * (room + 1) as f64) as usize;
+    let wanted = count.min((across + 1).saturating_mul(down + 1));
+    let mut crops = vec![Crop { x: across / 2, y: down / 2 }];
+    // Where there is hardly any room the sequence repeats places: it is given many tries to find the others.
+    for i in 1..64 * count {
+        let crop = Crop { x: place(across, STEP[0], i), y: place(down, STEP[1], i) };
+        if crops.len() < wanted && !crops.contains(&crop) {
+            crops.push(crop);
+        }
+    }
+    crops
 }
 
 /// Training's crops: every photograph once an epoch in a drawn order, a drawn place, mirrored half of the time.
@@ -86,7 +94,7 @@ mod tests {
         assert!((0..9).all(|i| (0..i).all(|j| crops[i] != crops[j])), "{crops:?}");
         assert!(crops.iter().all(|crop| crop.x <= 136 && crop.y <= 64));
         assert_eq!(fixed_crops(&picture, 64, 3), crops[..3], "more crops only add to fewer");
-        let tight = Picture { width: 64, height: 64, pixels: vec![0; 64 * 64 * 3] };
-        assert_eq!(fixed_crops(&tight, 64, 2), [Crop { x: 0, y: 0 }; 2]);
+        let tight = Picture { width: 64, height: 65, pixels: vec![0; 64 * 65 * 3] };
+        assert_eq!(fixed_crops(&tight, 64, 9), [Crop { x: 0, y: 0 }, Crop { x: 0, y: 1 }]);
     }
 }

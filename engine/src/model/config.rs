@@ -50,7 +50,12 @@ impl ModelConfig {
             let rule = format!("heads of even width must divide model.width = {}", self.width);
             return Err(EngineError::config("model.heads", self.heads, rule));
         }
-        for (key, value) in [("model.rope_theta", self.rope_theta), ("model.init_std", self.init_std)] {
+        let positive = [
+            ("model.rope_theta", self.rope_theta),
+            ("model.init_std", self.init_std),
+            ("model.norm_epsilon", self.norm_epsilon),
+        ];
+        for (key, value) in positive {
             if !(value.is_finite() && value > 0.0) {
                 return Err(EngineError::config(key, value, "must be a positive number"));
             }

@@ -66,8 +66,8 @@ impl TrainConfig {
         for (key, value) in
             [("train.steps", self.steps), ("train.batch", self.batch), ("train.accumulate", self.accumulate)]
         {
-            if value == 0 {
-                return Err(EngineError::config(key, value, "must be at least 1"));
+            if !(1..=1_000_000_000).contains(&value) {
+                return Err(EngineError::config(key, value, "must be from 1 to a thousand million"));
             }
         }
         if self.warmup_steps > self.steps {
@@ -89,12 +89,13 @@ impl TrainConfig {
                 return Err(EngineError::config(key, value, "must be zero or a positive number"));
             }
         }
-        let shares =
-            [("train.beta1", self.beta1), ("train.beta2", self.beta2), ("train.final_share", self.final_share)];
-        for (key, value) in shares {
-            if !(0.0..=1.0).contains(&value) {
-                return Err(EngineError::config(key, value, "must be from 0 to 1"));
+        for (key, value) in [("train.beta1", self.beta1), ("train.beta2", self.beta2)] {
+            if !(0.0..1.0).contains(&value) {
+                return Err(EngineError::config(key, value, "must be at least 0 and below 1"));
             }
+        }
+        if !(0.0..=1.0).contains(&self.final_share) {
+            return Err(EngineError::config("train.final_share", self.final_share, "must be from 0 to 1"));
         }
         match self.budget {
             Budget::Fixed(share) if !(share > 0.0 && share <= 1.0) => {

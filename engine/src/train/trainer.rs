@@ -105,6 +105,15 @@ impl<D: TrainingData> Trainer<D> {
 
     /// One optimizer step. A loss or gradient that is not finite is an error and changes nothing.
     pub fn advance(&mut self) -> Result<StepReport, EngineError> {
+        self.advance_after(|_| Ok(()))
+    }
+
+    /// One optimizer step; before it changes anything, `keep` sees a state that is known to be good: the loss and the
+    /// gradient at these weights were just found finite. Saved there, a checkpoint never holds weights that diverged.
+    pub fn advance_after(
+        &mut self,
+        keep: impl FnOnce(&Self) -> Result<(), EngineError>,
+    ) -> Result<StepReport, EngineError> {
         let config = self.start.train.clone();
         let share = 1.0 / config.accumulate as f32;
         let mut sum: Option<Gradient> = None;
@@ -123,6 +132,7 @@ impl<D: TrainingData> Trainer<D> {
         if !(loss.is_finite() && gradient_norm.is_finite()) {
             return Err(EngineError::NonFinite { step, loss, gradient_norm, learning_rate });
         }
+        keep(self)?;
         self.optimizer.update(&mut self.model, &gradients, learning_rate, &config);
         self.step = step;
         let layout = self.model.layout(config.batch * config.accumulate, self.data.blocks_per_sequence());

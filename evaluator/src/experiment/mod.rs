@@ -88,6 +88,9 @@ pub enum SearchMode {
     Replay,
 }
 
+/// Curves of at most this many counts are measured at every count, and can answer any search.
+pub const REPLAYABLE_COUNTS: usize = 256;
+
 impl Variant {
     /// The counts a block of this variant may keep.
     pub fn range(&self) -> TokenRange {

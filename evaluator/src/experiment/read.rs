@@ -1,7 +1,7 @@
 //! Reads an experiment file: completes it, applies overrides, checks it.
 
 use super::raw::{self, RawBottleneck, RawSections};
-use super::{Data, Experiment, ExperimentError, Sweep, Variant, keys};
+use super::{Data, Experiment, ExperimentError, REPLAYABLE_COUNTS, SearchMode, Sweep, Variant, keys};
 use crate::search::{Fixed, SearchStrategy, parse};
 use engine::train::TrainConfig;
 use engine::{BlockShape, Bottleneck, Budget, ModelConfig, TokenRange};
@@ -45,11 +45,17 @@ impl Experiment {
             variants.push(variant(name, sections)?);
         }
         let problem = |message: &str| Err(toml_error(&message));
-        if file.name.is_empty() || !file.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
-            return problem("name must be given, of letters, digits, `-`, `_` and `.`: results are called by it");
+        let is_known = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if !(file.name.starts_with(|c: char| c.is_ascii_alphanumeric()) && file.name.chars().all(is_known)) {
+            return problem(
+                "name must begin with a letter or digit and hold only these, `-`, `_` and `.`: results are called by it",
+            );
         }
         if file.seeds.is_empty() {
             return problem("seeds must hold at least one number");
+        }
+        if let Some(seed) = repeated(&file.seeds) {
+            return problem(&format!("seeds: {seed} stands there twice"));
         }
         let RawFile { name, question, seeds, .. } = file;
         Ok(Self { name, question, source: text.to_owned(), seeds, variants })
@@ -81,6 +87,11 @@ struct RawFile {
 
 fn first_seed() -> Vec<u64> {
     vec![0]
+}
+
+/// A value that stands in the list more than once.
+fn repeated<V: PartialEq>(values: &[V]) -> Option<&V> {
+    values.iter().enumerate().find(|(i, value)| values[..*i].contains(value)).map(|(_, value)| value)
 }
 
 /// Keys of the file itself that `--set` may override.
@@ -209,6 +220,12 @@ fn read_override((key, value): &(String, String)) -> Result<(String, Value), Exp
     Ok((key.clone(), parsed.unwrap_or_else(|| value.clone().into())))
 }
 
+/// Pixels of the longest shortest side: four times 4K, a picture of some 500 MB.
+const LARGEST_SIDE: usize = 8192;
+
+/// Crops of one picture: more would repeat one another.
+const MOST_CROPS: usize = 1000;
+
 /// Completes and checks one variant.
 fn variant(name: String, sections: Table) -> Result<Variant, ExperimentError> {
     let raw: RawSections = sections.try_into().map_err(|error: toml::de::Error| ExperimentError::Override {
@@ -224,12 +241,16 @@ fn variant(name: String, sections: Table) -> Result<Variant, ExperimentError> {
         crop: raw.data.crop,
         crops_per_picture: raw.data.crops_per_picture,
     };
-    if data.crop > data.resize || data.crop == 0 || data.crops_per_picture == 0 {
-        let message = format!(
-            "data.crop = {} must be 1 to data.resize = {}, data.crops_per_picture = {} at least 1",
-            data.crop, data.resize, data.crops_per_picture
-        );
-        return Err(ExperimentError::Override { place: format!("variant {name}"), message });
+    let problem = |message: String| Err(ExperimentError::Override { place: format!("variant {name}"), message });
+    if data.crop > data.resize || data.crop == 0 || data.resize > LARGEST_SIDE {
+        return problem(format!(
+            "data.crop = {} must be from 1 to data.resize = {}, which must be at most {LARGEST_SIDE}",
+            data.crop, data.resize
+        ));
+    }
+    if !(1..=MOST_CROPS).contains(&data.crops_per_picture) {
+        let count = data.crops_per_picture;
+        return problem(format!("data.crops_per_picture = {count}: must be from 1 to {MOST_CROPS}"));
     }
     let model = ModelConfig {
         width: m.width,
@@ -249,12 +270,12 @@ fn variant(name: String, sections: Table) -> Result<Variant, ExperimentError> {
     model.check().map_err(value_error)?;
     let train = raw.train;
     train.check().map_err(value_error)?;
-    TokenRange::new(train.min_tokens, model.block.tokens()).map_err(value_error)?;
-    let sweep = sweep(&name, raw.sweep, train.budget)?;
+    let range = TokenRange::new(train.min_tokens, model.block.tokens()).map_err(value_error)?;
+    let sweep = sweep(&name, raw.sweep, train.budget, range)?;
     Ok(Variant { name, data, model, train, sweep })
 }
 
-fn sweep(name: &str, raw: raw::RawSweep, budget: Budget) -> Result<Sweep, ExperimentError> {
+fn sweep(name: &str, raw: raw::RawSweep, budget: Budget, range: TokenRange) -> Result<Sweep, ExperimentError> {
     if let Some(threshold) = raw.thresholds.iter().find(|threshold| !(threshold.is_finite() && **threshold > 0.0)) {
         let message = format!("sweep.thresholds: {threshold} must be a positive mean squared error, like 0.003");
         return Err(ExperimentError::Override { place: format!("variant {name}"), message });
@@ -262,6 +283,23 @@ fn sweep(name: &str, raw: raw::RawSweep, budget: Budget) -> Result<Sweep, Experi
     if raw.thresholds.is_empty() {
         let message = "sweep.thresholds must hold at least one threshold".to_owned();
         return Err(ExperimentError::Override { place: format!("variant {name}"), message });
+    }
+    let problem = |message: String| Err(ExperimentError::Override { place: format!("variant {name}"), message });
+    if let Some(threshold) = repeated(&raw.thresholds) {
+        return problem(format!("sweep.thresholds: {threshold} stands there twice"));
+    }
+    if let Some(strategy) = repeated(&raw.strategies) {
+        return problem(format!("sweep.strategies: {strategy} stands there twice"));
+    }
+    if raw.strategies.is_empty() {
+        return problem("sweep.strategies must hold at least one search".to_owned());
+    }
+    if raw.search == SearchMode::Replay && range.len() > REPLAYABLE_COUNTS {
+        return problem(format!(
+            "sweep.search = \"replay\" needs curves of every count, which are measured up to {REPLAYABLE_COUNTS} counts; \
+             this variant has {}: use \"live\"",
+            range.len()
+        ));
     }
     let strategies = match budget {
         // A model of one count can only be asked for this count.

@@ -121,7 +121,7 @@ fn unknown_keys_are_found_wherever_they_stand() {
 #[test]
 fn what_cannot_be_is_said_with_its_variant() {
     for (text, expected) in [
-        ("name = \"a b\"", "name must be given, of letters"),
+        ("name = \"a b\"", "name must begin with a letter or digit"),
         ("name = \"a\"\nseeds = []", "seeds must hold at least one number"),
         ("name = \"a\"\n[[variant]]\n", "[[variant]] number 1: needs a name"),
         (

@@ -67,12 +67,13 @@ impl Report {
         let trials: Vec<TrialReport> = all.into_iter().filter(|trial| trial.status == TrialStatus::Done).collect();
         check_protocols(reader, &trials).await?;
         let mut curves: Vec<(String, Vec<CurveRow>)> = Vec::new();
-        let mut seen: Vec<ContentHash> = Vec::new();
+        let mut seen: Vec<(&str, ContentHash)> = Vec::new();
         for trial in &trials {
-            let Some(weights) = trial.weights_hash.filter(|weights| !seen.contains(weights)) else {
+            let Some(weights) = trial.weights_hash else { continue };
+            if seen.contains(&(&trial.variant, weights)) {
                 continue;
-            };
-            seen.push(weights);
+            }
+            seen.push((&trial.variant, weights));
             let filter = CurveFilter {
                 protocol: Some(trial.protocol_id),
                 dataset: Some(trial.dataset_id),

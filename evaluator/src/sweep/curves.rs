@@ -4,7 +4,7 @@ use super::Run;
 use super::live::quality;
 use super::pictures::{HeldOut, Pictures};
 use crate::error::{EvaluatorError, Result};
-use crate::experiment::Variant;
+use crate::experiment::{REPLAYABLE_COUNTS, Variant};
 use crate::search::Binned;
 use crate::store::{ContentHash, CurveFilter, CurvePoint, NewCurve, ProtocolId, SampleId};
 use engine::{BlockSequence, Budget, ElasticTok, TokenRange};
@@ -12,15 +12,12 @@ use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// Ranges of more counts than this are measured on a logarithmic grid of so many.
-const MOST_POINTS: usize = 256;
-
 /// Curves by sample: (kept tokens, distortion), rising in tokens.
 pub(super) type Curves = BTreeMap<SampleId, Vec<(usize, f64)>>;
 
 /// The counts at which curves are measured: all, or a grid if they are many.
 fn counts(range: TokenRange) -> Vec<usize> {
-    if range.len() <= MOST_POINTS { range.counts().collect() } else { Binned::new(MOST_POINTS).grid(range) }
+    if range.len() <= REPLAYABLE_COUNTS { range.counts().collect() } else { Binned::new(REPLAYABLE_COUNTS).grid(range) }
 }
 
 impl Run<'_> {

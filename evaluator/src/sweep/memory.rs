@@ -6,12 +6,16 @@ use crate::experiment::Experiment;
 /// Bytes a weight takes while training: itself, its gradient and the optimizer's two moments, in f32.
 const BYTES_A_WEIGHT: usize = 16;
 
-/// Fails if some variant's weights, gradients and moments alone exceed the memory that is free now.
+/// Bytes a batch's pixel value takes: itself as f32, its reconstruction, the error and the gradient of both.
+const BYTES_A_VALUE: usize = 16;
+
+/// Fails if some variant's weights, gradients, moments and pixels of a batch alone exceed the memory that is free now.
 pub fn check_memory(experiment: &Experiment) -> Result<()> {
     let Some(available) = available_bytes() else { return Ok(()) };
     for variant in &experiment.variants {
         let parameters = variant.model.parameter_count();
-        let needed = parameters.saturating_mul(BYTES_A_WEIGHT);
+        let pixels = variant.train.batch.saturating_mul(variant.model.block.values());
+        let needed = parameters.saturating_mul(BYTES_A_WEIGHT).saturating_add(pixels.saturating_mul(BYTES_A_VALUE));
         if needed > available {
             let (variant, needed, available) = (variant.name.clone(), needed >> 20, available >> 20);
             return Err(EvaluatorError::Memory { variant, parameters, needed, available });

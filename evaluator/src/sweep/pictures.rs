@@ -6,7 +6,7 @@ use crate::experiment::{Data, Experiment, Variant};
 use crate::metric::Protocol;
 use crate::store::{ContentHash, DatasetId, MediaType, NewDataset, NewSample, NewSource, SampleId, Split};
 use engine::BlockShape;
-use engine::data::{Crop, PhotoSet, Picture, fixed_crops, near_duplicates};
+use engine::data::{Crop, Photo, PhotoSet, Picture, fixed_crops, near_duplicates};
 use engine::patch::normalize;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder as _};
@@ -75,7 +75,8 @@ impl PictureSets {
 
     /// How many held-out samples a variant with this data is evaluated on.
     pub fn held_out(&self, data: &Data) -> usize {
-        self.0[data].1.photos.len() * data.crops_per_picture
+        let crops = |photo: &Photo| fixed_crops(&photo.picture, data.crop, data.crops_per_picture).len();
+        self.0[data].1.photos.iter().map(crops).sum()
     }
 }
 

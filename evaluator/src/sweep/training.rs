@@ -55,8 +55,14 @@ impl Run<'_> {
 
         let files = Files::new(self, key);
         let title = format!("{} seed {seed}", variant.name);
-        if let Some(trained) = self.wait_for_training(run, &title, &files).await? {
-            return Ok(trained);
+        match self.wait_for_training(run, &title, &files).await? {
+            Wait::Ours => {}
+            Wait::Done(trained) => return Ok(*trained),
+            Wait::WeightsLost(weights) => {
+                self.progress.say(&format!("{title}: its weights are missing or damaged, training it again"));
+                let model = self.train_again(&title, trainer, &files, weights)?;
+                return Ok(Trained { run, weights, model, reused: false });
+            }
         }
         if files.training.exists() {
             let crops = RandomCrops::new(pictures.train.clone(), variant.data.crop, variant.model.block.frames, seed);
@@ -86,20 +92,20 @@ impl Run<'_> {
     }
 
     /// Finds the run finished, or takes its lease once no other process is working on it.
-    async fn wait_for_training(&self, run: TrainingRunId, title: &str, files: &Files) -> Result<Option<Trained>> {
+    async fn wait_for_training(&self, run: TrainingRunId, title: &str, files: &Files) -> Result<Wait> {
         let mut told = false;
         loop {
             let row = self.store.training_run(run).await?;
             if let (TrainingStatus::Done, Some(weights)) = (row.status, row.weights_hash) {
-                let model = load_weights(&files.weights)?;
-                if ContentHash::from(weights_hash(&model)) != weights {
-                    return Err(EvaluatorError::Weights { path: files.weights.clone() });
-                }
+                let loaded = load_weights(&files.weights).ok();
+                let Some(model) = loaded.filter(|model| ContentHash::from(weights_hash(model)) == weights) else {
+                    return Ok(Wait::WeightsLost(weights));
+                };
                 self.progress.say(&format!("{title}: trained before ({} steps), reused", row.steps));
-                return Ok(Some(Trained { run, weights, model, reused: true }));
+                return Ok(Wait::Done(Box::new(Trained { run, weights, model, reused: true })));
             }
             match self.store.acquire(run).await? {
-                Lease::Acquired { .. } => return Ok(None),
+                Lease::Acquired { .. } => return Ok(Wait::Ours),
                 Lease::HeldBy { process, .. } if !told => {
                     self.progress.say(&format!("{title}: process {} is training it, waiting", process.pid));
                     told = true;
@@ -111,6 +117,31 @@ impl Run<'_> {
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
+    }
+
+    /// Makes the weights of a finished run once more; nothing is stored but their file.
+    fn train_again(
+        &self,
+        title: &str,
+        mut trainer: Trainer<RandomCrops>,
+        files: &Files,
+        expected: ContentHash,
+    ) -> Result<ElasticTok> {
+        self.progress.begin(&format!("train {title}"), 0, trainer.steps() as u64);
+        while !trainer.is_finished() {
+            if self.options.stop.is_asked() {
+                self.progress.end();
+                return Err(EvaluatorError::Stopped);
+            }
+            let report = trainer.advance()?;
+            self.progress.advance(report.step as u64, "");
+        }
+        self.progress.end();
+        if ContentHash::from(weights_hash(trainer.model())) != expected {
+            return Err(EvaluatorError::Weights { path: files.weights.clone() });
+        }
+        save_weights(trainer.model(), &files.weights)?;
+        Ok(trainer.model().clone())
     }
 
     /// Steps to the end, with a checkpoint and the points up to it every few seconds.
@@ -125,30 +156,46 @@ impl Run<'_> {
         self.progress.begin(&format!("train {title}"), trainer.step() as u64, steps as u64);
         let (mut points, mut saved, mut seconds) = (Vec::new(), Instant::now(), 0.0);
         while !trainer.is_finished() {
-            let began = Instant::now();
-            let report = trainer.advance();
-            let took = began.elapsed().as_secs_f64();
-            seconds += took;
-            let finished = report.is_err() || trainer.is_finished();
-            if let Ok(report) = &report {
-                points.push(point(report, took));
-                let note = format!("loss {:.4}  lr {:.1e}", report.loss, report.learning_rate);
-                self.progress.advance(report.step as u64, &note);
-            }
             let stopped = self.options.stop.is_asked();
-            if finished || stopped || saved.elapsed() >= self.options.checkpoint_every {
+            let due = stopped || saved.elapsed() >= self.options.checkpoint_every;
+            if due {
                 // Points first: those behind the checkpoint that a killed run goes on from are deleted and made again,
                 // but points that were never stored would be missing.
-                let (seconds, points) = (std::mem::take(&mut seconds), std::mem::take(&mut points));
-                self.store.report_training(run, trainer.step() as u32, seconds, &points).await?;
-                trainer.save(&files.training)?;
+                self.report(run, trainer.step(), &mut seconds, &mut points).await?;
+            }
+            let began = Instant::now();
+            let report = trainer.advance_after(|good| if due { good.save(&files.training) } else { Ok(()) });
+            let took = began.elapsed().as_secs_f64();
+            match report {
+                Ok(_) if stopped => return Err(EvaluatorError::Stopped),
+                Ok(report) => {
+                    seconds += took;
+                    points.push(point(&report, took));
+                    let note = format!("loss {:.4}  lr {:.1e}", report.loss, report.learning_rate);
+                    self.progress.advance(report.step as u64, &note);
+                }
+                Err(error) => {
+                    self.report(run, trainer.step(), &mut seconds, &mut points).await?;
+                    return Err(error.into());
+                }
+            }
+            if due {
                 saved = Instant::now();
             }
-            report?;
-            if stopped && !trainer.is_finished() {
-                return Err(EvaluatorError::Stopped);
-            }
         }
+        self.report(run, trainer.step(), &mut seconds, &mut points).await
+    }
+
+    /// Stores the points up to `step` and the seconds since the last report.
+    async fn report(
+        &self,
+        run: TrainingRunId,
+        step: usize,
+        seconds: &mut f64,
+        points: &mut Vec<TrainingPoint>,
+    ) -> Result<()> {
+        let (seconds, points) = (std::mem::take(seconds), std::mem::take(points));
+        self.store.report_training(run, step as u32, seconds, &points).await?;
         Ok(())
     }
 
@@ -163,6 +210,16 @@ impl Run<'_> {
         self.store.append_event(&event).await?;
         Ok(())
     }
+}
+
+/// How a run was found.
+enum Wait {
+    /// Unfinished, and its lease is ours now.
+    Ours,
+    /// Finished, with its weights.
+    Done(Box<Trained>),
+    /// Finished, but the file of these weights is gone or damaged.
+    WeightsLost(ContentHash),
 }
 
 fn point(report: &StepReport, seconds: f64) -> TrainingPoint {

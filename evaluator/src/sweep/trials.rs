@@ -74,7 +74,8 @@ impl Run<'_> {
                 strategy: strategy.name(),
                 threshold: Some(threshold),
                 seed: bench.seed as i64,
-                replayed: sweep.search == SearchMode::Replay,
+                // A fixed budget has no curve to replay, and no search.
+                replayed: sweep.search == SearchMode::Replay && !bench.curves.is_empty(),
                 samples: bench.pictures.held_out.len() as u32,
             };
             let id = self.store.put_trial(&new).await?.id;
