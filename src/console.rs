@@ -6,6 +6,7 @@ use evaluator::sweep::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::cell::RefCell;
 use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Between two lines about the same piece of work.
@@ -18,6 +19,11 @@ pub(crate) fn print(text: &str) -> Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("writing the result"),
         _ => Ok(()),
     }
+}
+
+/// Writes a result to a file, whole or not at all.
+pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    engine::atomic_file::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Tells on standard error; results go to standard output.

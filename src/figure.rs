@@ -1,6 +1,7 @@
 //! `figure`: an experiment's figures as SVG or PNG.
 
 use crate::cli::{Cli, Figure, Kind};
+use crate::console::write_file;
 use crate::table::report;
 use anyhow::{Result, bail};
 use evaluator::EvaluatorError;
@@ -29,7 +30,7 @@ pub(crate) fn write(report: &Report, kind: Kind, file: &Path) -> Result<()> {
         Some("png") => to_png(&svg, PNG_SCALE).map_err(EvaluatorError::from)?,
         _ => svg.into_bytes(),
     };
-    engine::atomic_file::write(file, &bytes).map_err(|error| EvaluatorError::from(error).into())
+    write_file(file, &bytes)
 }
 
 fn extension(file: &Path) -> Option<&str> {

@@ -1,5 +1,7 @@
 //! `elastictok`: train ElasticTok variants, sweep thresholds and searches over held-out pictures, see the trade-offs.
 
+#![forbid(unsafe_code)]
+
 mod cli;
 mod console;
 mod figure;

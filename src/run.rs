@@ -1,7 +1,7 @@
 //! `run`, `train`, `evaluate`: do what an experiment asks and the store lacks.
 
 use crate::cli::{Cli, Experiment as Asked, Format, Kind, Run};
-use crate::console::{Console, print};
+use crate::console::{Console, print, write_file};
 use crate::{figure, plan, table};
 use anyhow::{Context as _, Result};
 use evaluator::experiment::Experiment;
@@ -21,7 +21,7 @@ pub(crate) fn run(cli: &Cli, command: &Run) -> Result<()> {
     let folder = folder(&cli.db, &report);
     for format in [Format::Markdown, Format::Latex, Format::Csv] {
         let file = folder.join("table").with_extension(table::extension(format));
-        engine::atomic_file::write(&file, table::render(&report.table(), format).as_bytes())?;
+        write_file(&file, table::render(&report.table(), format).as_bytes())?;
     }
     for kind in [Kind::Satisfaction, Kind::Quality] {
         for extension in ["svg", "png"] {

@@ -1,7 +1,7 @@
 //! `table`: an experiment's main table, printed or written.
 
 use crate::cli::{Cli, Format, Table as Asked};
-use crate::console::print;
+use crate::console::{print, write_file};
 use crate::run::runtime;
 use anyhow::Result;
 use evaluator::EvaluatorError;
@@ -13,7 +13,7 @@ pub(crate) fn table(cli: &Cli, command: &Asked) -> Result<()> {
     let report = report(&cli.db, command.experiment.as_deref())?;
     let text = render(&report.table(), command.format);
     match &command.output {
-        Some(file) => engine::atomic_file::write(file, text.as_bytes()).map_err(|e| EvaluatorError::from(e).into()),
+        Some(file) => write_file(file, text.as_bytes()),
         None => print(&text),
     }
 }

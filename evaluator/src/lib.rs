@@ -1,5 +1,7 @@
 //! Experiments: searches, metrics, sweeps, the results store, tables and figures.
 
+#![forbid(unsafe_code)]
+
 pub mod chart;
 pub mod error;
 pub mod experiment;

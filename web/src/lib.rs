@@ -5,6 +5,8 @@
 //! (`guard.rs`), nothing from a URL is taken for more than a number, a hash or one of a few words (`extract.rs`), and the
 //! browser is told to run and load nothing but the files in `assets/`.
 
+#![forbid(unsafe_code)]
+
 mod assets;
 mod charts;
 mod difference;

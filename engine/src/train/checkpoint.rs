@@ -100,7 +100,7 @@ fn write_arrays(path: &Path, header: &Header, arrays: Vec<(String, Vec<u8>)>) ->
     });
     let metadata = HashMap::from([(HEADER.to_owned(), header)]);
     let file = safetensors::serialize(views, Some(metadata)).map_err(|error| problem(path, &error.to_string()))?;
-    atomic_file::write(path, &file)
+    atomic_file::write(path, &file).map_err(EngineError::file("cannot write", path))
 }
 
 fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<(SafeTensors<'a>, Header), EngineError> {

@@ -6,8 +6,11 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
+/// Keys of the file itself that `--set` may override.
+pub(super) const FILE_KEYS: [&str; 3] = ["name", "question", "seeds"];
+
 /// Keys beside the sections that variants and grids may override.
-const TOP: [&str; 5] = ["name", "question", "seeds", "variant", "grid"];
+pub(super) const TOP: [&str; 5] = [FILE_KEYS[0], FILE_KEYS[1], FILE_KEYS[2], "variant", "grid"];
 
 /// All sections with all their keys and default values.
 pub(super) fn defaults() -> Table {

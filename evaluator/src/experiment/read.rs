@@ -94,11 +94,8 @@ fn repeated<V: PartialEq>(values: &[V]) -> Option<&V> {
     values.iter().enumerate().find(|(i, value)| values[..*i].contains(value)).map(|(_, value)| value)
 }
 
-/// Keys of the file itself that `--set` may override.
-const FILE_KEYS: [&str; 3] = ["name", "question", "seeds"];
-
 impl RawFile {
-    /// Overrides one of [`FILE_KEYS`].
+    /// Overrides one of [`keys::FILE_KEYS`].
     fn set(&mut self, key: &str, value: Value) -> Result<(), ExperimentError> {
         let result = match key {
             "name" => value.try_into().map(|name| self.name = name),
@@ -115,7 +112,7 @@ impl RawFile {
 /// The sections of a file that was read before.
 fn sections_of(text: &str) -> Table {
     let mut table: Table = text.parse().expect("the text was parsed before");
-    ["name", "question", "seeds", "variant", "grid"].iter().for_each(|key| {
+    keys::TOP.iter().for_each(|key| {
         table.remove(*key);
     });
     table
@@ -211,8 +208,8 @@ fn flatten(overrides: Table) -> Vec<(String, Value)> {
 /// Reads `section.key=value`; a value that is no TOML is a bare word.
 fn read_override((key, value): &(String, String)) -> Result<(String, Value), ExperimentError> {
     let sections = keys::defaults();
-    if !FILE_KEYS.contains(&key.as_str()) && keys::lookup(&sections, key).is_none() {
-        let known = keys::paths(&sections).chain(FILE_KEYS.map(str::to_owned));
+    if !keys::FILE_KEYS.contains(&key.as_str()) && keys::lookup(&sections, key).is_none() {
+        let known = keys::paths(&sections).chain(keys::FILE_KEYS.map(str::to_owned));
         let nearest = keys::nearest(key, known);
         return Err(ExperimentError::UnknownKey { place: "--set".to_owned(), key: key.clone(), nearest });
     }

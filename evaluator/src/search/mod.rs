@@ -43,7 +43,8 @@ pub trait SearchStrategy: std::fmt::Debug + Send + Sync {
     /// What it promises about its answer on any curve, in one sentence.
     fn guarantee(&self) -> &'static str;
 
-    /// Whether the answer depends on the threshold; a trial of a strategy that needs none has none.
+    /// Whether the answer depends on the threshold. A strategy of which it does not is still asked for each: whether its
+    /// answer meets them differs.
     fn needs_threshold(&self) -> bool {
         true
     }

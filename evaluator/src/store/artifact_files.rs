@@ -3,10 +3,8 @@
 //! A name that is the content's hash makes writing idempotent and lets a reader notice damage. A file appears under its
 //! name whole or not at all: it is written under a temporary name in the same folder, flushed to the disk, then renamed.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{ContentHash, Result, StoreError};
 
@@ -83,7 +81,7 @@ impl ArtifactFiles {
         if fs::metadata(&path).is_ok_and(|file| file.len() == bytes.len() as u64) {
             return Ok(hash);
         }
-        write_whole(&path, bytes).map_err(|source| StoreError::from_io("write", path, source))?;
+        engine::atomic_file::write(&path, bytes).map_err(|source| StoreError::from_io("write", path, source))?;
         Ok(hash)
     }
 
@@ -99,24 +97,6 @@ impl ArtifactFiles {
             Err(source) => Err(StoreError::from_io("read", path, source)),
         }
     }
-}
-
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    static WRITTEN: AtomicU64 = AtomicU64::new(0);
-    let folder = path.parent().expect("an artifact lies in a folder");
-    fs::create_dir_all(folder)?;
-    // Several threads and processes may write the same content: each has its own temporary name.
-    let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
-    let temporary = folder.join(format!(".{}-{number}.tmp", std::process::id()));
-    let written = File::create(&temporary)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&temporary, path))
-        .and_then(|()| File::open(folder)?.sync_all());
-    if written.is_err() {
-        // The first error is the one worth telling.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
 }
 
 #[cfg(test)]
