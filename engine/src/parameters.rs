@@ -1,6 +1,6 @@
 //! Weights by name: how the optimizer, checkpoints and hashes reach every parameter of a model.
 //!
-//! A layer lists its fields once, with [`parameters!`]; names are the paths of fields, as `encoder.layers.0.w_out`.
+//! A layer lists its fields once, with the macro `parameters!`; names are the paths of fields, as `encoder.layers.0.w_out`.
 
 use crate::tensor::Parameter;
 
