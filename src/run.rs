@@ -18,10 +18,10 @@ pub(crate) fn run(cli: &Cli, command: &Run) -> Result<()> {
     }
     let (report, outcome) = perform(cli, &command.experiment, &experiment, Until::Evaluated)?;
     say_outcome(cli, &outcome);
-    let folder = folder(&cli.db, &report);
+    let (folder, results) = (folder(&cli.db, &report), report.table());
     for format in [Format::Markdown, Format::Latex, Format::Csv] {
         let file = folder.join("table").with_extension(table::extension(format));
-        write_file(&file, table::render(&report.table(), format).as_bytes())?;
+        write_file(&file, table::render(&results, format).as_bytes())?;
     }
     for kind in [Kind::Satisfaction, Kind::Quality] {
         for extension in ["svg", "png"] {
@@ -30,8 +30,8 @@ pub(crate) fn run(cli: &Cli, command: &Run) -> Result<()> {
     }
     print(&format!(
         "{}\n{}\n\ntables    {}\nfigures   {}\ndashboard elastictok serve --open{}\n",
-        table::render(&report.table(), Format::Markdown),
-        report.table().caption,
+        table::render(&results, Format::Markdown),
+        results.caption,
         folder.join("table.{md,tex,csv}").display(),
         folder.join("{satisfaction,quality}.{svg,png}").display(),
         db_option(cli)

@@ -57,7 +57,7 @@ impl TokenRange {
 
 /// How training chooses the kept tokens of each block.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a budget is \"elastic\" or the share of tokens to keep, like 0.25")]
 pub enum Budget {
     /// A constant share of all tokens: the fixed-budget baseline.
     Fixed(f64),

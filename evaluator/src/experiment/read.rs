@@ -29,6 +29,7 @@ impl Experiment {
             |error: &dyn std::fmt::Display| ExperimentError::Toml { path: path.to_owned(), message: error.to_string() };
         // Read once as it stands, so that a wrong type is reported with its line.
         let mut file: RawFile = toml::from_str(text).map_err(|error| toml_error(&error))?;
+        let _: VariantTypes = toml::from_str(text).map_err(|error| toml_error(&error))?;
         let mut base = keys::defaults();
         merge(&mut base, sections_of(text));
         let folder = path.parent().unwrap_or(Path::new(""));
@@ -75,6 +76,28 @@ struct RawFile {
     variant: Vec<Table>,
     #[serde(default)]
     grid: Table,
+    #[serde(default, rename = "data")]
+    _data: raw::RawData,
+    #[serde(default, rename = "model")]
+    _model: raw::RawModel,
+    #[serde(default, rename = "train")]
+    _train: TrainConfig,
+    #[serde(default, rename = "sweep")]
+    _sweep: raw::RawSweep,
+}
+
+/// The sections of every `[[variant]]`, for their types alone: an error in them has a line. (Key paths in quotes are
+/// checked when the variant is put together.)
+#[derive(Deserialize)]
+struct VariantTypes {
+    #[serde(default, rename = "variant")]
+    _variants: Vec<VariantSections>,
+}
+
+#[derive(Deserialize)]
+struct VariantSections {
+    #[serde(rename = "name")]
+    _name: String,
     #[serde(default, rename = "data")]
     _data: raw::RawData,
     #[serde(default, rename = "model")]
@@ -138,12 +161,10 @@ fn expand(
     folder: &Path,
 ) -> Result<Vec<(String, Table)>, ExperimentError> {
     let mut expanded = Vec::new();
-    for (index, variant) in variants.iter().enumerate() {
+    for variant in variants {
         let mut variant = variant.clone();
-        let Some(Value::String(name)) = variant.remove("name") else {
-            let place = format!("[[variant]] number {}", index + 1);
-            return Err(ExperimentError::Override { place, message: "needs a name".to_owned() });
-        };
+        let name =
+            variant.remove("name").and_then(|name| name.as_str().map(str::to_owned)).expect("read as text above");
         let mut sections = base.clone();
         for (key, value) in flatten(variant) {
             let path = matches!(key.as_str(), "data.train" | "data.test");

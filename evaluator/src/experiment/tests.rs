@@ -123,13 +123,14 @@ fn what_cannot_be_is_said_with_its_variant() {
     for (text, expected) in [
         ("name = \"a b\"", "name must begin with a letter or digit"),
         ("name = \"a\"\nseeds = []", "seeds must hold at least one number"),
-        ("name = \"a\"\n[[variant]]\n", "[[variant]] number 1: needs a name"),
+        ("name = \"a\"\n[[variant]]\n", "line 2"),
+        ("name = \"a\"\n[[variant]]\nname = \"b\"\nmodel.width = \"wide\"\n", "line 4"),
+        ("name = \"a\"\n[train]\nbudget = \"elasic\"\n", "a budget is \"elastic\" or the share of tokens"),
         (
             "name = \"a\"\n[[variant]]\nname = \"x\"\n[[variant]]\nname = \"x\"\n",
             "variant x: two variants have this name",
         ),
         ("name = \"a\"\n[grid]\nmodel.width = 3\n", "[grid]: model.width must be a list"),
-        ("name = \"a\"\n[[variant]]\nname = \"x\"\nmodel.width = \"wide\"\n", "variant x: "),
         ("name = \"a\"\n[model]\nwidth = 97\n", "variant default: model.heads = 4: heads of even width must divide"),
         ("name = \"a\"\n[train]\nbudget = \"elasic\"\n", "line 3"),
         ("name = \"a\"\n[train]\nbudget = 1.5\n", "train.budget = 1.5: a fixed share must be above 0 and at most 1"),

@@ -4,11 +4,9 @@ use super::satisfaction::capped;
 use super::{Report, Row};
 use crate::chart::{Axis, Chart, Mark, Panel, Point, Scale, Series};
 use crate::search::meets;
-use crate::statistics::{clustered_interval, mean};
+use crate::statistics::{BOOTSTRAP_SEED, clustered_interval, mean};
 use crate::store::CurveRow;
 use std::collections::BTreeSet;
-
-const BOOTSTRAP_SEED: u64 = 0;
 
 impl Report {
     /// % of blocks that meet τ against % of tokens, one panel for each τ (the paper's Figure 4): an elastic model as a

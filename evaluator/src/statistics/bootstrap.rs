@@ -12,6 +12,9 @@ use super::Interval;
 /// Resamples drawn: each end of the interval then has a standard error of about 1.5 % of its width between seeds.
 pub const RESAMPLES: usize = 2000;
 
+/// The seed of every interval that is stored or shown: the same numbers have the same interval wherever they appear.
+pub const BOOTSTRAP_SEED: u64 = 0;
+
 /// The 95 % percentile-bootstrap interval of the mean of all values, clustered by source.
 ///
 /// Each observation is its source with its value. The same observations and seed give the same interval, on any

@@ -6,7 +6,7 @@
 mod bootstrap;
 mod rate;
 
-pub use bootstrap::{RESAMPLES, clustered_interval};
+pub use bootstrap::{BOOTSTRAP_SEED, RESAMPLES, clustered_interval};
 pub use rate::wilson_interval;
 
 /// Where a quantity lies, with 95 % confidence.

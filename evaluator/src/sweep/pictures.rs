@@ -85,6 +85,7 @@ impl Pictures {
     pub(super) async fn register(run: &Run<'_>, sets: &PictureSets, data: &Data) -> Result<Self> {
         let (train, test) = &sets.0[data];
         let train_dataset = register_set(run, train, Split::Train).await?.0;
+        let set_key = test.key().to_hex();
         let (test_dataset, sources) = register_set(run, test, Split::Test).await?;
         let mut samples = Vec::new();
         let mut held_out = Vec::new();
@@ -94,7 +95,7 @@ impl Pictures {
             {
                 let Crop { x, y } = crop;
                 let cut = photo.picture.crop(x, y, data.crop, data.crop);
-                let identity = (test.key().to_hex(), &photo.name, data.resize, x, y, &cut.pixels);
+                let identity = (set_key, &photo.name, data.resize, x, y, &cut.pixels);
                 let key = ContentHash::of(format!("{identity:?}").as_bytes());
                 let artifact = run.store.put_artifact(png(&cut)?, MediaType::Png).await?.id;
                 samples.push(NewSample {

@@ -9,7 +9,7 @@ use crate::error::{EvaluatorError, Result};
 use crate::experiment::{SearchMode, Variant};
 use crate::metric;
 use crate::search::{Cost, DistortionSource, Encoding, Found, Probe, Replay, SearchStrategy, meets};
-use crate::statistics::{clustered_interval, mean, sample_deviation};
+use crate::statistics::{BOOTSTRAP_SEED, clustered_interval, mean, sample_deviation};
 use crate::store::{
     BlockRecord, ContentHash, Lease, MediaType, NewSummary, NewTrial, ProtocolId, SampleRecord, TrialId, TrialStatus,
 };
@@ -21,9 +21,6 @@ use std::sync::Arc;
 
 /// Raised when the same trial would measure other numbers.
 pub const EVALUATOR_VERSION: u32 = 1;
-
-/// Seed of the bootstrap behind stored intervals.
-const BOOTSTRAP_SEED: u64 = 0;
 
 /// A trial to run.
 pub(super) struct Planned<'a> {
@@ -49,10 +46,10 @@ impl Run<'_> {
     pub(super) async fn plan_trials<'a>(&self, bench: &Bench<'a>, first: u32) -> Result<(Vec<Planned<'a>>, usize)> {
         let (variant, sweep) = (bench.variant, &bench.variant.sweep);
         let (mut planned, mut reused) = (Vec::new(), 0);
+        let samples: Vec<String> = bench.pictures.held_out.iter().map(|sample| sample.key.to_string()).collect();
         let pairs = sweep.strategies.iter().flat_map(|strategy| sweep.thresholds.iter().map(move |t| (strategy, *t)));
         for (offset, (strategy, threshold)) in pairs.enumerate() {
             // What was asked, of which weights, on which pictures: equal keys mean equal numbers.
-            let samples: Vec<String> = bench.pictures.held_out.iter().map(|sample| sample.key.to_string()).collect();
             let config = json!({
                 "strategy": strategy.name(), "threshold": threshold, "search": sweep.search,
                 "min_tokens": variant.range().min(), "max_tokens": variant.range().max(),
