@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod chart;
+pub mod content;
 pub mod error;
 pub mod experiment;
 pub mod metric;
