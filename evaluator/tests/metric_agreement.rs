@@ -1,12 +1,13 @@
-//! Our metrics against scikit-image 0.26 on photographs; `fixtures/metrics/make.py` wrote the expected numbers.
+//! Our metrics against scikit-image 0.26 and pytorch-msssim 1.0 on photographs; `fixtures/metrics/make.py` and
+//! `make_ms_ssim.py` wrote the expected numbers.
 use std::{fs::File, io::BufReader, path::Path};
 
-use evaluator::metric::{Pictures, mse, psnr, ssim};
+use evaluator::metric::{Pictures, ms_ssim, mse, psnr, ssim};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
-struct Expected {
-    pairs: Vec<Pair>,
+struct Expected<P> {
+    pairs: Vec<P>,
 }
 
 #[derive(Deserialize)]
@@ -16,6 +17,13 @@ struct Pair {
     mse: f64,
     psnr: f64,
     ssim: f64,
+}
+
+#[derive(Deserialize)]
+struct LargePair {
+    original: String,
+    distorted: String,
+    ms_ssim: f64,
 }
 
 struct Picture {
@@ -49,7 +57,7 @@ fn open(name: &str) -> File {
 
 #[test]
 fn metrics_agree_with_scikit_image_on_photographs() {
-    let expected: Expected = serde_json::from_reader(open("expected.json")).unwrap();
+    let expected: Expected<Pair> = serde_json::from_reader(open("expected.json")).unwrap();
     assert_eq!(expected.pairs.len(), 6);
     for pair in expected.pairs {
         let (original, distorted) = (Picture::read(&pair.original), Picture::read(&pair.distorted));
@@ -66,6 +74,18 @@ fn metrics_agree_with_scikit_image_on_photographs() {
         assert!((ssim - pair.ssim).abs() < 1e-9, "{}: SSIM {ssim} against {}", pair.distorted, pair.ssim);
         assert!((psnr - pair.psnr).abs() < 1e-9, "{}: PSNR {psnr} against {}", pair.distorted, pair.psnr);
         assert!((mse / pair.mse - 1.0).abs() < 1e-5, "{}: MSE {mse} against {}", pair.distorted, pair.mse);
+    }
+}
+
+#[test]
+fn multi_scale_ssim_agrees_with_pytorch_msssim_on_photographs() {
+    let expected: Expected<LargePair> = serde_json::from_reader(open("ms_ssim.json")).unwrap();
+    assert_eq!(expected.pairs.len(), 3);
+    for pair in expected.pairs {
+        let (original, distorted) = (Picture::read(&pair.original), Picture::read(&pair.distorted));
+        let value = ms_ssim(original.pictures(), distorted.pictures()).unwrap();
+        println!("{}: ms_ssim {:.1e}", pair.distorted, (value - pair.ms_ssim).abs());
+        assert!((value - pair.ms_ssim).abs() < 1e-9, "{}: {value} against {}", pair.distorted, pair.ms_ssim);
     }
 }
 

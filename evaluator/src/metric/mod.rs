@@ -10,6 +10,7 @@
 use crate::statistics::mean;
 
 mod cost;
+mod ms_ssim;
 mod mse;
 mod pictures;
 mod protocol;
@@ -18,6 +19,7 @@ mod rate;
 mod ssim;
 
 pub use cost::{EVALUATIONS, FLOPS, SEARCH_SECONDS, evaluations, flops, search_seconds};
+pub use ms_ssim::{MS_SSIM, MS_SSIM_SMALLEST_SIDE, ms_ssim};
 pub use mse::{MSE, mse};
 pub use pictures::{MetricError, Pictures};
 pub use protocol::{Averaging, Crop, Protocol, Resize, Rounding, SsimWindow, ValueRange};
@@ -31,7 +33,7 @@ pub use ssim::{SSIM, ssim};
 /// A metric's identity and how to read its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MetricDef {
-    /// Its name in results, unique in [`ALL`].
+    /// Its name in results, unique.
     pub name: &'static str,
     /// Raised whenever its arithmetic changes: values of different versions are different metrics.
     pub version: u32,
@@ -57,11 +59,12 @@ pub enum Direction {
     Neither,
 }
 
-/// Every metric, in the order of tables.
+/// Every metric of a sample, in the order of tables.
 pub static ALL: &[MetricDef] = &[
     MSE,
     PSNR,
     SSIM,
+    MS_SSIM,
     MEAN_COLOUR_PSNR,
     KEPT_TOKENS,
     TOKEN_SHARE,

@@ -45,6 +45,16 @@ pub enum MetricError {
         /// Side of the window.
         window: usize,
     },
+    /// Halved as often as multi-scale SSIM asks, the pictures become smaller than its window.
+    #[error("multi-scale SSIM needs pictures of at least {smallest} × {smallest}, not {height} × {width}")]
+    SmallerThanScales {
+        /// Rows of a frame.
+        height: usize,
+        /// Columns of a frame.
+        width: usize,
+        /// The smallest side it can take.
+        smallest: usize,
+    },
 }
 
 impl<'a> Pictures<'a> {

@@ -19,7 +19,7 @@ pub struct Protocol {
     pub value_range: ValueRange,
     /// How reconstructions became bytes for PSNR and SSIM.
     pub rounding: Rounding,
-    /// SSIM's window.
+    /// SSIM's window, on every scale of multi-scale SSIM too.
     pub ssim_window: SsimWindow,
     /// How frames were put together.
     pub averaging: Averaging,
@@ -90,7 +90,7 @@ pub enum SsimWindow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Averaging {
-    /// PSNR from the squared error of all frames; SSIM as the mean of the frames'.
+    /// PSNR from the squared error of all frames; SSIM and multi-scale SSIM as the mean of the frames'.
     PooledPsnrMeanSsim,
 }
 

@@ -36,22 +36,32 @@ const C2: f64 = (0.03 * 255.0) * (0.03 * 255.0);
 /// [`MetricError::ShapesDiffer`], or [`MetricError::SmallerThanWindow`] below 11 × 11 pixels.
 pub fn ssim(original: Pictures<'_>, reconstruction: Pictures<'_>) -> Result<f64, MetricError> {
     original.same_shape(&reconstruction)?;
-    let [frames, height, width, channels] = original.shape();
+    let [_, height, width, _] = original.shape();
     if height < WINDOW || width < WINDOW {
         return Err(MetricError::SmallerThanWindow { height, width, window: WINDOW });
     }
     let window = gaussian();
+    Ok(mean_over_planes(original, reconstruction, |x, y| similarity(&x, &y, width, &window).ssim))
+}
+
+/// Mean of `value` over the channels and frames of two sets of pictures of one shape.
+pub(super) fn mean_over_planes(
+    original: Pictures<'_>,
+    reconstruction: Pictures<'_>,
+    value: impl Fn(Vec<f64>, Vec<f64>) -> f64,
+) -> f64 {
+    let [frames, _, _, channels] = original.shape();
     let mut sum = 0.0;
     for (left, right) in original.frames().zip(reconstruction.frames()) {
         for channel in 0..channels {
-            sum += plane_ssim(&plane(left, channels, channel), &plane(right, channels, channel), width, &window);
+            sum += value(plane(left, channels, channel), plane(right, channels, channel));
         }
     }
-    Ok(sum / (frames * channels) as f64)
+    sum / (frames * channels) as f64
 }
 
 /// The window's row (and column), summing to 1.
-fn gaussian() -> [f64; WINDOW] {
+pub(super) fn gaussian() -> [f64; WINDOW] {
     let centre = (WINDOW / 2) as f64;
     let weights: [f64; WINDOW] =
         std::array::from_fn(|tap| (-(tap as f64 - centre).powi(2) / (2.0 * SIGMA * SIGMA)).exp());
@@ -64,8 +74,16 @@ fn plane(frame: &[u8], channels: usize, channel: usize) -> Vec<f64> {
     frame.iter().skip(channel).step_by(channels).map(|&sample| f64::from(sample)).collect()
 }
 
-/// Mean SSIM of two planes over the pixels whose window lies inside.
-fn plane_ssim(x: &[f64], y: &[f64], width: usize, window: &[f64; WINDOW]) -> f64 {
+/// How alike two planes are: means over the pixels whose window lies inside.
+pub(super) struct Similarity {
+    /// Luminance × contrast–structure: the first factor of the formula times the second.
+    pub(super) ssim: f64,
+    /// The second factor alone: variances and covariance, whatever the means.
+    pub(super) contrast_structure: f64,
+}
+
+/// Compares two planes under every position of the window.
+pub(super) fn similarity(x: &[f64], y: &[f64], width: usize, window: &[f64; WINDOW]) -> Similarity {
     let weighted = |value: fn(f64, f64) -> f64| {
         let plane: Vec<f64> = x.iter().zip(y).map(|(&x, &y)| value(x, y)).collect();
         filter(&plane, width, window)
@@ -75,16 +93,20 @@ fn plane_ssim(x: &[f64], y: &[f64], width: usize, window: &[f64; WINDOW]) -> f64
     // Only the sum of the two variances is needed: one filter for x² + y².
     let squares = weighted(|x, y| x * x + y * y);
     let products = weighted(|x, y| x * y);
-    let mut sum = 0.0;
+    let mut sums = Similarity { ssim: 0.0, contrast_structure: 0.0 };
     for pixel in 0..mean_x.len() {
         let (x, y) = (mean_x[pixel], mean_y[pixel]);
         // So grouped that both factors of identical pictures round alike, and their quotient is exactly 1.
         let (mean_squares, mean_product) = (x * x + y * y, x * y);
         let variances = squares[pixel] - mean_squares;
         let covariance = products[pixel] - mean_product;
-        sum += (2.0 * mean_product + C1) * (2.0 * covariance + C2) / ((mean_squares + C1) * (variances + C2));
+        let luminance = (2.0 * mean_product + C1, mean_squares + C1);
+        let contrast_structure = (2.0 * covariance + C2, variances + C2);
+        sums.ssim += luminance.0 * contrast_structure.0 / (luminance.1 * contrast_structure.1);
+        sums.contrast_structure += contrast_structure.0 / contrast_structure.1;
     }
-    sum / mean_x.len() as f64
+    let pixels = mean_x.len() as f64;
+    Similarity { ssim: sums.ssim / pixels, contrast_structure: sums.contrast_structure / pixels }
 }
 
 /// The window's weighted means wherever it lies inside the plane: 10 rows and 10 columns fewer.
