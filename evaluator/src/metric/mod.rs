@@ -9,6 +9,7 @@
 //! different length can be compared.
 use crate::statistics::mean;
 
+mod codebook;
 mod cost;
 mod ms_ssim;
 mod mse;
@@ -18,6 +19,7 @@ mod psnr;
 mod rate;
 mod ssim;
 
+pub use codebook::{CODEBOOK_PERPLEXITY, CODEBOOK_USAGE, CodebookUse, codebook_use};
 pub use cost::{EVALUATIONS, FLOPS, SEARCH_SECONDS, evaluations, flops, search_seconds};
 pub use ms_ssim::{MS_SSIM, MS_SSIM_SMALLEST_SIDE, ms_ssim};
 pub use mse::{MSE, mse};
