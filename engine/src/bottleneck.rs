@@ -121,17 +121,19 @@ impl Fsq {
         })
     }
 
+    /// The level of each dimension, counted from 0, of the code with this number.
+    pub fn digits(&self, index: u32) -> impl Iterator<Item = usize> {
+        self.levels.iter().scan(index as usize, |rest, level| {
+            let digit = *rest % level.count;
+            *rest /= level.count;
+            Some(digit)
+        })
+    }
+
     /// The code of a number below the codebook's size.
     pub fn code_of(&self, index: u32) -> Vec<f32> {
-        let mut rest = index;
-        self.levels
-            .iter()
-            .map(|level| {
-                let digit = rest % level.count as u32;
-                rest /= level.count as u32;
-                (digit as f32 - level.half_width) / level.half_width
-            })
-            .collect()
+        let digits = self.digits(index).zip(self.levels.iter());
+        digits.map(|(digit, level)| (digit as f32 - level.half_width) / level.half_width).collect()
     }
 }
 

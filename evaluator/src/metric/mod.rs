@@ -9,6 +9,7 @@
 //! different length can be compared.
 use crate::statistics::mean;
 
+mod adaptive_bits;
 mod codebook;
 mod cost;
 mod ms_ssim;
@@ -19,6 +20,7 @@ mod psnr;
 mod rate;
 mod ssim;
 
+pub use adaptive_bits::{ADAPTIVE_BITS, adaptive_bits};
 pub use codebook::{CODEBOOK_PERPLEXITY, CODEBOOK_USAGE, CodebookUse, codebook_use};
 pub use cost::{EVALUATIONS, FLOPS, SEARCH_SECONDS, evaluations, flops, search_seconds};
 pub use ms_ssim::{MS_SSIM, MS_SSIM_SMALLEST_SIDE, ms_ssim};
@@ -72,6 +74,7 @@ pub static ALL: &[MetricDef] = &[
     TOKEN_SHARE,
     BITS,
     BITS_PER_PIXEL,
+    ADAPTIVE_BITS,
     THRESHOLD_MET,
     EVALUATIONS,
     SEARCH_SECONDS,

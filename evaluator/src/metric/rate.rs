@@ -79,8 +79,12 @@ pub fn token_share(kept: &[usize], range: TokenRange) -> f64 {
 pub fn block_bits(kept_tokens: usize, codebook_size: usize, range: TokenRange) -> f64 {
     assert!(codebook_size > 0, "a codebook has at least one code");
     let codes = (kept_tokens as f64 * (codebook_size as f64).log2()).ceil();
-    let count = range.len().next_power_of_two().ilog2();
-    codes + f64::from(count)
+    codes + count_bits(range)
+}
+
+/// Whole bits of a block's count as a number of fixed width: `ceil(log2(range.len()))`.
+pub(super) fn count_bits(range: TokenRange) -> f64 {
+    f64::from(range.len().next_power_of_two().ilog2())
 }
 
 /// [`block_bits`], mean over blocks.
