@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`patch`] (pixels ↔ tokens), [`mask`] (which tokens survive), [`bottleneck`] (what a token may
 //! say), [`model`] (the equations), [`ops`] (the arithmetic and its gradients), [`train`] (optimizer, checkpoints),
-//! [`data`] (photographs).
+//! [`data`] (photographs), [`regressor`] (how many tokens a block will need, without asking the model).
 
 pub mod atomic_file;
 pub mod block;
@@ -17,13 +17,15 @@ pub mod ops;
 pub mod parameters;
 pub mod patch;
 pub mod random;
+pub mod regressor;
 pub mod tensor;
 pub mod train;
 
 pub use block::Layout;
 pub use bottleneck::Bottleneck;
 pub use error::EngineError;
-pub use inference::BlockSequence;
+pub use inference::{BlockSequence, Encoding};
 pub use mask::{Budget, PrefixMask, TokenRange};
 pub use model::{ElasticTok, ModelConfig};
 pub use patch::BlockShape;
+pub use regressor::{Regressor, RegressorConfig};

@@ -194,6 +194,7 @@ fn fused_operations_agree_with_dfdxs_own() {
             rope_theta: 1e3,
             norm_epsilon: 1e-5,
             init_std: 0.2,
+            mask_conditioning: true,
             block: BlockShape::new(2, 8, 12, [2, 4, 4]).unwrap(),
             bottleneck,
         };

@@ -6,7 +6,7 @@ use engine::bottleneck::Fsq;
 use engine::ops::{self, RopeTable, Scope};
 use engine::parameters::Parameters;
 use engine::tensor::{Tape, Tokens, tokens, value, values, values_mut};
-use engine::{BlockSequence, BlockShape, Bottleneck, ElasticTok, Layout, ModelConfig, PrefixMask};
+use engine::{BlockSequence, BlockShape, Bottleneck, ElasticTok, Encoding, Layout, ModelConfig, PrefixMask};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
@@ -20,6 +20,7 @@ fn model(bottleneck: Bottleneck) -> ElasticTok {
         rope_theta: 1e4,
         norm_epsilon: 1e-5,
         init_std: 0.3,
+        mask_conditioning: true,
         block: BlockShape::new(2, 8, 12, [2, 4, 4]).unwrap(),
         bottleneck,
     };
@@ -134,7 +135,7 @@ fn candidates_are_the_sequences_they_stand_for() {
     let model = model(fsq());
     let block = model.config().block;
     let blocks: Vec<Vec<f32>> = patches(&model, 3, 5).chunks(block.values()).map(<[f32]>::to_vec).collect();
-    let mut sequence = BlockSequence::new(&model);
+    let mut sequence = BlockSequence::new(&model, Encoding::PerCount);
     sequence.commit(&blocks[0], 4);
     sequence.commit(&blocks[1], 2);
     let candidates = sequence.reconstruct(&blocks[2], &[1, 5, 6]);
@@ -150,6 +151,60 @@ fn candidates_are_the_sequences_they_stand_for() {
 
 /// Directional derivatives of the training loss in f32: coarse, but of every weight, and of nothing but the forward
 /// pass. FSQ's rounding has no derivative, so only the VAE can be checked.
+#[test]
+fn without_mask_conditioning_encoding_once_is_exact_and_with_it_is_not() {
+    let told = model(fsq());
+    let config = ModelConfig { mask_conditioning: false, ..told.config().clone() };
+    let untold = ElasticTok::new(config, 3).unwrap();
+    for (model, exact) in [(&untold, true), (&told, false)] {
+        let blocks = patches(model, 2, 1);
+        let (first, second) = blocks.split_at(model.config().block.values());
+        let reconstruct = |encoding| {
+            let mut sequence = BlockSequence::new(model, encoding);
+            sequence.commit(first, 4);
+            sequence.reconstruct(second, &[1, 3, 6])
+        };
+        let (each, once) = (reconstruct(Encoding::PerCount), reconstruct(Encoding::Once));
+        let difference = each.iter().flatten().zip(once.iter().flatten()).map(|(a, b)| (a - b).abs());
+        let largest = difference.fold(0.0_f32, f32::max);
+        assert_eq!(largest < 1e-5, exact, "largest difference {largest}");
+    }
+}
+
+#[test]
+fn codes_are_those_of_the_kept_tokens() {
+    let model = model(fsq());
+    let block = patches(&model, 1, 1);
+    let sequence = BlockSequence::new(&model, Encoding::PerCount);
+    let codes = sequence.codes(&block, 5).unwrap();
+    let mask = PrefixMask::new(6, vec![5]);
+    let h = model.encode(as_tokens(&model, &block), &mask, &Scope::block_causal(model.layout(1, 1)));
+    let quantizer = Fsq::new(&[8, 5, 5]);
+    let index = |h: &[f32]| quantizer.index(&[0, 1, 2].map(|dim| quantizer.code(dim, h[dim])));
+    assert_eq!(codes, values(&h).chunks(3).take(5).map(index).collect::<Vec<_>>());
+    assert_eq!(BlockSequence::new(&self::model(vae()), Encoding::PerCount).codes(&block, 5), None);
+}
+
+#[test]
+fn pooling_and_likelihood_have_the_gradients_of_their_values() {
+    let mut random = ChaCha8Rng::seed_from_u64(5);
+    let mut draw = |n: usize| (0..n).map(|_| random.random_range(-1.0..1.0)).collect::<Vec<f32>>();
+    // Two blocks of three tokens; a mean and a deviation for each of two targets.
+    let (x, target) = (tokens(draw(6 * 4), 6, 4), tokens(draw(2 * 2), 2, 2));
+    let loss = |x: &Tokens| value(&ops::gaussian_nll(ops::mean_pool(x.clone(), 3), &target));
+    let taped = ops::gaussian_nll(ops::mean_pool(x.leaky_trace(), 3), &target);
+    let gradient = taped.backward().get_or_alloc_mut(&x).unwrap().clone();
+    for (i, slope) in gradient.iter().enumerate() {
+        let moved = |by: f32| {
+            let mut moved = values(&x).to_vec();
+            moved[i] += by;
+            f64::from(loss(&tokens(moved, 6, 4)))
+        };
+        let numeric = (moved(1e-2) - moved(-1e-2)) / 2e-2;
+        assert!((f64::from(*slope) - numeric).abs() < 1e-3, "value {i}: {slope} against {numeric}");
+    }
+}
+
 #[test]
 fn gradients_are_derivatives_of_the_loss() {
     let mut model = model(vae());

@@ -35,6 +35,7 @@ fn start(bottleneck: Bottleneck, train: TrainConfig) -> Start {
         rope_theta: 1e4,
         norm_epsilon: 1e-5,
         init_std: 0.1,
+        mask_conditioning: true,
         block: BlockShape::new(1, 16, 16, [1, 4, 4]).unwrap(),
         bottleneck,
     };

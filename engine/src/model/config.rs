@@ -1,5 +1,6 @@
 //! What decides a model's shape.
 
+use super::layer::LayerShape;
 use crate::bottleneck::Bottleneck;
 use crate::error::EngineError;
 use crate::patch::BlockShape;
@@ -25,13 +26,26 @@ pub struct ModelConfig {
     pub norm_epsilon: f32,
     /// Standard deviation of freshly drawn weights.
     pub init_std: f32,
+    /// Whether the encoder is told which tokens will be kept. Without, it need run only once a block.
+    #[serde(default = "yes")]
+    pub mask_conditioning: bool,
     /// How a block is cut into patches.
     pub block: BlockShape,
     /// What a token may say.
     pub bottleneck: Bottleneck,
 }
 
+fn yes() -> bool {
+    true
+}
+
 impl ModelConfig {
+    /// The shape of its layers.
+    pub(super) fn layer(&self) -> LayerShape {
+        let Self { width, hidden, heads, norm_epsilon, .. } = *self;
+        LayerShape { width, hidden, heads, norm_epsilon }
+    }
+
     /// Fails with the first key that cannot be.
     pub fn check(&self) -> Result<(), EngineError> {
         let positive = [
@@ -110,6 +124,7 @@ mod tests {
             rope_theta: 1e4,
             norm_epsilon: 1e-5,
             init_std: 0.02,
+            mask_conditioning: true,
             block: BlockShape::new(1, 128, 128, [1, 8, 8]).unwrap(),
             bottleneck: Bottleneck::Fsq { levels: vec![8, 8, 8, 5, 5, 5] },
         };

@@ -1,10 +1,23 @@
 //! One pre-norm transformer layer: x + attention(norm(x)), then x + feed-forward(norm(x)). No biases.
 
-use super::{Init, ModelConfig};
+use super::Init;
 use crate::ops::{self, MaybeTape, RopeTable, Scope};
 use crate::parameters::parameters;
 use crate::tensor::{Parameter, Tokens};
 use dfdx::tensor::{NoneTape, WithEmptyTape as _};
+
+/// What decides a layer's shape.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LayerShape {
+    /// Width of a token.
+    pub width: usize,
+    /// Width of SwiGLU's hidden layer.
+    pub hidden: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// ε of RMSNorm.
+    pub norm_epsilon: f32,
+}
 
 /// Weights of one layer; linear maps are (in, out).
 #[derive(Clone, Debug)]
@@ -24,8 +37,8 @@ pub struct Layer {
 parameters!(Layer { attention_norm, w_qkv, w_out, feed_forward_norm, w_gate_up, w_down });
 
 impl Layer {
-    pub(super) fn new(config: &ModelConfig, init: &mut Init) -> Self {
-        let (width, hidden) = (config.width, config.hidden);
+    pub(crate) fn new(shape: LayerShape, init: &mut Init) -> Self {
+        let LayerShape { width, hidden, heads, norm_epsilon } = shape;
         Self {
             attention_norm: init.ones(width),
             w_qkv: init.normal(width, 3 * width),
@@ -33,8 +46,8 @@ impl Layer {
             feed_forward_norm: init.ones(width),
             w_gate_up: init.normal(width, 2 * hidden),
             w_down: init.normal(hidden, width),
-            heads: config.heads,
-            norm_epsilon: config.norm_epsilon,
+            heads,
+            norm_epsilon,
         }
     }
 

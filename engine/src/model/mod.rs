@@ -4,7 +4,7 @@ mod config;
 mod layer;
 
 pub use config::ModelConfig;
-pub use layer::Layer;
+pub use layer::{Layer, LayerShape};
 
 use crate::block::Layout;
 use crate::bottleneck::{Bottleneck, Fsq};
@@ -70,13 +70,13 @@ impl ElasticTok {
             in_proj: init.normal(patch, width),
             kept_embedding: init.embedding(width),
             masked_embedding: init.embedding(width),
-            layers: (0..config.encoder_layers).map(|_| Layer::new(&config, &mut init)).collect(),
+            layers: (0..config.encoder_layers).map(|_| Layer::new(config.layer(), &mut init)).collect(),
             norm: init.ones(width),
             pre_quant: init.normal(width, config.bottleneck.input_width()),
         };
         let decoder = Decoder {
             post_quant: init.normal(config.bottleneck.output_width(), width),
-            layers: (0..config.decoder_layers).map(|_| Layer::new(&config, &mut init)).collect(),
+            layers: (0..config.decoder_layers).map(|_| Layer::new(config.layer(), &mut init)).collect(),
             norm: init.ones(width),
             out_proj: init.normal(width, patch),
         };
@@ -96,7 +96,9 @@ impl ElasticTok {
     /// Patches (n, patch) → what the bottleneck reads (n, dims).
     pub fn encode<T: MaybeTape>(&self, patches: Tokens<T>, mask: &PrefixMask, scope: &Scope) -> Tokens<T> {
         let e = &self.encoder;
-        let h = ops::patch_embed(patches, &e.in_proj, &e.kept_embedding, &e.masked_embedding, mask);
+        let all = PrefixMask::all(mask.tokens_per_block(), mask.blocks());
+        let told = if self.config.mask_conditioning { mask } else { &all };
+        let h = ops::patch_embed(patches, &e.in_proj, &e.kept_embedding, &e.masked_embedding, told);
         let h = self.through(&e.layers, h, scope);
         ops::linear(ops::rms_norm(h, &e.norm, self.config.norm_epsilon), &e.pre_quant)
     }
@@ -159,13 +161,13 @@ impl ElasticTok {
 }
 
 /// Draws fresh weights, one after another from one stream.
-struct Init {
+pub(crate) struct Init {
     std: f32,
     random: rand_chacha::ChaCha8Rng,
 }
 
 impl Init {
-    fn new(std: f32, seed: u64) -> Self {
+    pub(crate) fn new(std: f32, seed: u64) -> Self {
         Self { std, random: rand_chacha::ChaCha8Rng::seed_from_u64(seed) }
     }
 
@@ -175,16 +177,16 @@ impl Init {
         tokens(values, rows, columns)
     }
 
-    fn normal(&mut self, input: usize, output: usize) -> Parameter {
+    pub(crate) fn normal(&mut self, input: usize, output: usize) -> Parameter {
         self.draw(input, output, self.std)
     }
 
     /// Embeddings start at width^−½, as in the reference.
-    fn embedding(&mut self, width: usize) -> Parameter {
+    pub(crate) fn embedding(&mut self, width: usize) -> Parameter {
         self.draw(1, width, (width as f32).powf(-0.5))
     }
 
-    fn ones(&mut self, width: usize) -> Parameter {
+    pub(crate) fn ones(&mut self, width: usize) -> Parameter {
         tokens(vec![1.0; width], 1, width)
     }
 }

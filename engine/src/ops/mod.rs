@@ -6,9 +6,11 @@
 
 mod attention;
 mod fsq;
+mod gaussian;
 mod linear;
 mod mse;
 mod patch_embed;
+mod pool;
 mod rms_norm;
 mod rope;
 mod swiglu;
@@ -17,9 +19,11 @@ mod vae;
 
 pub use attention::{Scope, attention};
 pub use fsq::quantize;
+pub use gaussian::{LN_DEVIATION_LIMIT, gaussian_nll};
 pub use linear::{linear, linear_add};
 pub use mse::mse;
 pub use patch_embed::patch_embed;
+pub use pool::mean_pool;
 pub use rms_norm::rms_norm;
 pub use rope::RopeTable;
 pub use swiglu::swiglu;

@@ -26,6 +26,11 @@ impl AdamW {
         Self { updates: 0, first: zeros.clone(), second: zeros }
     }
 
+    /// Updates made so far.
+    pub fn updates(&self) -> usize {
+        self.updates
+    }
+
     /// One update: p −= rate·(m̂ / (√v̂ + ε) + decay·p), with m̂ and v̂ the bias-corrected means.
     pub fn update(&mut self, model: &mut impl Parameters, gradients: &[Vec<f32>], rate: f32, config: &TrainConfig) {
         self.updates += 1;
@@ -51,7 +56,7 @@ impl AdamW {
 }
 
 /// The gradients of every weight, in visiting order.
-pub(super) fn collect(model: &impl Parameters, grads: &mut Grads) -> Result<Vec<Vec<f32>>, crate::tensor::TapeError> {
+pub(crate) fn collect(model: &impl Parameters, grads: &mut Grads) -> Result<Vec<Vec<f32>>, crate::tensor::TapeError> {
     let mut gradients = Vec::new();
     let mut failure = None;
     model.visit("", &mut |_, weight| match grads.get_or_alloc_mut(weight) {

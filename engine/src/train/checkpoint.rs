@@ -8,6 +8,7 @@ use crate::atomic_file;
 use crate::error::EngineError;
 use crate::model::{ElasticTok, ModelConfig};
 use crate::parameters::Parameters;
+use crate::regressor::{CurveScale, Regressor, RegressorConfig};
 use crate::tensor::{values, values_mut};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
@@ -25,10 +26,11 @@ const FORMAT: u32 = 1;
 enum Header {
     Weights { format: u32, model: ModelConfig },
     Training { format: u32, updates: usize, start: Box<Start> },
+    Regressor { format: u32, config: RegressorConfig, scale: CurveScale },
 }
 
 /// Names the weights by their content: a blake3 hash over names and values.
-pub fn weights_hash(model: &ElasticTok) -> blake3::Hash {
+pub fn weights_hash(model: &impl Parameters) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
     model.visit("", &mut |name, weight| {
         hasher.update(name.as_bytes());
@@ -57,6 +59,26 @@ pub fn load_weights(path: &Path) -> Result<ElasticTok, EngineError> {
     let mut model = ElasticTok::new(model, 0)?;
     fill(path, &arrays, "", &mut model)?;
     Ok(model)
+}
+
+/// Writes a regressor's weights, shape and scale.
+pub fn save_regressor(regressor: &Regressor, path: &Path) -> Result<(), EngineError> {
+    let (config, scale) = (regressor.config().clone(), regressor.scale().clone());
+    let mut arrays = Vec::new();
+    regressor.visit("", &mut |name, weight| arrays.push((name.to_owned(), to_bytes(values(weight)))));
+    write_arrays(path, &Header::Regressor { format: FORMAT, config, scale }, arrays)
+}
+
+/// Reads a regressor that [`save_regressor`] wrote.
+pub fn load_regressor(path: &Path) -> Result<Regressor, EngineError> {
+    let bytes = std::fs::read(path).map_err(EngineError::file("cannot read the regressor", path))?;
+    let (arrays, header) = parse(path, &bytes)?;
+    let Header::Regressor { config, scale, .. } = header else {
+        return Err(problem(path, "holds no regressor"));
+    };
+    let mut regressor = Regressor::new(config, scale, 0)?;
+    fill(path, &arrays, "", &mut regressor)?;
+    Ok(regressor)
 }
 
 pub(super) fn write(path: &Path, start: &Start, model: &ElasticTok, adam: &AdamW) -> Result<(), EngineError> {
@@ -112,14 +134,14 @@ fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<(SafeTensors<'a>, Header), 
     let header = header.ok_or_else(|| problem(path, "was not written by elastictok"))?;
     let header: Header = serde_json::from_str(header)
         .map_err(|error| problem(path, &format!("has a header that this version cannot read: {error}")))?;
-    let (Header::Weights { format, .. } | Header::Training { format, .. }) = &header;
+    let (Header::Weights { format, .. } | Header::Training { format, .. } | Header::Regressor { format, .. }) = &header;
     if *format != FORMAT {
         return Err(problem(path, &format!("has format {format}, this version reads {FORMAT}")));
     }
     Ok((arrays, header))
 }
 
-fn fill(path: &Path, arrays: &SafeTensors<'_>, prefix: &str, model: &mut ElasticTok) -> Result<(), EngineError> {
+fn fill(path: &Path, arrays: &SafeTensors<'_>, prefix: &str, model: &mut impl Parameters) -> Result<(), EngineError> {
     let mut result = Ok(());
     model.visit_mut("", &mut |name, weight| {
         if result.is_ok() {

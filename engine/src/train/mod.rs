@@ -1,12 +1,12 @@
 //! Training: AdamW on random crops, a schedule, and checkpoints from which a run goes on as if it had never stopped.
 
-mod adamw;
+pub(crate) mod adamw;
 mod batch;
 mod checkpoint;
 mod config;
 mod trainer;
 
 pub use adamw::{AdamW, clip_global_norm};
-pub use checkpoint::{load_weights, save_weights, weights_hash};
+pub use checkpoint::{load_regressor, load_weights, save_regressor, save_weights, weights_hash};
 pub use config::{Schedule, TrainConfig};
 pub use trainer::{Start, StepReport, Trainer, TrainingData};

@@ -133,6 +133,7 @@ impl Case {
             rope_theta: c["theta"].as_f64().unwrap() as f32,
             norm_epsilon: c["rms_norm_eps"].as_f64().unwrap() as f32,
             init_std: 0.02,
+            mask_conditioning: true,
             block: block.unwrap(),
             bottleneck,
         };

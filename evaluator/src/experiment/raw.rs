@@ -60,6 +60,8 @@ pub(super) struct RawModel {
     pub rope_theta: f32,
     pub norm_epsilon: f32,
     pub init_std: f32,
+    /// Whether the encoder is told which tokens will be kept.
+    pub mask_conditioning: bool,
 }
 
 /// `model.bottleneck`.
@@ -86,6 +88,7 @@ impl Default for RawModel {
             rope_theta: 1e4,
             norm_epsilon: 1e-5,
             init_std: 0.06,
+            mask_conditioning: true,
         }
     }
 }

@@ -279,6 +279,7 @@ fn variant(name: String, sections: Table) -> Result<Variant, ExperimentError> {
         rope_theta: m.rope_theta,
         norm_epsilon: m.norm_epsilon,
         init_std: m.init_std,
+        mask_conditioning: m.mask_conditioning,
         block: BlockShape::new(m.frames_per_block, data.crop, data.crop, m.patch).map_err(value_error)?,
         bottleneck: match m.bottleneck {
             RawBottleneck::Fsq => Bottleneck::Fsq { levels: m.fsq_levels.clone() },

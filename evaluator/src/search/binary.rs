@@ -5,7 +5,9 @@
 //! threshold about every other time, and never tries the minimum.)
 use engine::TokenRange;
 
-use super::{Form, Found, Probe, SearchError, SearchStrategy, meets, parse::no_arguments};
+use super::bracket::Bracket;
+use super::parse::no_arguments;
+use super::{Form, Found, Probe, Question, SearchError, SearchStrategy};
 
 pub(super) const FORM: Form = Form {
     syntax: "binary",
@@ -34,18 +36,12 @@ impl SearchStrategy for Binary {
         range.len().ilog2() as usize + 1
     }
 
-    fn search(&self, threshold: f64, probe: &mut Probe<'_>) -> Result<Found, SearchError> {
-        let range = probe.range();
-        // Open are `low..high`. `low - 1` is below the range or was seen to miss; `high` is above it or seen to meet.
-        let (mut low, mut high) = (range.min(), range.max() + 1);
-        while low < high {
-            let middle = low.midpoint(high);
-            if meets(probe.distortion(middle)?, threshold) {
-                high = middle;
-            } else {
-                low = middle + 1;
-            }
+    fn search(&self, question: &Question<'_>, probe: &mut Probe<'_>) -> Result<Found, SearchError> {
+        let mut bracket = Bracket::new(probe.range());
+        while let Some((low, high)) = bracket.open() {
+            // Rounded up, so that a range of two asks its larger count first: if even that misses, nothing is left.
+            bracket.ask(low.midpoint(high + 1), question.threshold, probe)?;
         }
-        Ok(if range.contains(high) { Found::meeting(high) } else { Found::nothing_meets(range) })
+        Ok(bracket.found())
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Distortion falls roughly as a power of the count, so equal *ratios* between counts are equal steps of quality.
 //! The released ElasticTok code calls this search «linear».
-use super::{Form, Found, Probe, SearchError, SearchStrategy, meets, parse::one_argument};
+use super::{Form, Found, Probe, Question, SearchError, SearchStrategy, meets, parse::one_argument};
 use engine::TokenRange;
 
 pub(super) const FORM: Form = Form {
@@ -60,10 +60,10 @@ impl SearchStrategy for Binned {
         self.grid(range).len()
     }
 
-    fn search(&self, threshold: f64, probe: &mut Probe<'_>) -> Result<Found, SearchError> {
+    fn search(&self, question: &Question<'_>, probe: &mut Probe<'_>) -> Result<Found, SearchError> {
         let grid = self.grid(probe.range());
         let distortions = probe.distortions(&grid)?;
-        let smallest = grid.iter().zip(distortions).find(|&(_, distortion)| meets(distortion, threshold));
+        let smallest = grid.iter().zip(distortions).find(|&(_, distortion)| meets(distortion, question.threshold));
         Ok(smallest.map_or(Found::nothing_meets(probe.range()), |(&kept_tokens, _)| Found::meeting(kept_tokens)))
     }
 }

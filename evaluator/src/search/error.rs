@@ -20,6 +20,9 @@ pub enum SearchError {
         /// How many counts the curve holds.
         points: usize,
     },
+    /// A strategy needs the whole curve a predictor expects, but it expects only a count.
+    #[error("the prediction holds no curve: ask the regressor")]
+    NoCurve,
     /// The live model failed.
     #[error("could not reconstruct the block with {candidates} candidate counts of tokens")]
     Reconstruction {

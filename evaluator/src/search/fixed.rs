@@ -1,7 +1,7 @@
 //! Keeps the same share of every block: what a tokenizer that does not adapt would do, the baseline to beat.
 use engine::TokenRange;
 
-use super::{Form, Found, Probe, SearchError, SearchStrategy, parse::one_argument};
+use super::{Form, Found, Probe, Question, SearchError, SearchStrategy, parse::one_argument};
 
 pub(super) const FORM: Form = Form {
     syntax: "fixed(share)",
@@ -47,7 +47,7 @@ impl SearchStrategy for Fixed {
         0
     }
 
-    fn search(&self, _threshold: f64, probe: &mut Probe<'_>) -> Result<Found, SearchError> {
+    fn search(&self, _question: &Question<'_>, probe: &mut Probe<'_>) -> Result<Found, SearchError> {
         Ok(Found { kept_tokens: probe.range().at_share(self.share), met: None })
     }
 }
@@ -60,7 +60,7 @@ mod tests {
     fn kept(share: f64, min: usize, max: usize) -> usize {
         let mut source = Curve(|_| 0.1);
         let mut probe = Probe::new(&mut source, range(min, max));
-        let found = Fixed::new(share).search(0.5, &mut probe).unwrap();
+        let found = Fixed::new(share).search(&Question::new(0.5), &mut probe).unwrap();
         assert_eq!((found.met, probe.cost().evaluations.decoder, probe.cost().sequential_depth), (None, 0, 0));
         found.kept_tokens
     }

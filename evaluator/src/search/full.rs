@@ -1,7 +1,7 @@
 //! Tries every count: exact on any curve, and the reference for every other strategy.
 use engine::TokenRange;
 
-use super::{Form, Found, Probe, SearchError, SearchStrategy, meets, parse::no_arguments};
+use super::{Form, Found, Probe, Question, SearchError, SearchStrategy, meets, parse::no_arguments};
 
 pub(super) const FORM: Form = Form {
     syntax: "full",
@@ -29,11 +29,11 @@ impl SearchStrategy for Full {
         range.len()
     }
 
-    fn search(&self, threshold: f64, probe: &mut Probe<'_>) -> Result<Found, SearchError> {
+    fn search(&self, question: &Question<'_>, probe: &mut Probe<'_>) -> Result<Found, SearchError> {
         let range = probe.range();
         let counts: Vec<usize> = (range.min()..=range.max()).collect();
         let distortions = probe.distortions(&counts)?;
-        let smallest = counts.iter().zip(distortions).find(|&(_, distortion)| meets(distortion, threshold));
+        let smallest = counts.iter().zip(distortions).find(|&(_, distortion)| meets(distortion, question.threshold));
         Ok(smallest.map_or(Found::nothing_meets(range), |(&kept_tokens, _)| Found::meeting(kept_tokens)))
     }
 }

@@ -11,29 +11,85 @@
 use engine::TokenRange;
 
 mod binary;
+mod binary_release;
 mod binned;
+mod bracket;
 mod error;
 mod fixed;
 mod full;
+mod guess;
+mod interpolate;
+mod kary;
 mod parse;
+mod prediction;
 mod probe;
+mod regression;
 mod replay;
 mod source;
+mod target_length;
 #[cfg(test)]
 mod tests;
+mod warm_start;
 
 pub use binary::Binary;
+pub use binary_release::BinaryRelease;
 pub use binned::Binned;
 pub use error::SearchError;
 pub use fixed::Fixed;
 pub use full::Full;
+pub use guess::Guess;
+pub use interpolate::Interpolate;
+pub use kary::Kary;
 pub use parse::{Form, parse};
+pub use prediction::{Asked, Feature, Prediction, Predictor};
 pub use probe::{Cost, Probe};
+pub use regression::{Regression, RegressionVerified};
 pub use replay::Replay;
 pub use source::{DistortionSource, Encoding, Evaluations, FlopsPerEvaluation};
+pub use target_length::TargetLength;
+pub use warm_start::WarmStart;
 
 /// Every strategy an experiment can name, in the order shown to people.
-pub const FORMS: &[Form] = &[full::FORM, binned::FORM, binary::FORM, fixed::FORM];
+pub const FORMS: &[Form] = &[
+    full::FORM,
+    binned::FORM,
+    binary::FORM,
+    binary_release::FORM,
+    kary::FORM,
+    interpolate::FORM,
+    warm_start::FORM,
+    regression::FORM,
+    regression::VERIFIED_FORM,
+    guess::FORM,
+    fixed::FORM,
+    target_length::FORM,
+];
+
+/// What a search is asked about one block, and what is known before the model is.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The largest acceptable distortion. Ignored where [`SearchStrategy::needs_threshold`] is false.
+    pub threshold: f64,
+    /// The answer for the block before, if there is one: of a video, or the previous crop of the same photograph.
+    pub previous: Option<usize>,
+    /// What the predictor that [`SearchStrategy::asks`] names expects of this block.
+    pub prediction: Option<&'a Prediction>,
+}
+
+impl Question<'_> {
+    /// A threshold, and nothing known.
+    pub fn new(threshold: f64) -> Self {
+        Self { threshold, previous: None, prediction: None }
+    }
+
+    /// The prediction.
+    ///
+    /// # Panics
+    /// If there is none: whoever asks a strategy gives it what it [asks](SearchStrategy::asks) for.
+    fn predicted(&self) -> &Prediction {
+        self.prediction.expect("a strategy is given the prediction that it asks for")
+    }
+}
 
 /// A way to choose how many tokens of a block to keep.
 pub trait SearchStrategy: std::fmt::Debug + Send + Sync {
@@ -49,17 +105,19 @@ pub trait SearchStrategy: std::fmt::Debug + Send + Sync {
         true
     }
 
+    /// The predictor whose [`Prediction`] the question must hold, if any.
+    fn asks(&self) -> Option<Asked> {
+        None
+    }
+
     /// The most evaluations that a search of one block of this range can cost: what a plan counts with.
     fn most_evaluations(&self, range: TokenRange) -> usize;
 
     /// Chooses a count of [`Probe::range`] for the block behind `probe`.
     ///
-    /// `threshold` is the largest acceptable distortion (mean squared error in [-1, 1]); it is ignored where
-    /// [`needs_threshold`](Self::needs_threshold) is false.
-    ///
     /// # Errors
     /// What the probe's source reports: a distortion that is not finite, a count its curve lacks, a failed model.
-    fn search(&self, threshold: f64, probe: &mut Probe<'_>) -> Result<Found, SearchError>;
+    fn search(&self, question: &Question<'_>, probe: &mut Probe<'_>) -> Result<Found, SearchError>;
 }
 
 /// The answer to a search. What it cost is in [`Probe::cost`].

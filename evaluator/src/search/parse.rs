@@ -118,7 +118,7 @@ mod tests {
         assert!(FORMS.iter().all(|form| text.contains(form.syntax)), "{text}");
         assert!(error("bined(16)").contains("did you mean binned(k)?"));
         assert!(error("Full").contains("did you mean full?"));
-        assert!(error("regression").starts_with(r#"there is no search strategy "regression"; write one of"#));
+        assert!(error("dowsing").starts_with(r#"there is no search strategy "dowsing"; write one of"#));
     }
 
     #[test]

@@ -48,8 +48,8 @@ impl DistortionSource for Replay {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{Curve, range, strategies};
-    use super::super::{Probe, SearchStrategy};
+    use super::super::tests::{Curve, prediction, range, strategies};
+    use super::super::{Probe, Question, SearchStrategy as _};
     use super::*;
 
     fn wavy(kept_tokens: usize) -> f64 {
@@ -63,13 +63,15 @@ mod tests {
             for threshold in [0.0, 0.02, 0.05, 0.2, 1.0] {
                 let mut live = Curve(wavy);
                 let mut probe = Probe::new(&mut live, range);
-                let found = strategy.search(threshold, &mut probe).unwrap();
+                let prediction = prediction(range);
+                let question = Question { prediction: Some(&prediction), ..Question::new(threshold) };
+                let found = strategy.search(&question, &mut probe).unwrap();
                 let (cost, trace) = (probe.cost(), probe.trace().to_vec());
 
                 let curve = (3..=70).map(|kept_tokens| (kept_tokens, wavy(kept_tokens)));
                 let mut replay = Replay::new(curve, Curve::<fn(usize) -> f64>::FLOPS, Encoding::PerCount);
                 let mut probe = Probe::new(&mut replay, range);
-                assert_eq!(strategy.search(threshold, &mut probe).unwrap(), found, "{}", strategy.name());
+                assert_eq!(strategy.search(&question, &mut probe).unwrap(), found, "{}", strategy.name());
                 assert_eq!(probe.trace(), trace);
                 assert_eq!(probe.cost(), super::super::Cost { seconds: None, ..cost });
             }
@@ -80,7 +82,7 @@ mod tests {
     fn a_count_the_curve_lacks_is_an_error_naming_it() {
         let mut replay = Replay::new([(1, 0.3), (8, 0.1)], FlopsPerEvaluation::default(), Encoding::PerCount);
         let mut probe = Probe::new(&mut replay, range(1, 8));
-        let error = super::super::Full.search(0.2, &mut probe).unwrap_err();
+        let error = super::super::Full.search(&Question::new(0.2), &mut probe).unwrap_err();
         assert_eq!(
             error.to_string(),
             "the stored curve holds 2 counts but not 2: measure that count, or run the search live"

@@ -4,6 +4,7 @@
 //! charged as if it had: a replayed search then reports the cost of the search it stands for. Only time cannot be
 //! replayed.
 use super::SearchError;
+pub use engine::Encoding;
 
 /// One block's distortion as a function of how many tokens it keeps.
 ///
@@ -28,15 +29,6 @@ pub trait DistortionSource {
     fn encoding(&self) -> Encoding {
         Encoding::PerCount
     }
-}
-
-/// When a model's encoder has to run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    /// For every candidate: the encoder is told how many tokens will be kept.
-    PerCount,
-    /// Once a block: the encoder does not know the count, and dropping tokens is left to the decoder's input.
-    Once,
 }
 
 /// Passes spent on one block, by what they were for.

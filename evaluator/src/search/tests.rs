@@ -40,11 +40,38 @@ struct Outcome {
     trace: Vec<(usize, f64)>,
 }
 
+/// What a predictor that knows little might say: a power law at the wrong level, and the middle count.
+pub(super) fn prediction(range: TokenRange) -> Prediction {
+    let expects = |count: usize| (count, -0.7 * (count as f64).ln() - 1.0);
+    Prediction {
+        kept_tokens: range.min().midpoint(range.max()),
+        log_distortions: range.counts().map(expects).collect(),
+        flops: 7.0,
+        seconds: None,
+    }
+}
+
+/// Those whose promise is [`Bracket`](super::bracket::Bracket)'s.
+fn exact() -> Vec<Box<dyn SearchStrategy>> {
+    ["binary", "kary(1)", "kary(3)", "kary(8)", "interpolate", "warm-start", "regression-verified"]
+        .map(|name| parse(name).unwrap())
+        .into()
+}
+
+/// Those that choose by asking the model and keep to what they saw: all but the release's.
+fn searches() -> impl Iterator<Item = Box<dyn SearchStrategy>> {
+    let looks = |strategy: &Box<dyn SearchStrategy>| strategy.most_evaluations(range(4, 64)) > 0;
+    strategies().into_iter().filter(looks).filter(|strategy| strategy.name() != "binary-release")
+}
+
 /// Searches a block whose count `range.min() + i` has distortion `curve[i]`.
 fn search(strategy: &dyn SearchStrategy, min: usize, curve: &[f64], threshold: f64) -> Outcome {
     let mut source = Curve(|kept_tokens: usize| curve[kept_tokens - min]);
-    let mut probe = Probe::new(&mut source, range(min, min + curve.len() - 1));
-    let found = strategy.search(threshold, &mut probe).unwrap();
+    let range = range(min, min + curve.len() - 1);
+    let prediction = prediction(range);
+    let mut probe = Probe::new(&mut source, range);
+    let question = Question { prediction: Some(&prediction), ..Question::new(threshold) };
+    let found = strategy.search(&question, &mut probe).unwrap();
     Outcome { found, cost: probe.cost(), trace: probe.trace().to_vec() }
 }
 
@@ -85,11 +112,24 @@ proptest! {
     }
 
     #[test]
-    fn binary_agrees_with_full_when_distortion_falls(
+    fn exact_strategies_agree_with_full_when_distortion_falls(
         min in 1_usize..50, curve in falling_curve(), threshold in any_threshold(),
     ) {
-        let found = search(&Binary, min, &curve, threshold).found;
-        prop_assert_eq!(found, search(&Full, min, &curve, threshold).found);
+        let full = search(&Full, min, &curve, threshold).found;
+        for strategy in exact() {
+            prop_assert_eq!(search(strategy.as_ref(), min, &curve, threshold).found, full, "{}", strategy.name());
+        }
+    }
+
+    #[test]
+    fn no_strategy_needs_more_evaluations_than_it_says_on_any_curve(
+        min in 1_usize..50, curve in any_curve(), threshold in any_threshold(),
+    ) {
+        for strategy in strategies().into_iter().chain(exact()) {
+            let cost = search(strategy.as_ref(), min, &curve, threshold).cost;
+            let most = strategy.most_evaluations(range(min, min + curve.len() - 1));
+            prop_assert!(cost.evaluations.decoder <= most, "{} needed {}", strategy.name(), cost.evaluations.decoder);
+        }
     }
 
     #[test]
@@ -102,18 +142,47 @@ proptest! {
     }
 
     #[test]
+    fn exact_strategies_answer_a_count_they_saw_meet_beside_one_they_saw_miss_on_any_curve(
+        min in 1_usize..50, curve in any_curve(), threshold in any_threshold(),
+    ) {
+        for strategy in exact() {
+            let Outcome { found, trace, .. } = search(strategy.as_ref(), min, &curve, threshold);
+            let saw = |count: usize| trace.iter().find(|(asked, _)| *asked == count).map(|(_, seen)| *seen <= threshold);
+            let max = min + curve.len() - 1;
+            if found.met == Some(true) {
+                prop_assert_eq!(saw(found.kept_tokens), Some(true), "{}", strategy.name());
+                if found.kept_tokens > min {
+                    prop_assert_eq!(saw(found.kept_tokens - 1), Some(false), "{}", strategy.name());
+                }
+            } else {
+                prop_assert_eq!((found.kept_tokens, saw(max)), (max, Some(false)), "{}", strategy.name());
+            }
+        }
+    }
+
+    #[test]
     fn binary_answers_the_smallest_count_it_saw_meet_on_any_curve(
         min in 1_usize..50, curve in any_curve(), threshold in any_threshold(),
     ) {
         let Outcome { found, trace, .. } = search(&Binary, min, &curve, threshold);
         let smallest = trace.iter().filter(|(_, distortion)| *distortion <= threshold).map(|(count, _)| *count).min();
-        let max = min + curve.len() - 1;
         prop_assert_eq!(found.met, Some(smallest.is_some()));
-        prop_assert_eq!(found.kept_tokens, smallest.unwrap_or(max));
-        // It is a local optimum: one token fewer was tried, and missed.
-        if smallest.is_some_and(|count| count > min) {
-            prop_assert!(trace.iter().any(|&(count, seen)| count + 1 == found.kept_tokens && seen > threshold));
-        }
+        prop_assert_eq!(found.kept_tokens, smallest.unwrap_or(min + curve.len() - 1));
+    }
+
+    #[test]
+    fn the_release_answers_what_it_tried_last_and_claims_nothing(
+        min in 1_usize..50, curve in any_curve(), threshold in any_threshold(),
+    ) {
+        let Outcome { found, trace, .. } = search(&BinaryRelease, min, &curve, threshold);
+        let max = min + curve.len() - 1;
+        let any_met = trace.iter().any(|(_, distortion)| *distortion < threshold);
+        prop_assert_eq!(found.met, None);
+        prop_assert!(trace.iter().all(|(count, _)| *count > min || *count == max), "it never tries the fewest tokens");
+        let last = trace.last().map_or(max, |(count, _)| *count);
+        // Its last question may be of all tokens a second time, which the probe answers from memory.
+        let answer = if any_met { last } else { max };
+        prop_assert!([answer, max].contains(&found.kept_tokens));
     }
 
     #[test]
@@ -154,7 +223,7 @@ proptest! {
             match found.met {
                 Some(true) => prop_assert!(curve[found.kept_tokens - min] <= threshold),
                 Some(false) => prop_assert!(found.kept_tokens == max && curve[max - min] > threshold),
-                None => prop_assert!(!strategy.needs_threshold()),
+                None => prop_assert!(strategy.most_evaluations(range(4, 64)) == 0 || strategy.name() == "binary-release"),
             }
         }
     }
@@ -170,13 +239,11 @@ fn every_strategy_says_what_it_promises_and_its_name_is_read_back() {
 
 #[test]
 fn a_range_of_one_count_has_one_answer() {
-    for strategy in strategies() {
+    for strategy in searches() {
         for (threshold, met) in [(0.1, false), (0.2, true), (0.3, true)] {
             let Outcome { found, cost, .. } = search(strategy.as_ref(), 9, &[0.2], threshold);
-            assert_eq!(found.kept_tokens, 9);
-            if strategy.needs_threshold() {
-                assert_eq!((found.met, cost.evaluations.decoder), (Some(met), 1), "{}", strategy.name());
-            }
+            let expected = (9, Some(met), 1);
+            assert_eq!((found.kept_tokens, found.met, cost.evaluations.decoder), expected, "{}", strategy.name());
         }
     }
 }
@@ -184,7 +251,7 @@ fn a_range_of_one_count_has_one_answer() {
 #[test]
 fn a_threshold_above_every_distortion_keeps_the_minimum_and_one_below_keeps_everything() {
     let curve: Vec<f64> = (0..100).map(|index| 1.0 - 0.005 * f64::from(index)).collect();
-    for strategy in strategies().iter().filter(|strategy| strategy.needs_threshold()) {
+    for strategy in searches() {
         assert_eq!(search(strategy.as_ref(), 4, &curve, 2.0).found, Found { kept_tokens: 4, met: Some(true) });
         assert_eq!(search(strategy.as_ref(), 4, &curve, 0.1).found, Found { kept_tokens: 103, met: Some(false) });
     }
@@ -192,16 +259,18 @@ fn a_threshold_above_every_distortion_keeps_the_minimum_and_one_below_keeps_ever
 
 #[test]
 fn a_distortion_equal_to_the_threshold_meets_it() {
-    for strategy in strategies().iter().filter(|strategy| strategy.needs_threshold()) {
+    for strategy in searches() {
         assert_eq!(search(strategy.as_ref(), 1, &[0.5, 0.25], 0.25).found, Found { kept_tokens: 2, met: Some(true) });
     }
 }
 
 #[test]
 fn a_distortion_that_is_not_a_number_stops_every_search_that_sees_it() {
-    for strategy in strategies().iter().filter(|strategy| strategy.needs_threshold()) {
+    for strategy in searches() {
         let mut source = Curve(|_| f64::NAN);
-        let error = strategy.search(0.1, &mut Probe::new(&mut source, range(4, 40))).unwrap_err();
+        let prediction = prediction(range(4, 40));
+        let question = Question { prediction: Some(&prediction), ..Question::new(0.1) };
+        let error = strategy.search(&question, &mut Probe::new(&mut source, range(4, 40))).unwrap_err();
         assert!(matches!(error, SearchError::NotFinite { .. }), "{error}");
     }
 }

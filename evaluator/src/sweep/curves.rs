@@ -7,7 +7,7 @@ use crate::error::{EvaluatorError, Result};
 use crate::experiment::{REPLAYABLE_COUNTS, Variant};
 use crate::search::Binned;
 use crate::store::{ContentHash, CurveFilter, CurvePoint, NewCurve, ProtocolId, SampleId};
-use engine::{BlockSequence, Budget, ElasticTok, TokenRange};
+use engine::{BlockSequence, Budget, Encoding, ElasticTok, TokenRange};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -76,7 +76,7 @@ impl Run<'_> {
 fn measure(model: &ElasticTok, held_out: &HeldOut, counts: &[usize]) -> Result<Vec<CurvePoint>> {
     let shape = model.config().block;
     let block = held_out.block(shape);
-    let reconstructions = BlockSequence::new(model).reconstruct(&block, counts);
+    let reconstructions = BlockSequence::new(model, Encoding::PerCount).reconstruct(&block, counts);
     let measured = counts.par_iter().zip(&reconstructions).map(|(kept, reconstruction)| {
         let quality = quality(shape, &block, reconstruction)?;
         Ok(CurvePoint {

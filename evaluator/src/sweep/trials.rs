@@ -8,7 +8,7 @@ use super::{MetricIds, Run};
 use crate::error::{EvaluatorError, Result};
 use crate::experiment::{SearchMode, Variant};
 use crate::metric;
-use crate::search::{Cost, DistortionSource, Encoding, Found, Probe, Replay, SearchStrategy, meets};
+use crate::search::{Cost, DistortionSource, Encoding, Found, Probe, Question, Replay, SearchStrategy, meets};
 use crate::statistics::{BOOTSTRAP_SEED, clustered_interval, mean, sample_deviation};
 use crate::store::{
     BlockRecord, ContentHash, Lease, MediaType, NewSummary, NewTrial, ProtocolId, SampleRecord, TrialId, TrialStatus,
@@ -192,7 +192,7 @@ fn answer(trial: &Planned<'_>, bench: &Bench<'_>, held_out: &HeldOut) -> Result<
     let model: &ElasticTok = &bench.trained.model;
     let (shape, range) = (model.config().block, trial.variant.range());
     let block = held_out.block(shape);
-    let sequence = BlockSequence::new(model);
+    let sequence = BlockSequence::new(model, Encoding::PerCount);
     let flops = flops(model.config(), 0);
     let mut live = Live { sequence: &sequence, block: &block, flops, seconds: 0.0 };
     let mut replay;
@@ -204,7 +204,7 @@ fn answer(trial: &Planned<'_>, bench: &Bench<'_>, held_out: &HeldOut) -> Result<
         _ => &mut live,
     };
     let mut probe = Probe::new(source, range);
-    let found = trial.strategy.search(trial.threshold, &mut probe)?;
+    let found = trial.strategy.search(&Question::new(trial.threshold), &mut probe)?;
     probe.count_final_reconstruction();
     let (cost, trace) = (probe.cost(), probe.trace().to_vec());
     // The final reconstruction decides whether the threshold is met, whatever the search saw.

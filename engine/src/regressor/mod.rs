@@ -1,0 +1,209 @@
+//! Neural regression: how many tokens a block will need, from its pixels alone.
+//!
+//! A small transformer of the same layers reads the block's patches and predicts the whole distortion curve: at every
+//! count a Gaussian over the logarithm of the distortion. A threshold is then met by n tokens with probability
+//! Φ((ln τ − μ(n)) / σ(n)), so that one pass answers every threshold, and a safety margin is a quantile.
+
+mod train;
+
+pub use train::{CurveExample, RegressorTrainer};
+
+use crate::block::Layout;
+use crate::error::EngineError;
+use crate::mask::PrefixMask;
+use crate::model::{Init, Layer, LayerShape};
+use crate::ops::{self, LN_DEVIATION_LIMIT, MaybeTape, RopeTable, Scope};
+use crate::parameters::parameters;
+use crate::patch::BlockShape;
+use crate::tensor::{Parameter, Tokens, tokens, values};
+use serde::{Deserialize, Serialize};
+
+/// A regressor's shape and training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegressorConfig {
+    /// Width of a token.
+    pub width: usize,
+    /// Width of SwiGLU's hidden layer.
+    pub hidden: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Layers.
+    pub layers: usize,
+    /// The blocks it reads.
+    pub block: BlockShape,
+    /// Optimizer steps.
+    pub steps: usize,
+    /// Blocks a step.
+    pub batch: usize,
+    /// Learning rate after the warm-up.
+    pub learning_rate: f32,
+}
+
+impl RegressorConfig {
+    /// Fails with the first key that cannot be.
+    pub fn check(&self) -> Result<(), EngineError> {
+        for (key, value) in [
+            ("regressor.width", self.width),
+            ("regressor.hidden", self.hidden),
+            ("regressor.heads", self.heads),
+            ("regressor.layers", self.layers),
+            ("regressor.steps", self.steps),
+            ("regressor.batch", self.batch),
+        ] {
+            if !(1..=1 << 20).contains(&value) {
+                return Err(EngineError::config(key, value, "must be 1 to 1048576"));
+            }
+        }
+        if !self.width.is_multiple_of(2 * self.heads) {
+            let rule = format!("heads of even width must divide regressor.width = {}", self.width);
+            return Err(EngineError::config("regressor.heads", self.heads, rule));
+        }
+        if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
+            return Err(EngineError::config(
+                "regressor.learning_rate",
+                self.learning_rate,
+                "must be a positive number",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Floating-point operations of one block's prediction at `counts` counts.
+    pub fn flops(&self, counts: usize) -> f64 {
+        let (width, tokens) = (self.width as f64, self.block.tokens() as f64);
+        let layer = 4.0 * width * width + 3.0 * width * self.hidden as f64;
+        let linear = self.layers as f64 * layer + self.block.patch_values() as f64 * width;
+        let head = 2.0 * width * (2 * counts) as f64;
+        2.0 * linear * tokens + self.layers as f64 * 4.0 * tokens * tokens * width + head
+    }
+}
+
+/// How ln distortion is scaled for the network: by mean and deviation over the training curves, count by count.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CurveScale {
+    /// The counts of the curves, rising.
+    pub counts: Vec<usize>,
+    /// Mean ln distortion at each.
+    pub mean: Vec<f64>,
+    /// Its deviation.
+    pub deviation: Vec<f64>,
+    /// Predicted deviations are multiplied by this, so that they are right on photographs not trained on.
+    pub calibration: f64,
+}
+
+/// A Gaussian over ln distortion at every count of a block.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CurveForecast {
+    /// (count, mean, deviation), rising in the count.
+    pub points: Vec<(usize, f64, f64)>,
+}
+
+impl CurveForecast {
+    /// The fewest tokens believed to have at most `ln_threshold`, with a margin of `deviations` predicted deviations (0:
+    /// as likely as not; 1.28: nine times of ten); the largest count if none is.
+    pub fn fewest(&self, ln_threshold: f64, deviations: f64) -> usize {
+        let meets = |(_, mean, deviation): &&(usize, f64, f64)| mean + deviations * deviation <= ln_threshold;
+        let (last, ..) = self.points[self.points.len() - 1];
+        self.points.iter().find(meets).map_or(last, |(count, ..)| *count)
+    }
+}
+
+/// The network.
+#[derive(Clone, Debug)]
+pub struct Regressor {
+    config: RegressorConfig,
+    scale: CurveScale,
+    in_proj: Parameter,
+    /// Added to every token: beside it, the norms let through how strong a patch is.
+    embedding: Parameter,
+    layers: Vec<Layer>,
+    norm: Parameter,
+    head: Parameter,
+}
+
+parameters!(Regressor { in_proj, embedding, layers, norm, head });
+
+/// ε of RMSNorm, base of the rotary frequencies and deviation of fresh weights: as the models it serves.
+const NORM_EPSILON: f32 = 1e-5;
+const ROPE_THETA: f32 = 1e4;
+const INIT_STD: f32 = 0.06;
+
+/// Blocks predicted in one pass.
+const LARGEST_BATCH: usize = 64;
+
+impl Regressor {
+    /// Fresh weights drawn from `seed`.
+    pub fn new(config: RegressorConfig, scale: CurveScale, seed: u64) -> Result<Self, EngineError> {
+        config.check()?;
+        let mut init = Init::new(INIT_STD, seed);
+        let RegressorConfig { width, hidden, heads, .. } = config;
+        let shape = LayerShape { width, hidden, heads, norm_epsilon: NORM_EPSILON };
+        Ok(Self {
+            in_proj: init.normal(config.block.patch_values(), width),
+            embedding: init.embedding(width),
+            layers: (0..config.layers).map(|_| Layer::new(shape, &mut init)).collect(),
+            norm: init.ones(width),
+            head: init.normal(width, 2 * scale.counts.len()),
+            config,
+            scale,
+        })
+    }
+
+    /// What it was made of.
+    pub fn config(&self) -> &RegressorConfig {
+        &self.config
+    }
+
+    /// How its predictions are scaled.
+    pub fn scale(&self) -> &CurveScale {
+        &self.scale
+    }
+
+    /// Patches (blocks · tokens, patch) → (blocks, 2 · counts): scaled means, then logarithms of scaled deviations.
+    fn forward<T: MaybeTape>(&self, patches: Tokens<T>, blocks: usize) -> Tokens<T> {
+        let tokens_per_block = self.config.block.tokens();
+        let scope = Scope::block_causal(Layout { sequences: blocks, blocks: 1, tokens_per_block });
+        let rope = RopeTable::new(tokens_per_block, self.config.width / self.config.heads, ROPE_THETA);
+        let all = PrefixMask::all(tokens_per_block, blocks);
+        let h = ops::patch_embed(patches, &self.in_proj, &self.embedding, &self.embedding, &all);
+        let h = self.layers.iter().fold(h, |h, layer| layer.forward(h, &rope, &scope));
+        ops::linear(ops::mean_pool(ops::rms_norm(h, &self.norm, NORM_EPSILON), tokens_per_block), &self.head)
+    }
+
+    /// Expects a curve of each block, given as patches in [−1, 1].
+    pub fn forecast(&self, blocks: &[Vec<f32>]) -> Vec<CurveForecast> {
+        let scale = &self.scale;
+        let count = scale.counts.len();
+        let batches = blocks.chunks(LARGEST_BATCH).flat_map(|batch| {
+            let rows = batch.len() * self.config.block.tokens();
+            let y = self.forward(tokens(batch.concat(), rows, self.config.block.patch_values()), batch.len());
+            let forecast = |y: &[f32]| {
+                let (mean, ln_deviation) = y.split_at(count);
+                let point = |i: usize| {
+                    let limit = f64::from(LN_DEVIATION_LIMIT);
+                    let deviation = f64::from(ln_deviation[i]).clamp(-limit, limit).exp() * scale.calibration;
+                    let of_scale = scale.deviation[i];
+                    (scale.counts[i], scale.mean[i] + of_scale * f64::from(mean[i]), of_scale * deviation)
+                };
+                CurveForecast { points: (0..count).map(point).collect() }
+            };
+            values(&y).chunks(2 * count).map(forecast).collect::<Vec<_>>()
+        });
+        batches.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_margin_keeps_more_tokens_and_a_hopeless_threshold_all() {
+        let forecast = CurveForecast { points: vec![(4, -1.0, 0.5), (8, -2.0, 0.5), (16, -3.0, 0.5)] };
+        assert_eq!(forecast.fewest(-2.0, 0.0), 8);
+        assert_eq!(forecast.fewest(-2.0, 1.0), 16, "at 8 tokens −2 + 0.5 is too much");
+        assert_eq!(forecast.fewest(-2.0, -2.0), 4, "at 4 tokens −1 − 2 · 0.5 just meets it");
+        assert_eq!(forecast.fewest(-9.0, 0.0), 16);
+    }
+}
