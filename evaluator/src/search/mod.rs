@@ -10,6 +10,7 @@
 //! To add a strategy: write its file, with a `FORM`; declare the file and list the `FORM` in [`FORMS`] below.
 use engine::TokenRange;
 
+mod audit;
 mod binary;
 mod binned;
 mod error;
@@ -22,6 +23,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+pub use audit::{Audit, BisectionLoss, audit, bisection_loss};
 pub use binary::Binary;
 pub use binned::Binned;
 pub use error::SearchError;
