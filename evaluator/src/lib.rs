@@ -7,6 +7,7 @@ pub mod content;
 pub mod error;
 pub mod experiment;
 pub mod metric;
+pub mod rate_distortion;
 pub mod report;
 pub mod search;
 pub mod statistics;

@@ -10,6 +10,7 @@
 //! To add a strategy: write its file, with a `FORM`; declare the file and list the `FORM` in [`FORMS`] below.
 use engine::TokenRange;
 
+mod audit;
 mod binary;
 mod binary_release;
 mod binned;
@@ -31,6 +32,7 @@ mod target_length;
 mod tests;
 mod warm_start;
 
+pub use audit::{Audit, BisectionLoss, audit, bisection_loss};
 pub use binary::Binary;
 pub use binary_release::BinaryRelease;
 pub use binned::Binned;

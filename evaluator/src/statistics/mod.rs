@@ -1,12 +1,22 @@
 //! Summaries of measurements, and how far to trust them.
 //!
 //! Crops of one photograph, or blocks of one video, resemble each other: a hundred of them are not a hundred
-//! observations. Intervals of means are therefore bootstrapped over *sources* (files), not over samples.
+//! observations. Intervals and tests therefore resample *sources* (files), not samples.
 
 mod bootstrap;
+mod cluster;
+mod comparison;
+mod correlation;
+mod detectable;
+mod holm;
+mod random;
 mod rate;
 
-pub use bootstrap::{BOOTSTRAP_SEED, RESAMPLES, clustered_interval};
+pub use bootstrap::{BOOTSTRAP_SEED, RESAMPLES, clustered_interval, resampled_interval};
+pub use comparison::{Comparison, paired};
+pub use correlation::{Correlation, clustered_correlation, pearson, spearman};
+pub use detectable::minimum_detectable_effect;
+pub use holm::holm;
 pub use rate::wilson_interval;
 
 /// Where a quantity lies, with 95 % confidence.

@@ -5,7 +5,7 @@
 use super::Interval;
 
 /// Two-sided 95 % quantile of the normal distribution.
-const Z: f64 = 1.959_963_984_540_054;
+pub(super) const Z: f64 = 1.959_963_984_540_054;
 
 /// Wilson's 95 % interval for the probability behind `successes` out of `trials`; [0, 1] without a trial.
 ///
