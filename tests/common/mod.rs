@@ -97,9 +97,11 @@ impl Bench {
                 let title = format!("{} {} {:?}", trial.variant, trial.strategy, trial.threshold);
                 lines.push(format!("{title} {:?} of {} samples", trial.status, trial.samples));
                 for block in reader.blocks(trial.id).await.unwrap() {
-                    let picture = (&block.source_name, block.ordinal, block.block);
-                    let found = (block.kept_tokens, block.distortion, block.threshold_met, block.decoder_evaluations);
-                    lines.push(format!("{title} {picture:?} {found:?} {:?} {:?}", block.flops, block.probes));
+                    let picture = (&block.source_name, block.ordinal, block.record.block);
+                    let record = &block.record;
+                    let found =
+                        (record.kept_tokens, record.distortion, record.threshold_met, record.decoder_evaluations);
+                    lines.push(format!("{title} {picture:?} {found:?} {:?} {:?}", record.flops, record.probes));
                 }
                 for row in reader.measurements(trial.id).await.unwrap() {
                     if !noisy.contains(&row.metric) {

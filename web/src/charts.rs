@@ -96,7 +96,7 @@ pub fn loss(runs: &[(String, Vec<TrainingPoint>)]) -> Chart {
 /// Each block's distortion against its kept tokens, with what the search looked at and what it chose.
 pub fn distortion(blocks: &[(BlockRow, Option<CurveRow>)], threshold: Option<f64>, max_tokens: u32) -> Chart {
     let panels = blocks.iter().map(|(block, curve)| Panel {
-        title: if blocks.len() > 1 { format!("block {}", block.block) } else { String::new() },
+        title: if blocks.len() > 1 { format!("block {}", block.record.block) } else { String::new() },
         x: Axis { range: Some((0.0, f64::from(max_tokens))), ..axis("kept tokens", Scale::Linear) },
         y: axis("distortion (MSE, log scale)", Scale::Log10),
         series: block_series(block, curve.as_ref(), threshold, max_tokens),
@@ -114,7 +114,7 @@ pub fn distortion(blocks: &[(BlockRow, Option<CurveRow>)], threshold: Option<f64
 fn block_series(block: &BlockRow, curve: Option<&CurveRow>, threshold: Option<f64>, max_tokens: u32) -> Vec<Series> {
     let measured: Vec<(u32, f64)> =
         curve.iter().flat_map(|c| &c.points).map(|p| (p.kept_tokens, p.distortion)).collect();
-    let chosen = vec![(block.kept_tokens, block.distortion)];
+    let chosen = vec![(block.record.kept_tokens, block.record.distortion)];
     let at = |what: &str, counts: &[(u32, f64)]| -> Vec<Point> {
         let point = |(index, &(kept, distortion)): (usize, &(u32, f64))| Point {
             x: f64::from(kept),
@@ -136,7 +136,7 @@ fn block_series(block: &BlockRow, curve: Option<&CurveRow>, threshold: Option<f6
         all.push(series("threshold τ", Mark::DashedLine, 6, line));
     }
     all.push(series("measured curve", Mark::Line, 0, at("curve", &measured)));
-    all.push(series("probes of the search", Mark::Points, 1, at("probe #", &block.probes)));
+    all.push(series("probes of the search", Mark::Points, 1, at("probe #", &block.record.probes)));
     all.push(series("chosen", Mark::Points, 3, at("chosen", &chosen)));
     all.retain(|series| !series.points.is_empty());
     all

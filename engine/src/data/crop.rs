@@ -35,6 +35,18 @@ pub fn fixed_crops(picture: &Picture, side: usize, count: usize) -> Vec<Crop> {
     crops
 }
 
+/// `count` crops of `side`² pixels at drawn places, the pictures in turn: (picture, place).
+pub fn drawn_crops(set: &PhotoSet, side: usize, count: usize, seed: u64) -> Vec<(usize, Crop)> {
+    let draw = |number: usize| {
+        let photo = number % set.photos.len();
+        let picture = &set.photos[photo].picture;
+        let mut random = random::stream(seed, "drawn crop", number as u64);
+        let x = random.random_range(0..=picture.width - side);
+        (photo, Crop { x, y: random.random_range(0..=picture.height - side) })
+    };
+    (0..count).map(draw).collect()
+}
+
 /// Training's crops: every photograph once an epoch in a drawn order, a drawn place, mirrored half of the time.
 ///
 /// A still image fills a block of several frames by repetition.

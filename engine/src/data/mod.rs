@@ -5,7 +5,7 @@ mod duplicates;
 mod photos;
 mod resize;
 
-pub use crop::{Crop, RandomCrops, fixed_crops};
+pub use crop::{Crop, RandomCrops, drawn_crops, fixed_crops};
 pub use duplicates::{NearDuplicate, near_duplicates};
 pub use photos::{Photo, PhotoSet, Skipped};
 pub use resize::{Picture, resize, resize_shortest_side};

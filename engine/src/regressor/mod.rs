@@ -100,6 +100,18 @@ pub struct CurveForecast {
 }
 
 impl CurveForecast {
+    /// The same at every count between its first and its last, means and deviations linear in the logarithm of the count.
+    pub fn at_every_count(&self) -> Self {
+        let between = self.points.windows(2).flat_map(|pair| {
+            let [(n0, m0, d0), (n1, m1, d1)] = [pair[0], pair[1]];
+            (n0..n1).map(move |n| {
+                let share = (n as f64 / n0 as f64).ln() / (n1 as f64 / n0 as f64).ln();
+                (n, m0 + share * (m1 - m0), d0 + share * (d1 - d0))
+            })
+        });
+        Self { points: between.chain(self.points.last().copied()).collect() }
+    }
+
     /// The fewest tokens believed to have at most `ln_threshold`, with a margin of `deviations` predicted deviations (0:
     /// as likely as not; 1.28: nine times of ten); the largest count if none is.
     pub fn fewest(&self, ln_threshold: f64, deviations: f64) -> usize {
@@ -197,6 +209,15 @@ impl Regressor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn between_its_counts_a_curve_is_a_power_law() {
+        // 4 and 16 tokens: −1 and −3; halfway in ln n, at 8, −2.
+        let forecast = CurveForecast { points: vec![(4, -1.0, 0.2), (16, -3.0, 0.4)] }.at_every_count();
+        assert_eq!(forecast.points.iter().map(|(n, ..)| *n).collect::<Vec<_>>(), (4..=16).collect::<Vec<_>>());
+        let (n, mean, deviation) = forecast.points[4];
+        assert!(n == 8 && (mean + 2.0).abs() < 1e-12 && (deviation - 0.3).abs() < 1e-12);
+    }
 
     #[test]
     fn a_margin_keeps_more_tokens_and_a_hopeless_threshold_all() {

@@ -16,7 +16,7 @@ pub use read::Overrides;
 
 use crate::search::SearchStrategy;
 use engine::train::TrainConfig;
-use engine::{ModelConfig, TokenRange};
+use engine::{Budget, Encoding, ModelConfig, RegressorConfig, TokenRange};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::PathBuf;
@@ -50,6 +50,19 @@ pub struct Variant {
     pub train: TrainConfig,
     /// What is asked of it.
     pub sweep: Sweep,
+    /// The network that predicts its counts, if a strategy asks for one.
+    pub regressor: Regression,
+}
+
+/// How a predictor of counts is trained.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Regression {
+    /// Distortion curves of crops of the training pictures.
+    pub curves: usize,
+    /// Counts each is measured at, log-spaced.
+    pub counts: usize,
+    /// The network.
+    pub network: RegressorConfig,
 }
 
 /// Which pictures, and what is cut from them.
@@ -70,12 +83,44 @@ pub struct Data {
 /// What is asked of a trained model.
 #[derive(Clone, Debug)]
 pub struct Sweep {
-    /// Largest acceptable distortions, in the order of the file.
+    /// What a block must reach, in the order of the file: see [`Criterion`].
     pub thresholds: Vec<f64>,
+    /// What thresholds are of.
+    pub criterion: Criterion,
+    /// When the encoder runs.
+    pub encoding: Encoding,
     /// Searches, in the order of the file.
     pub strategies: Vec<Arc<dyn SearchStrategy>>,
     /// Whether searches run the model.
     pub search: SearchMode,
+}
+
+/// What a threshold is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Criterion {
+    /// Mean squared error in [−1, 1] after clipping: at most the threshold.
+    Mse,
+    /// SSIM of the rounded picture: at least the threshold. Searches work on 1 − SSIM.
+    Ssim,
+}
+
+impl Criterion {
+    /// What searches make small, of a reconstruction with this error and similarity.
+    pub fn distortion(self, mse: f64, ssim: f64) -> f64 {
+        match self {
+            Self::Mse => mse,
+            Self::Ssim => 1.0 - ssim,
+        }
+    }
+
+    /// The largest acceptable distortion.
+    pub fn limit(self, threshold: f64) -> f64 {
+        match self {
+            Self::Mse => threshold,
+            Self::Ssim => 1.0 - threshold,
+        }
+    }
 }
 
 /// Where a search gets its distortions from.
@@ -97,6 +142,13 @@ impl Variant {
         TokenRange::new(self.train.min_tokens, self.model.block.tokens()).expect("checked when the file was read")
     }
 
+    /// Whether its distortion curves are measured and kept. A model of a fixed budget was trained for one count; and a
+    /// model told of the mask, encoded once nevertheless, has other curves than the ones kept, and is searched live.
+    pub fn has_curves(&self) -> bool {
+        let elastic = matches!(self.train.budget, Budget::Elastic(_));
+        elastic && (self.sweep.encoding == Encoding::PerCount || !self.model.mask_conditioning)
+    }
+
     /// Everything that decides what training makes of a seed, besides the content of the pictures.
     pub fn training_config(&self) -> serde_json::Value {
         json!({ "model": self.model, "train": self.train, "resize": self.data.resize, "crop": self.data.crop })
@@ -109,7 +161,9 @@ impl Variant {
             "data": self.data,
             "model": self.model,
             "train": self.train,
-            "sweep": { "thresholds": self.sweep.thresholds, "strategies": strategies, "search": self.sweep.search },
+            "sweep": { "thresholds": self.sweep.thresholds, "strategies": strategies, "search": self.sweep.search,
+                       "criterion": self.sweep.criterion, "encoding": self.sweep.encoding },
+            "regressor": self.regressor,
         })
     }
 }

@@ -12,6 +12,7 @@ pub(super) struct RawSections {
     pub model: RawModel,
     pub train: TrainConfig,
     pub sweep: RawSweep,
+    pub regressor: RawRegressor,
 }
 
 /// `[data]`: which pictures, and what is cut from them.
@@ -97,12 +98,49 @@ impl Default for RawModel {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawSweep {
-    /// Largest acceptable distortions: mean squared errors in [−1, 1].
+    /// What a block must reach: mean squared errors in [−1, 1] at most, or values of SSIM at least.
     pub thresholds: Vec<f64>,
+    /// What thresholds are of.
+    pub criterion: super::Criterion,
     /// Names of search strategies; a variant with a fixed budget uses `fixed(share)` instead.
     pub strategies: Vec<String>,
     /// "live": searches run the model and are timed; "replay": they read the stored curves.
     pub search: super::SearchMode,
+    /// "per-count": the encoder runs for every count; "once": once a block, and the tail is dropped behind it.
+    pub encoding: engine::Encoding,
+}
+
+/// `[regressor]`: the network that predicts counts, trained where a strategy asks for one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawRegressor {
+    /// Distortion curves of crops of the training pictures.
+    pub curves: usize,
+    /// Counts each of these is measured at, log-spaced.
+    pub counts: usize,
+    pub width: usize,
+    pub hidden: usize,
+    pub heads: usize,
+    pub layers: usize,
+    pub steps: usize,
+    pub batch: usize,
+    pub learning_rate: f32,
+}
+
+impl Default for RawRegressor {
+    fn default() -> Self {
+        Self {
+            curves: 5000,
+            counts: 16,
+            width: 64,
+            hidden: 128,
+            heads: 4,
+            layers: 3,
+            steps: 1500,
+            batch: 64,
+            learning_rate: 2e-3,
+        }
+    }
 }
 
 impl Default for RawSweep {
@@ -111,6 +149,8 @@ impl Default for RawSweep {
             thresholds: vec![0.003, 0.007, 0.015],
             strategies: ["full", "binned(16)", "binary"].map(str::to_owned).to_vec(),
             search: super::SearchMode::Live,
+            criterion: super::Criterion::Mse,
+            encoding: engine::Encoding::PerCount,
         }
     }
 }

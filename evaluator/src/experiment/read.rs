@@ -1,10 +1,12 @@
 //! Reads an experiment file: completes it, applies overrides, checks it.
 
 use super::raw::{self, RawBottleneck, RawSections};
-use super::{Data, Experiment, ExperimentError, REPLAYABLE_COUNTS, SearchMode, Sweep, Variant, keys};
+use super::{
+    Criterion, Data, Experiment, ExperimentError, REPLAYABLE_COUNTS, Regression, SearchMode, Sweep, Variant, keys,
+};
 use crate::search::{Fixed, SearchStrategy, parse};
 use engine::train::TrainConfig;
-use engine::{BlockShape, Bottleneck, Budget, ModelConfig, TokenRange};
+use engine::{BlockShape, Bottleneck, Budget, ModelConfig, RegressorConfig, TokenRange};
 use serde::Deserialize;
 use std::path::Path;
 use std::sync::Arc;
@@ -84,6 +86,8 @@ struct RawFile {
     _train: TrainConfig,
     #[serde(default, rename = "sweep")]
     _sweep: raw::RawSweep,
+    #[serde(default, rename = "regressor")]
+    _regressor: raw::RawRegressor,
 }
 
 /// The sections of every `[[variant]]`, for their types alone: an error in them has a line. (Key paths in quotes are
@@ -106,6 +110,8 @@ struct VariantSections {
     _train: TrainConfig,
     #[serde(default, rename = "sweep")]
     _sweep: raw::RawSweep,
+    #[serde(default, rename = "regressor")]
+    _regressor: raw::RawRegressor,
 }
 
 fn first_seed() -> Vec<u64> {
@@ -244,6 +250,9 @@ const LARGEST_SIDE: usize = 8192;
 /// Crops of one picture: more would repeat one another.
 const MOST_CROPS: usize = 1000;
 
+/// Curves a predictor is trained on: fewer say nothing, more fill the store.
+const MOST_CURVES: std::ops::RangeInclusive<usize> = 16..=1_000_000;
+
 /// Completes and checks one variant.
 fn variant(name: String, sections: Table) -> Result<Variant, ExperimentError> {
     let raw: RawSections = sections.try_into().map_err(|error: toml::de::Error| ExperimentError::Override {
@@ -291,12 +300,41 @@ fn variant(name: String, sections: Table) -> Result<Variant, ExperimentError> {
     train.check().map_err(value_error)?;
     let range = TokenRange::new(train.min_tokens, model.block.tokens()).map_err(value_error)?;
     let sweep = sweep(&name, raw.sweep, train.budget, range)?;
-    Ok(Variant { name, data, model, train, sweep })
+    let r = raw.regressor;
+    let regressor = Regression {
+        curves: r.curves,
+        counts: r.counts,
+        network: RegressorConfig {
+            width: r.width,
+            hidden: r.hidden,
+            heads: r.heads,
+            layers: r.layers,
+            block: model.block,
+            steps: r.steps,
+            batch: r.batch,
+            learning_rate: r.learning_rate,
+        },
+    };
+    regressor.network.check().map_err(value_error)?;
+    if !(MOST_CURVES.contains(&regressor.curves) && (2..=REPLAYABLE_COUNTS).contains(&regressor.counts)) {
+        return problem(format!(
+            "regressor.curves = {} must be from {} to {} and regressor.counts = {} from 2 to {REPLAYABLE_COUNTS}",
+            regressor.curves,
+            MOST_CURVES.start(),
+            MOST_CURVES.end(),
+            regressor.counts
+        ));
+    }
+    Ok(Variant { name, data, model, train, sweep, regressor })
 }
 
 fn sweep(name: &str, raw: raw::RawSweep, budget: Budget, range: TokenRange) -> Result<Sweep, ExperimentError> {
-    if let Some(threshold) = raw.thresholds.iter().find(|threshold| !(threshold.is_finite() && **threshold > 0.0)) {
-        let message = format!("sweep.thresholds: {threshold} must be a positive mean squared error, like 0.003");
+    let (possible, rule): (fn(f64) -> bool, _) = match raw.criterion {
+        Criterion::Mse => (|t| t.is_finite() && t > 0.0, "a positive mean squared error, like 0.003"),
+        Criterion::Ssim => (|t| 0.0 < t && t < 1.0, "a similarity between 0 and 1, like 0.8"),
+    };
+    if let Some(threshold) = raw.thresholds.iter().find(|threshold| !possible(**threshold)) {
+        let message = format!("sweep.thresholds: {threshold} must be {rule}");
         return Err(ExperimentError::Override { place: format!("variant {name}"), message });
     }
     if raw.thresholds.is_empty() {
@@ -330,5 +368,6 @@ fn sweep(name: &str, raw: raw::RawSweep, budget: Budget, range: TokenRange) -> R
                 .map_err(|source| ExperimentError::Strategy { variant: name.to_owned(), source })?
         }
     };
-    Ok(Sweep { thresholds: raw.thresholds, strategies, search: raw.search })
+    let raw::RawSweep { thresholds, criterion, encoding, search, .. } = raw;
+    Ok(Sweep { thresholds, criterion, encoding, strategies, search })
 }

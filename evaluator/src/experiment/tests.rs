@@ -125,7 +125,7 @@ fn what_cannot_be_is_said_with_its_variant() {
         ("name = \"a\"\nseeds = []", "seeds must hold at least one number"),
         ("name = \"a\"\n[[variant]]\n", "line 2"),
         ("name = \"a\"\n[[variant]]\nname = \"b\"\nmodel.width = \"wide\"\n", "line 4"),
-        ("name = \"a\"\n[train]\nbudget = \"elasic\"\n", "a budget is \"elastic\" or the share of tokens"),
+        ("name = \"a\"\n[train]\nbudget = \"elasic\"\n", "or the share of tokens to keep, like 0.25"),
         (
             "name = \"a\"\n[[variant]]\nname = \"x\"\n[[variant]]\nname = \"x\"\n",
             "variant x: two variants have this name",

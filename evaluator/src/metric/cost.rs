@@ -34,6 +34,42 @@ pub const FLOPS: MetricDef = MetricDef {
                   mean over the sample's blocks.",
 };
 
+/// [`sequential_depth`].
+pub const SEQUENTIAL_DEPTH: MetricDef = MetricDef {
+    name: "sequential_depth",
+    version: 1,
+    unit: "waits/block",
+    direction: Direction::Lower,
+    noisy: false,
+    description: "Batches of candidates that a search asked one after another, mean over the sample's blocks: what its \
+                  evaluations cost where a batch costs no more than one.",
+};
+
+/// Of the predictor that a strategy asks; part of [`FLOPS`].
+pub const PREDICTION_FLOPS: MetricDef = MetricDef {
+    name: "prediction_flops",
+    version: 1,
+    unit: "FLOP/block",
+    direction: Direction::Lower,
+    noisy: false,
+    description: "Floating-point operations of the predictor that the search asked; not available where none was.",
+};
+
+/// Of the predictor that a strategy asks; not part of [`SEARCH_SECONDS`].
+pub const PREDICTION_SECONDS: MetricDef = MetricDef {
+    name: "prediction_seconds",
+    version: 1,
+    unit: "s",
+    direction: Direction::Lower,
+    noisy: true,
+    description: "Seconds of the predictor that the search asked; not available where none was, or when replayed.",
+};
+
+/// Waits for the model, mean over blocks.
+pub fn sequential_depth(blocks: &[Cost]) -> f64 {
+    mean_over_blocks(blocks.iter().map(|cost| cost.sequential_depth as f64))
+}
+
 /// Candidate counts reconstructed, mean over blocks.
 ///
 /// # Panics

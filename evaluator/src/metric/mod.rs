@@ -22,7 +22,10 @@ mod ssim;
 
 pub use adaptive_bits::{ADAPTIVE_BITS, adaptive_bits};
 pub use codebook::{CODEBOOK_PERPLEXITY, CODEBOOK_USAGE, CodebookUse, codebook_use};
-pub use cost::{EVALUATIONS, FLOPS, SEARCH_SECONDS, evaluations, flops, search_seconds};
+pub use cost::{
+    EVALUATIONS, FLOPS, PREDICTION_FLOPS, PREDICTION_SECONDS, SEARCH_SECONDS, SEQUENTIAL_DEPTH, evaluations, flops,
+    search_seconds, sequential_depth,
+};
 pub use ms_ssim::{MS_SSIM, MS_SSIM_SMALLEST_SIDE, ms_ssim};
 pub use mse::{MSE, mse};
 pub use pictures::{MetricError, Pictures};
@@ -77,13 +80,19 @@ pub static ALL: &[MetricDef] = &[
     ADAPTIVE_BITS,
     THRESHOLD_MET,
     EVALUATIONS,
+    SEQUENTIAL_DEPTH,
     SEARCH_SECONDS,
     FLOPS,
+    PREDICTION_FLOPS,
+    PREDICTION_SECONDS,
 ];
+
+/// Metrics of a whole trial, which no single sample has.
+pub static OF_TRIALS: &[MetricDef] = &[CODEBOOK_USAGE, CODEBOOK_PERPLEXITY];
 
 /// The metric of that name.
 pub fn by_name(name: &str) -> Option<&'static MetricDef> {
-    ALL.iter().find(|metric| metric.name == name)
+    ALL.iter().chain(OF_TRIALS).find(|metric| metric.name == name)
 }
 
 /// Mean over a sample's blocks, of which there is at least one.

@@ -55,6 +55,11 @@ pub enum Crop {
         /// How many.
         count: usize,
     },
+    /// Squares at random places: training pictures, on which predictors are trained.
+    Random {
+        /// Side in pixels.
+        side: usize,
+    },
 }
 
 /// Range in which squared errors are meant.
@@ -109,6 +114,11 @@ impl Protocol {
             ssim_window: SsimWindow::Gaussian { side: WINDOW, sigma: SIGMA },
             averaging: Averaging::PooledPsnrMeanSsim,
         }
+    }
+
+    /// The same on random squares, as predictors are trained on.
+    pub fn random_crops(resize: usize, crop: usize) -> Self {
+        Self { crop: Crop::Random { side: crop }, ..Self::fixed_crops(resize, crop, 1) }
     }
 
     /// Its stable JSON, fields in the order of the struct.

@@ -4,7 +4,7 @@
 //! measured, on stored curves: counts of rises, which may be added up and have intervals, and what they cost.
 use engine::TokenRange;
 
-use super::{Binary, Encoding, FlopsPerEvaluation, Found, Full, Probe, Replay, SearchError, SearchStrategy};
+use super::{Binary, Encoding, FlopsPerEvaluation, Found, Full, Probe, Question, Replay, SearchError, SearchStrategy};
 
 /// How often a set of distortion curves rises.
 ///
@@ -120,7 +120,7 @@ fn replayed(strategy: &dyn SearchStrategy, curve: &[(usize, f64)], threshold: f6
     };
     let range = TokenRange::new(*min, *max).expect("a distortion curve begins at one token or more");
     let mut replay = Replay::new(curve.iter().copied(), FlopsPerEvaluation::default(), Encoding::PerCount);
-    strategy.search(threshold, &mut Probe::new(&mut replay, range))
+    strategy.search(&Question::new(threshold), &mut Probe::new(&mut replay, range))
 }
 
 /// A curve's tokens rise and its distortions are finite.

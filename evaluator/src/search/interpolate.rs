@@ -67,8 +67,8 @@ pub(super) fn close_in(
     probe: &mut Probe<'_>,
 ) -> Result<Found, SearchError> {
     let mut bracket = Bracket::new(probe.range());
-    // (ln count, what was seen above the expectation) on either side of the answer.
-    let (mut below, mut above): (Option<(f64, f64)>, Option<(f64, f64)>) = (None, None);
+    // On either side of the answer.
+    let (mut below, mut above) = (None::<Residual>, None::<Residual>);
     let mut widths = Vec::new();
     let mut next = bracket.nearest(first);
     while let Some(count) = next {
@@ -88,7 +88,10 @@ pub(super) fn close_in(
     Ok(bracket.found())
 }
 
-fn correction(below: Option<(f64, f64)>, above: Option<(f64, f64)>, ln_count: f64) -> f64 {
+/// (ln count, what was seen there above the expectation).
+type Residual = (f64, f64);
+
+fn correction(below: Option<Residual>, above: Option<Residual>, ln_count: f64) -> f64 {
     match (below, above) {
         (Some((x0, r0)), Some((x1, r1))) => r0 + (r1 - r0) * (ln_count - x0) / (x1 - x0),
         (Some((_, seen)), None) | (None, Some((_, seen))) => seen,

@@ -60,8 +60,10 @@ fn exact() -> Vec<Box<dyn SearchStrategy>> {
 
 /// Those that choose by asking the model and keep to what they saw: all but the release's.
 fn searches() -> impl Iterator<Item = Box<dyn SearchStrategy>> {
-    let looks = |strategy: &Box<dyn SearchStrategy>| strategy.most_evaluations(range(4, 64)) > 0;
-    strategies().into_iter().filter(looks).filter(|strategy| strategy.name() != "binary-release")
+    let looks = |strategy: &dyn SearchStrategy| {
+        strategy.most_evaluations(range(4, 64)) > 0 && strategy.name() != "binary-release"
+    };
+    strategies().into_iter().filter(move |strategy| looks(strategy.as_ref()))
 }
 
 /// Searches a block whose count `range.min() + i` has distortion `curve[i]`.

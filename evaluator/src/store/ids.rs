@@ -53,6 +53,8 @@ ids! {
     TrainingRunId
     /// A row of `curve`.
     CurveId
+    /// A row of `predictor`.
+    PredictorId
     /// A row of `trial`.
     TrialId
     /// A row of `event`; grows with time.

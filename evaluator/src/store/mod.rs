@@ -27,6 +27,7 @@ mod lease;
 mod metric;
 mod note;
 mod open;
+mod predictor;
 mod process;
 mod protocol;
 mod provenance;
@@ -52,12 +53,13 @@ pub use experiment::{ExperimentRow, NewExperiment};
 pub use filesystem::network_filesystem;
 pub use hash::{ContentHash, HashError};
 pub use ids::{
-    CurveId, DatasetId, EventId, ExperimentId, MetricId, NoteId, ProtocolId, ProvenanceId, SampleId, SourceId,
-    TrainingRunId, TrialId,
+    CurveId, DatasetId, EventId, ExperimentId, MetricId, NoteId, PredictorId, ProtocolId, ProvenanceId, SampleId,
+    SourceId, TrainingRunId, TrialId,
 };
 pub use lease::{Lease, LeaseRow};
 pub use metric::{MetricRow, NewMetric};
 pub use note::NoteRow;
+pub use predictor::{NewPredictor, PredictorRow};
 pub use process::Process;
 pub use protocol::ProtocolRow;
 pub use provenance::{NewProvenance, ProvenanceRow};

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::error::At;
 use super::{
-    ContentHash, DatasetId, ExperimentId, ProtocolId, ProvenanceId, Reader, Result, SampleId, SourceId, SummaryRow,
-    TrainingRunId, TrialId, TrialStatus,
+    BlockRecord, ContentHash, DatasetId, ExperimentId, ProtocolId, ProvenanceId, Reader, Result, SampleId, SourceId,
+    SummaryRow, TrainingRunId, TrialId, TrialStatus,
 };
 
 /// A trial in its place in an experiment.
@@ -98,7 +98,7 @@ pub struct MeasurementRow {
     pub value: f64,
 }
 
-/// One block of one sample of a trial; the fields of [`BlockRecord`](super::BlockRecord) with the sample's.
+/// One block of one sample of a trial.
 #[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
 pub struct BlockRow {
     /// The sample.
@@ -109,31 +109,9 @@ pub struct BlockRow {
     pub source_name: String,
     /// Which crop of its source.
     pub ordinal: u32,
-    /// The block, from 0.
-    pub block: u32,
-    /// Tokens kept.
-    pub kept_tokens: u32,
-    /// Mean squared error of the final reconstruction, in [-1, 1] after clipping.
-    pub distortion: f64,
-    /// Whether the final reconstruction meets the threshold, if there is one.
-    pub threshold_met: Option<bool>,
-    /// Encoder passes.
-    pub encoder_evaluations: u32,
-    /// Decoder passes.
-    pub decoder_evaluations: u32,
-    /// Passes that fixed a block's keys and values.
-    pub commit_evaluations: u32,
-    /// Passes for the final reconstruction.
-    pub final_evaluations: u32,
-    /// Passes that had to wait for one another.
-    pub sequential_depth: u32,
-    /// Floating point operations.
-    pub flops: f64,
-    /// Seconds, unless the search was replayed.
-    pub seconds: Option<f64>,
-    /// Kept tokens and distortion, in the order asked.
-    #[sqlx(json)]
-    pub probes: Vec<(u32, f64)>,
+    /// What was recorded of it.
+    #[sqlx(flatten)]
+    pub record: BlockRecord,
 }
 
 impl TrialReport {
@@ -310,17 +288,26 @@ mod tests {
         assert!(samples.iter().all(|row| row.reconstruction == Some(image)));
 
         let blocks = store.blocks(trial).await.unwrap();
-        let order: Vec<_> = blocks.iter().map(|row| (row.source_name.as_str(), row.ordinal, row.block)).collect();
+        let order: Vec<_> =
+            blocks.iter().map(|row| (row.source_name.as_str(), row.ordinal, row.record.block)).collect();
         assert_eq!(order, [("a.png", 0, 0), ("a.png", 1, 0), ("b.png", 0, 0), ("b.png", 1, 0)]);
         let given = &record(&bench, bench.samples[0]).blocks[0];
         let block = &blocks[0];
-        assert_eq!((block.distortion, &block.probes), (0.1 + 0.2, &vec![(256, 0.1 + 0.2), (64, 1.0 / 3.0)]));
-        assert_eq!((block.kept_tokens, block.threshold_met), (given.kept_tokens, given.threshold_met));
         assert_eq!(
-            (block.encoder_evaluations, block.decoder_evaluations, block.commit_evaluations, block.final_evaluations),
+            (block.record.distortion, &block.record.probes),
+            (0.1 + 0.2, &vec![(256, 0.1 + 0.2), (64, 1.0 / 3.0)])
+        );
+        assert_eq!((block.record.kept_tokens, block.record.threshold_met), (given.kept_tokens, given.threshold_met));
+        assert_eq!(
+            (
+                block.record.encoder_evaluations,
+                block.record.decoder_evaluations,
+                block.record.commit_evaluations,
+                block.record.final_evaluations
+            ),
             (1, 2, 3, 4)
         );
-        assert_eq!((block.sequential_depth, block.flops, block.seconds), (5, 6e9, Some(0.7)));
+        assert_eq!((block.record.sequential_depth, block.record.flops, block.record.seconds), (5, 6e9, Some(0.7)));
 
         let measurements = store.measurements(trial).await.unwrap();
         let order: Vec<_> =

@@ -25,7 +25,7 @@ pub struct SampleRecord {
 }
 
 /// What the search decided for one block, and what it spent on it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, sqlx::FromRow)]
 pub struct BlockRecord {
     /// The block, from 0.
     pub block: u32,
@@ -45,12 +45,21 @@ pub struct BlockRecord {
     pub final_evaluations: u32,
     /// Passes that had to wait for one another.
     pub sequential_depth: u32,
-    /// Floating point operations.
+    /// Counts reconstructed together, at most; unknown in results of version 0.1.0's first schema.
+    pub largest_batch: Option<u32>,
+    /// Floating point operations, those of a predictor included.
     pub flops: f64,
-    /// Seconds, unless the search was replayed.
+    /// Seconds of the search, unless it was replayed.
     pub seconds: Option<f64>,
+    /// Floating point operations of the predictor, if one was asked.
+    pub prediction_flops: Option<f64>,
+    /// Its seconds, unless the search was replayed.
+    pub prediction_seconds: Option<f64>,
     /// Kept tokens and distortion, in the order asked.
+    #[sqlx(json)]
     pub probes: Vec<(u32, f64)>,
+    /// Codes of the kept tokens, 32 bits each, little-endian; none for a VAE.
+    pub codes: Option<Vec<u8>>,
 }
 
 impl Store {
@@ -139,7 +148,13 @@ impl BlockRecord {
         let what = |name: &str| format!("{name} of block {} of sample {sample}", self.block);
         finite(self.distortion, || what("the distortion"))?;
         finite(self.flops, || what("the operations"))?;
-        finite(self.seconds.unwrap_or(0.0), || what("the time"))?;
+        for (name, value) in [
+            ("the time", self.seconds),
+            ("the predictor's operations", self.prediction_flops),
+            ("the predictor's time", self.prediction_seconds),
+        ] {
+            finite(value.unwrap_or(0.0), || what(name))?;
+        }
         // JSON would write them as null.
         for (kept_tokens, distortion) in &self.probes {
             finite(*distortion, || what(&format!("the probed distortion at {kept_tokens} tokens")))?;
@@ -156,8 +171,9 @@ impl BlockRecord {
         sqlx::query(
             "insert into trial_block
                  (trial_id, sample_id, block, kept_tokens, distortion, threshold_met, encoder_evaluations,
-                  decoder_evaluations, commit_evaluations, final_evaluations, sequential_depth, flops, seconds, probes)
-             values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                  decoder_evaluations, commit_evaluations, final_evaluations, sequential_depth, largest_batch, flops,
+                  seconds, prediction_flops, prediction_seconds, probes, codes)
+             values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(trial)
         .bind(sample)
@@ -170,9 +186,13 @@ impl BlockRecord {
         .bind(self.commit_evaluations)
         .bind(self.final_evaluations)
         .bind(self.sequential_depth)
+        .bind(self.largest_batch)
         .bind(self.flops)
         .bind(self.seconds)
+        .bind(self.prediction_flops)
+        .bind(self.prediction_seconds)
         .bind(Json(&self.probes))
+        .bind(self.codes.as_deref())
         .execute(connection)
         .await?;
         Ok(())

@@ -1,90 +1,109 @@
-//! Distortion curves: measured once for each block, replayed by searches and drawn by figures.
+//! Distortion curves: measured once for each block, replayed by searches, drawn by figures, learnt by predictors.
 
 use super::Run;
 use super::live::quality;
-use super::pictures::{HeldOut, Pictures};
+use super::pictures::Sample;
 use crate::error::{EvaluatorError, Result};
-use crate::experiment::{REPLAYABLE_COUNTS, Variant};
+use crate::experiment::REPLAYABLE_COUNTS;
 use crate::search::Binned;
-use crate::store::{ContentHash, CurveFilter, CurvePoint, NewCurve, ProtocolId, SampleId};
-use engine::{BlockSequence, Budget, Encoding, ElasticTok, TokenRange};
+use crate::store::{ContentHash, CurveFilter, CurvePoint, DatasetId, NewCurve, ProtocolId, SampleId};
+use engine::{BlockSequence, ElasticTok, Encoding, TokenRange};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// Curves by sample: (kept tokens, distortion), rising in tokens.
-pub(super) type Curves = BTreeMap<SampleId, Vec<(usize, f64)>>;
+/// Curves by sample, rising in tokens.
+pub(super) type Curves = BTreeMap<SampleId, Vec<CurvePoint>>;
 
-/// The counts at which curves are measured: all, or a grid if they are many.
-fn counts(range: TokenRange) -> Vec<usize> {
+/// Curves measured between two looks at the progress and at Ctrl-C.
+const TOGETHER: usize = 8;
+
+/// The counts at which curves of held-out blocks are measured: all, or a grid if they are many.
+pub(super) fn replayable_counts(range: TokenRange) -> Vec<usize> {
     if range.len() <= REPLAYABLE_COUNTS { range.counts().collect() } else { Binned::new(REPLAYABLE_COUNTS).grid(range) }
 }
 
+/// Which curves are wanted.
+pub(super) struct Wanted<'a> {
+    pub(super) title: String,
+    pub(super) weights: ContentHash,
+    pub(super) model: &'a ElasticTok,
+    pub(super) samples: &'a [Sample],
+    pub(super) dataset: DatasetId,
+    pub(super) protocol: ProtocolId,
+    pub(super) counts: Vec<usize>,
+}
+
 impl Run<'_> {
-    /// The curve of every held-out block, measuring those that the store lacks. A fixed budget has none: its model was
-    /// trained for one count.
-    pub(super) async fn measure_curves(
-        &self,
-        variant: &Variant,
-        weights: ContentHash,
-        model: &ElasticTok,
-        pictures: &Pictures,
-        protocol: ProtocolId,
-    ) -> Result<Curves> {
-        if let Budget::Fixed(_) = variant.train.budget {
-            return Ok(Curves::new());
-        }
+    /// The curve of every wanted block, measuring those that the store lacks.
+    pub(super) async fn curves(&self, wanted: &Wanted<'_>) -> Result<Curves> {
         let filter =
-            CurveFilter { protocol: Some(protocol), dataset: Some(pictures.test_dataset), ..CurveFilter::default() };
-        let stored = self.store.curves(weights, &filter).await?;
-        let points = |points: &[CurvePoint]| points.iter().map(|p| (p.kept_tokens as usize, p.distortion)).collect();
-        let mut curves: Curves = stored.iter().map(|curve| (curve.sample_id, points(&curve.points))).collect();
-        let counts = counts(variant.range());
-        let is_missing = |held_out: &&HeldOut| curves.get(&held_out.sample).is_none_or(|c| c.len() < counts.len());
-        let missing: Vec<&HeldOut> = pictures.held_out.iter().filter(is_missing).collect();
-        let (all, known) = (pictures.held_out.len(), pictures.held_out.len() - missing.len());
+            CurveFilter { protocol: Some(wanted.protocol), dataset: Some(wanted.dataset), ..CurveFilter::default() };
+        let stored = self.store.curves(wanted.weights, &filter).await?;
+        let mut known: Curves = stored.into_iter().map(|curve| (curve.sample_id, curve.points)).collect();
+        let lacks = |points: &Vec<CurvePoint>| {
+            wanted.counts.iter().any(|count| points.binary_search_by_key(count, |p| p.kept_tokens as usize).is_err())
+        };
+        let is_missing = |sample: &&Sample| known.get(&sample.id).is_none_or(lacks);
+        let missing: Vec<&Sample> = wanted.samples.iter().filter(is_missing).collect();
+        let all = wanted.samples.len();
+        let mut done = all - missing.len();
         if missing.is_empty() {
-            self.progress.detail(&format!("{}: all {all} distortion curves measured before", variant.name));
-            return Ok(curves);
+            self.progress.detail(&format!("{}: all {all} distortion curves measured before", wanted.title));
+        } else {
+            self.progress.begin(&format!("curves {}", wanted.title), done as u64, all as u64);
         }
-        self.progress.begin(&format!("curves {}", variant.name), known as u64, all as u64);
-        for (done, held_out) in missing.into_iter().enumerate() {
+        for samples in missing.chunks(TOGETHER) {
             if self.options.stop.is_asked() {
                 self.progress.end();
                 return Err(EvaluatorError::Stopped);
             }
-            let began = Instant::now();
-            let measured = measure(model, held_out, &counts)?;
-            let curve = NewCurve {
-                weights,
-                sample: held_out.sample,
-                block: 0,
-                history: Vec::new(),
-                protocol,
-                seconds: began.elapsed().as_secs_f64(),
-                points: measured,
-            };
-            self.store.put_curve(&curve).await?;
-            curves.insert(held_out.sample, points(&curve.points));
-            self.progress.advance((known + done + 1) as u64, "");
+            let measured: Vec<NewCurve> =
+                samples.par_iter().map(|sample| wanted.measure(sample)).collect::<Result<_>>()?;
+            for curve in measured {
+                self.store.put_curve(&curve).await?;
+                known.insert(curve.sample, curve.points);
+                done += 1;
+            }
+            self.progress.advance(done as u64, "");
         }
-        self.progress.end();
-        Ok(curves)
+        if !missing.is_empty() {
+            self.progress.end();
+        }
+        // The store may hold curves of more crops, at more counts: what is asked for decides what is used.
+        let asked = wanted.samples.iter().map(|sample| {
+            let mut points = known[&sample.id].clone();
+            points.retain(|point| wanted.counts.binary_search(&(point.kept_tokens as usize)).is_ok());
+            (sample.id, points)
+        });
+        Ok(asked.collect())
     }
 }
 
-fn measure(model: &ElasticTok, held_out: &HeldOut, counts: &[usize]) -> Result<Vec<CurvePoint>> {
-    let shape = model.config().block;
-    let block = held_out.block(shape);
-    let reconstructions = BlockSequence::new(model, Encoding::PerCount).reconstruct(&block, counts);
-    let measured = counts.par_iter().zip(&reconstructions).map(|(kept, reconstruction)| {
-        let quality = quality(shape, &block, reconstruction)?;
-        Ok(CurvePoint {
-            kept_tokens: *kept as u32,
-            distortion: quality.distortion,
-            psnr: quality.psnr,
-            ssim: quality.ssim,
+impl Wanted<'_> {
+    fn measure(&self, sample: &Sample) -> Result<NewCurve> {
+        let began = Instant::now();
+        let shape = self.model.config().block;
+        let block = sample.block(shape);
+        let reconstructions = BlockSequence::new(self.model, Encoding::PerCount).reconstruct(&block, &self.counts);
+        let measured = self.counts.par_iter().zip(&reconstructions).map(|(kept, reconstruction)| {
+            let quality = quality(shape, &block, reconstruction)?;
+            Ok(CurvePoint {
+                kept_tokens: *kept as u32,
+                distortion: quality.mse,
+                psnr: quality.psnr,
+                ssim: quality.ssim,
+            })
+        });
+        let points = measured.collect::<Result<_>>()?;
+        Ok(NewCurve {
+            weights: self.weights,
+            sample: sample.id,
+            block: 0,
+            history: Vec::new(),
+            protocol: self.protocol,
+            seconds: began.elapsed().as_secs_f64(),
+            points,
         })
-    });
-    measured.collect()
+    }
 }

@@ -1,16 +1,21 @@
 //! A model that answers a search, and what is measured of its reconstructions.
 
 use crate::error::Result;
-use crate::metric::{self, Pictures};
-use crate::search::{DistortionSource, Evaluations, FlopsPerEvaluation, SearchError};
+use crate::experiment::Criterion;
+use crate::metric::{self, MetricError, Pictures};
+use crate::search::{DistortionSource, Encoding, Evaluations, FlopsPerEvaluation, SearchError};
 use engine::patch::to_pixels;
 use engine::{BlockSequence, BlockShape, ModelConfig};
+use rayon::prelude::*;
 use std::time::Instant;
 
 /// One block, asked of the model behind its earlier blocks, and timed.
 pub(super) struct Live<'a> {
     pub(super) sequence: &'a BlockSequence<'a>,
     pub(super) block: &'a [f32],
+    pub(super) shape: BlockShape,
+    pub(super) criterion: Criterion,
+    pub(super) encoding: Encoding,
     pub(super) flops: FlopsPerEvaluation,
     pub(super) seconds: f64,
 }
@@ -19,9 +24,16 @@ impl DistortionSource for Live<'_> {
     fn distortions(&mut self, kept_tokens: &[usize]) -> std::result::Result<Vec<f64>, SearchError> {
         let began = Instant::now();
         let reconstructions = self.sequence.reconstruct(self.block, kept_tokens);
-        let distortions = reconstructions.iter().map(|r| metric::mse(self.block, r)).collect();
+        let distortions = reconstructions.par_iter().map(|reconstruction| match self.criterion {
+            Criterion::Mse => Ok(metric::mse(self.block, reconstruction)),
+            Criterion::Ssim => {
+                let quality = quality(self.shape, self.block, reconstruction)?;
+                Ok(self.criterion.distortion(quality.mse, quality.ssim))
+            }
+        });
+        let distortions = distortions.collect::<crate::error::Result<_>>();
         self.seconds += began.elapsed().as_secs_f64();
-        Ok(distortions)
+        distortions.map_err(|error| SearchError::Reconstruction { candidates: kept_tokens.len(), source: error.into() })
     }
 
     fn flops(&self, evaluations: &Evaluations) -> f64 {
@@ -30,6 +42,10 @@ impl DistortionSource for Live<'_> {
 
     fn seconds(&self) -> Option<f64> {
         Some(self.seconds)
+    }
+
+    fn encoding(&self) -> Encoding {
+        self.encoding
     }
 }
 
@@ -41,9 +57,12 @@ pub(super) fn flops(model: &ModelConfig, earlier: usize) -> FlopsPerEvaluation {
 
 /// How good a reconstruction of one block is.
 pub(super) struct Quality {
-    pub(super) distortion: f64,
+    /// Mean squared error in [−1, 1] after clipping.
+    pub(super) mse: f64,
     pub(super) psnr: f64,
     pub(super) ssim: f64,
+    /// Not available for small pictures.
+    pub(super) ms_ssim: Option<f64>,
     /// The reconstruction as frames of bytes.
     pub(super) pixels: Vec<u8>,
 }
@@ -55,7 +74,12 @@ pub(super) fn quality(shape: BlockShape, block: &[f32], reconstruction: &[f32]) 
     let size = [shape.frames, shape.height, shape.width, engine::patch::CHANNELS];
     let (a, b) = (Pictures::new(size, &original)?, Pictures::new(size, &pixels)?);
     let (psnr, ssim) = (metric::psnr(a, b)?, metric::ssim(a, b)?);
-    Ok(Quality { distortion: metric::mse(block, reconstruction), psnr, ssim, pixels })
+    let ms_ssim = match metric::ms_ssim(a, b) {
+        Ok(ms_ssim) => Some(ms_ssim),
+        Err(MetricError::SmallerThanScales { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Quality { mse: metric::mse(block, reconstruction), psnr, ssim, ms_ssim, pixels })
 }
 
 /// Every patch painted in its mean colour: what a model of this patch size must beat.

@@ -4,9 +4,12 @@
 //! finds these pieces done; a run that was killed goes on at the sample, or the few seconds of training, it was in.
 
 mod curves;
+mod evaluate;
+mod lines;
 mod live;
 mod memory;
 mod pictures;
+mod predictors;
 mod progress;
 mod provenance;
 mod training;
@@ -17,8 +20,10 @@ pub use trials::EVALUATOR_VERSION;
 
 use crate::error::{EvaluatorError, Result};
 use crate::experiment::{Data, Experiment, Variant};
-use crate::metric;
-use crate::store::{ContentHash, ExperimentId, MetricId, NewExperiment, NewMetric, ProvenanceId, Store};
+use crate::metric::{self, Protocol};
+use crate::store::{ContentHash, ExperimentId, MetricId, NewExperiment, NewMetric, ProtocolId, ProvenanceId, Store};
+use curves::{Curves, Wanted, replayable_counts};
+use evaluate::Bench;
 pub use memory::check_memory;
 pub use pictures::PictureSets;
 use pictures::Pictures;
@@ -26,7 +31,7 @@ use serde_json::json;
 use std::collections::HashMap;
 use std::time::Duration;
 use training::Trained;
-use trials::{Bench, Planned};
+use trials::Planned;
 
 /// How to run.
 #[derive(Clone, Debug)]
@@ -77,7 +82,7 @@ struct MetricIds(HashMap<&'static str, MetricId>);
 impl MetricIds {
     async fn register(store: &Store) -> Result<Self> {
         let mut ids = HashMap::new();
-        for metric in metric::ALL {
+        for metric in metric::ALL.iter().chain(metric::OF_TRIALS) {
             let new = NewMetric {
                 name: metric.name.to_owned(),
                 version: metric.version,
@@ -158,7 +163,14 @@ impl Run<'_> {
         Ok(outcome)
     }
 
-    /// Curves and trials of one trained model; `ordinal` is its first trial's place in the experiment.
+    /// Registers a protocol.
+    async fn protocol(&self, protocol: Protocol) -> Result<ProtocolId> {
+        let description = serde_json::to_value(protocol).expect("a protocol is plain data");
+        let key = protocol.key().parse().expect("a protocol's key is a hash");
+        Ok(self.store.put_protocol(key, &description).await?.id)
+    }
+
+    /// Curves, predictors and trials of one trained model; `ordinal` is its first trial's place in the experiment.
     async fn evaluate_model(
         &self,
         variant: &Variant,
@@ -168,11 +180,24 @@ impl Run<'_> {
         ordinal: u32,
         outcome: &mut Outcome,
     ) -> Result<()> {
-        let description = serde_json::to_value(pictures.protocol).expect("a protocol is plain data");
-        let key = pictures.protocol.key().parse().expect("a protocol's key is a hash");
-        let protocol = self.store.put_protocol(key, &description).await?.id;
-        let curves = self.measure_curves(variant, trained.weights, &trained.model, pictures, protocol).await?;
-        let bench = Bench { variant, seed, trained, pictures, protocol, curves: &curves };
+        let protocol = self.protocol(pictures.protocol).await?;
+        let curves = match variant.has_curves() {
+            false => Curves::new(),
+            true => {
+                let wanted = Wanted {
+                    title: format!("{} seed {seed}", variant.name),
+                    weights: trained.weights,
+                    model: &trained.model,
+                    samples: &pictures.held_out,
+                    dataset: pictures.test_dataset,
+                    protocol,
+                    counts: replayable_counts(variant.range()),
+                };
+                self.curves(&wanted).await?
+            }
+        };
+        let predictors = self.predictors(variant, seed, trained, pictures).await?;
+        let bench = Bench::new(variant, seed, trained, pictures, protocol, &curves, predictors);
         let (open, reused) = self.plan_trials(&bench, ordinal).await?;
         if reused > 0 {
             self.progress.say(&format!("{} seed {seed}: {reused} trials evaluated before, reused", variant.name));
@@ -190,7 +215,7 @@ impl Run<'_> {
     }
 
     /// Runs trials; those that another process has are looked at again once all others are done.
-    async fn run_trials(&self, mut open: Vec<Planned<'_>>, bench: &Bench<'_>, outcome: &mut Outcome) -> Result<()> {
+    async fn run_trials(&self, mut open: Vec<Planned>, bench: &Bench<'_>, outcome: &mut Outcome) -> Result<()> {
         let mut finished = 0;
         while !open.is_empty() {
             let mut held = Vec::new();

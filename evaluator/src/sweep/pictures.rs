@@ -4,9 +4,11 @@ use super::{Progress, Run};
 use crate::error::Result;
 use crate::experiment::{Data, Experiment, Variant};
 use crate::metric::Protocol;
-use crate::store::{ContentHash, DatasetId, MediaType, NewDataset, NewSample, NewSource, SampleId, Split};
+use crate::store::{
+    ContentHash, DatasetId, MediaType, NewDataset, NewSample, NewSource, SampleId, SourceId, Split, Stored,
+};
 use engine::BlockShape;
-use engine::data::{Crop, Photo, PhotoSet, Picture, fixed_crops, near_duplicates};
+use engine::data::{Crop, Photo, PhotoSet, Picture, drawn_crops, fixed_crops, near_duplicates};
 use engine::patch::normalize;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder as _};
@@ -19,19 +21,20 @@ pub(super) struct Pictures {
     pub(super) train_dataset: DatasetId,
     pub(super) test_dataset: DatasetId,
     pub(super) protocol: Protocol,
-    pub(super) held_out: Vec<HeldOut>,
+    pub(super) held_out: Vec<Sample>,
+    train_sources: Vec<SourceId>,
 }
 
-/// One fixed crop of one held-out picture.
-pub(super) struct HeldOut {
-    pub(super) sample: SampleId,
+/// One crop of one picture.
+pub(super) struct Sample {
+    pub(super) id: SampleId,
     /// Which photograph: intervals are clustered by it.
     pub(super) source: usize,
     pub(super) key: ContentHash,
     pub(super) pixels: Vec<u8>,
 }
 
-impl HeldOut {
+impl Sample {
     /// The crop as one block of patches, in [−1, 1]; a still image fills a block by repetition.
     pub(super) fn block(&self, shape: BlockShape) -> Vec<f32> {
         normalize(&shape.patchify(&self.pixels.repeat(shape.frames)))
@@ -84,49 +87,83 @@ impl Pictures {
     /// Cuts and registers the pictures of one variant.
     pub(super) async fn register(run: &Run<'_>, sets: &PictureSets, data: &Data) -> Result<Self> {
         let (train, test) = &sets.0[data];
-        let train_dataset = register_set(run, train, Split::Train).await?.0;
-        let set_key = test.key().to_hex();
+        let (train_dataset, train_sources) = register_set(run, train, Split::Train).await?;
         let (test_dataset, sources) = register_set(run, test, Split::Test).await?;
-        let mut samples = Vec::new();
-        let mut held_out = Vec::new();
-        for (index, photo) in test.photos.iter().enumerate() {
-            for (ordinal, crop) in
-                fixed_crops(&photo.picture, data.crop, data.crops_per_picture).into_iter().enumerate()
-            {
-                let Crop { x, y } = crop;
-                let cut = photo.picture.crop(x, y, data.crop, data.crop);
-                let identity = (set_key, &photo.name, data.resize, x, y, &cut.pixels);
-                let key = ContentHash::of(format!("{identity:?}").as_bytes());
-                let artifact = run.store.put_artifact(png(&cut)?, MediaType::Png).await?.id;
-                samples.push(NewSample {
-                    key,
-                    source: sources[index],
-                    ordinal: ordinal as u32,
-                    x: x as u32,
-                    y: y as u32,
-                    width: data.crop as u32,
-                    height: data.crop as u32,
-                    frames: 1,
-                    blocks: 1,
-                    artifact: Some(artifact),
-                });
-                held_out.push((index, key, cut.pixels));
-            }
-        }
-        let ids = run.store.put_samples(&samples).await?;
-        let held_out = held_out.into_iter().zip(ids).map(|((source, key, pixels), stored)| HeldOut {
-            sample: stored.id,
-            source,
-            key,
-            pixels,
+        let crops = |photo: &Photo| fixed_crops(&photo.picture, data.crop, data.crops_per_picture);
+        let places = test.photos.iter().enumerate().flat_map(|(index, photo)| {
+            crops(photo).into_iter().enumerate().map(move |(ordinal, crop)| (index, ordinal, crop))
         });
+        let cut = Cut { set: test, set_key: test.key().to_hex().to_string(), sources: &sources, data };
+        let held_out = cut.register(run, places.collect(), Keep::Pictures).await?;
         let protocol = Protocol::fixed_crops(data.resize, data.crop, data.crops_per_picture);
-        let held_out = held_out.collect();
-        Ok(Self { train: train.clone(), train_dataset, test_dataset, protocol, held_out })
+        Ok(Self { train: train.clone(), train_dataset, train_sources, test_dataset, protocol, held_out })
+    }
+
+    /// `count` drawn crops of the training pictures, which predictors are trained on.
+    pub(super) async fn training_samples(&self, run: &Run<'_>, data: &Data, count: usize) -> Result<Vec<Sample>> {
+        let places = drawn_crops(&self.train, data.crop, count, CURVE_CROPS_SEED);
+        let places = places.into_iter().enumerate().map(|(number, (photo, crop))| (photo, number, crop)).collect();
+        let set_key = self.train.key().to_hex().to_string();
+        Cut { set: &self.train, set_key, sources: &self.train_sources, data }.register(run, places, Keep::Places).await
     }
 }
 
-async fn register_set(run: &Run<'_>, set: &PhotoSet, split: Split) -> Result<(DatasetId, Vec<crate::store::SourceId>)> {
+/// All predictors see the same crops, whatever the seed of the model.
+const CURVE_CROPS_SEED: u64 = 0;
+
+/// What is stored of a sample.
+#[derive(PartialEq)]
+enum Keep {
+    /// Its place and its picture.
+    Pictures,
+    /// Its place: pictures of thousands of crops nobody looks at.
+    Places,
+}
+
+/// Cuts samples out of a set's pictures.
+struct Cut<'a> {
+    set: &'a PhotoSet,
+    set_key: String,
+    sources: &'a [SourceId],
+    data: &'a Data,
+}
+
+impl Cut<'_> {
+    /// Samples at (photograph, ordinal, place), registered in the store.
+    async fn register(&self, run: &Run<'_>, places: Vec<(usize, usize, Crop)>, keep: Keep) -> Result<Vec<Sample>> {
+        let side = self.data.crop;
+        let (mut new, mut cuts) = (Vec::new(), Vec::new());
+        for (source, ordinal, Crop { x, y }) in places {
+            let photo = &self.set.photos[source];
+            let cut = photo.picture.crop(x, y, side, side);
+            let identity = (&self.set_key, &photo.name, self.data.resize, x, y, &cut.pixels);
+            let key = ContentHash::of(format!("{identity:?}").as_bytes());
+            let artifact = match keep {
+                Keep::Pictures => Some(run.store.put_artifact(png(&cut)?, MediaType::Png).await?.id),
+                Keep::Places => None,
+            };
+            new.push(NewSample {
+                key,
+                source: self.sources[source],
+                ordinal: ordinal as u32,
+                x: x as u32,
+                y: y as u32,
+                width: side as u32,
+                height: side as u32,
+                frames: 1,
+                blocks: 1,
+                artifact,
+            });
+            cuts.push((source, key, cut.pixels));
+        }
+        let ids = run.store.put_samples(&new).await?;
+        let sample =
+            |(stored, (source, key, pixels)): (Stored<SampleId>, _)| Sample { id: stored.id, source, key, pixels };
+        Ok(ids.into_iter().zip(cuts).map(sample).collect())
+    }
+}
+
+async fn register_set(run: &Run<'_>, set: &PhotoSet, split: Split) -> Result<(DatasetId, Vec<SourceId>)> {
     let dataset = NewDataset {
         key: set.key().into(),
         name: set.folder.to_string_lossy().into_owned(),

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Html;
 use evaluator::store::{
-    BlockRow, CurveFilter, CurveRow, ExperimentId, ExperimentRow, Reader, SampleId, TrialId, TrialReport,
+    BlockRecord, BlockRow, CurveFilter, CurveRow, ExperimentId, ExperimentRow, Reader, SampleId, TrialId, TrialReport,
 };
 
 use super::{compute, render, trial_of, trial_title};
@@ -28,7 +28,7 @@ struct Page {
     previous: Option<SampleId>,
     next: Option<SampleId>,
     query: String,
-    blocks: Vec<BlockRow>,
+    blocks: Vec<BlockRecord>,
     max_tokens: u32,
     has_curve: bool,
     figure: Figure,
@@ -61,7 +61,7 @@ pub async fn page(
     let query = arrangement.query();
     let page = Page {
         max_tokens,
-        blocks: blocks.iter().map(|(block, _)| block.clone()).collect(),
+        blocks: blocks.iter().map(|(block, _)| block.record.clone()).collect(),
         figure: compute(move || Figure::of(&charts::distortion(&blocks, threshold, max_tokens))).await,
         has_curve,
         measurements: measurements(&sample, &metrics),
@@ -96,9 +96,9 @@ async fn blocks(
     };
     let mut history = Vec::new();
     let with_curve = blocks.into_iter().map(|block| {
-        let same = |curve: &CurveRow| curve.block == block.block && curve.history == history;
+        let same = |curve: &CurveRow| curve.block == block.record.block && curve.history == history;
         let curve = curves.iter().position(same).map(|index| curves.swap_remove(index));
-        history.push(block.kept_tokens);
+        history.push(block.record.kept_tokens);
         (block, curve)
     });
     Ok(with_curve.collect())
@@ -106,8 +106,8 @@ async fn blocks(
 
 /// All tokens of a block: as configured, or else the most that was ever asked for.
 fn max_tokens(trial: &TrialReport, blocks: &[(BlockRow, Option<CurveRow>)]) -> u32 {
-    let kept = blocks.iter().map(|(block, _)| block.kept_tokens);
-    let probed = blocks.iter().flat_map(|(block, _)| &block.probes).map(|(count, _)| *count);
+    let kept = blocks.iter().map(|(block, _)| block.record.kept_tokens);
+    let probed = blocks.iter().flat_map(|(block, _)| &block.record.probes).map(|(count, _)| *count);
     let seen = kept.chain(probed).max().unwrap_or(1);
     let configured = trial.config["max_tokens"].as_u64().and_then(|tokens| u32::try_from(tokens).ok());
     configured.map_or(seen, |configured| configured.max(seen))

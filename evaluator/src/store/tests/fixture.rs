@@ -138,9 +138,13 @@ pub(in crate::store) fn record_of(sample: SampleId, psnr: MetricId, tokens: Metr
             commit_evaluations: 3,
             final_evaluations: 4,
             sequential_depth: 5,
+            largest_batch: Some(6),
             flops: 6e9,
             seconds: Some(0.7),
+            prediction_flops: Some(1e6),
+            prediction_seconds: Some(0.01),
             probes: vec![(64, 0.06), (128, 0.04)],
+            codes: Some(vec![1, 0, 0, 0]),
         }],
         measurements: vec![(psnr, 30.0), (tokens, 128.0)],
     }

@@ -1,0 +1,274 @@
+//! Predictors of one model's counts: trained on curves of training pictures, asked about held-out ones.
+
+use super::Run;
+use super::curves::{Curves, Wanted};
+use super::lines::{Line, Lines};
+use super::pictures::{Pictures, Sample};
+use super::training::Trained;
+use crate::content;
+use crate::error::{EvaluatorError, Result};
+use crate::experiment::{Criterion, SearchMode, Variant};
+use crate::metric::{Pictures as Frames, Protocol};
+use crate::search::{Asked, Binned, Feature, Prediction, Predictor};
+use crate::store::{ContentHash, NewPredictor, SampleId};
+use engine::parameters::Parameters as _;
+use engine::regressor::{CurveExample, CurveForecast, RegressorTrainer};
+use engine::train::{load_regressor, save_regressor, weights_hash};
+use engine::{BlockShape, Regressor, TokenRange};
+use serde_json::json;
+use statrs::distribution::{ContinuousCDF as _, Normal};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Instant;
+
+/// Raised when the same curves would train to other predictors.
+const PREDICTOR_VERSION: u32 = 1;
+
+/// No distortion is taken as less than this: its logarithm is learnt.
+const SMALLEST_DISTORTION: f64 = 1e-12;
+
+/// What one model's counts can be predicted by.
+pub(super) struct Predictors {
+    /// Of all that they were made from.
+    pub(super) key: ContentHash,
+    network: Option<Regressor>,
+    training: Vec<TrainingBlock>,
+    range: TokenRange,
+    shape: BlockShape,
+    timed: bool,
+    lines: RefCell<Lines>,
+    forecasts: RefCell<HashMap<SampleId, (CurveForecast, f64)>>,
+}
+
+/// A crop of a training picture with its curve, known at every count.
+struct TrainingBlock {
+    source: usize,
+    pixels: Vec<u8>,
+    curve: CurveForecast,
+}
+
+impl Run<'_> {
+    /// The predictors that the variant's strategies ask for, trained if the store lacks them; `None` if they ask for none.
+    pub(super) async fn predictors(
+        &self,
+        variant: &Variant,
+        seed: u64,
+        trained: &Trained,
+        pictures: &Pictures,
+    ) -> Result<Option<Predictors>> {
+        let asked: Vec<Asked> = variant.sweep.strategies.iter().filter_map(|strategy| strategy.asks()).collect();
+        if asked.is_empty() {
+            return Ok(None);
+        }
+        let (settings, criterion) = (&variant.regressor, variant.sweep.criterion);
+        let title = format!("{} seed {seed}", variant.name);
+        let samples = pictures.training_samples(self, &variant.data, settings.curves).await?;
+        let protocol = self.protocol(Protocol::random_crops(variant.data.resize, variant.data.crop)).await?;
+        let wanted = Wanted {
+            title: format!("{title}, training pictures"),
+            weights: trained.weights,
+            model: &trained.model,
+            samples: &samples,
+            dataset: pictures.train_dataset,
+            protocol,
+            counts: Binned::new(settings.counts).grid(variant.range()),
+        };
+        let curves = self.curves(&wanted).await?;
+        let config = json!({
+            "settings": settings, "criterion": criterion, "seed": seed, "min_tokens": variant.range().min(),
+            "pictures": pictures.train.key().to_hex().as_str(), "resize": variant.data.resize,
+            "crop": variant.data.crop,
+        });
+        let identity = json!({ "config": config, "weights": trained.weights, "version": PREDICTOR_VERSION });
+        let key = ContentHash::of(identity.to_string().as_bytes());
+        let training = training_blocks(&samples, &curves, criterion);
+        let network = match asked.iter().any(|asked| asked.predictor == Predictor::Network) {
+            false => None,
+            true => match self.trained_before(key, &title).await? {
+                Some(regressor) => Some(regressor),
+                None => {
+                    let learning = Learning { key, config, title: &title, seed };
+                    Some(self.learn(learning, variant, trained, pictures, &samples, &curves).await?)
+                }
+            },
+        };
+        Ok(Some(Predictors {
+            key,
+            network,
+            training,
+            range: variant.range(),
+            shape: variant.model.block,
+            timed: variant.sweep.search == SearchMode::Live,
+            lines: RefCell::default(),
+            forecasts: RefCell::default(),
+        }))
+    }
+
+    async fn trained_before(&self, key: ContentHash, title: &str) -> Result<Option<Regressor>> {
+        let Some(row) = self.store.predictor(key).await? else { return Ok(None) };
+        let loaded = load_regressor(&self.folder().join(&row.file)).ok();
+        let found = loaded.filter(|regressor| ContentHash::from(weights_hash(regressor)) == row.file_hash);
+        let what = if found.is_some() { "trained before, reused" } else { "is missing or damaged, training it again" };
+        self.progress.say(&format!("{title}: regressor {what}"));
+        Ok(found)
+    }
+
+    async fn learn(
+        &self,
+        learning: Learning<'_>,
+        variant: &Variant,
+        trained: &Trained,
+        pictures: &Pictures,
+        samples: &[Sample],
+        curves: &Curves,
+    ) -> Result<Regressor> {
+        let Learning { key, config, title, seed } = learning;
+        let criterion = variant.sweep.criterion;
+        let example = |sample: &Sample| CurveExample {
+            source: sample.source,
+            block: sample.block(variant.model.block),
+            ln_distortions: ln_distortions(&curves[&sample.id], criterion).map(|(_, value)| value).collect(),
+        };
+        let network = &variant.regressor.network;
+        let counts = Binned::new(variant.regressor.counts).grid(variant.range());
+        let mut trainer = RegressorTrainer::new(network.clone(), counts, samples.iter().map(example).collect(), seed)?;
+        let began = Instant::now();
+        self.progress.begin(&format!("regressor {title}"), 0, network.steps as u64);
+        while !trainer.is_finished() {
+            if self.options.stop.is_asked() {
+                self.progress.end();
+                return Err(EvaluatorError::Stopped);
+            }
+            let loss = trainer.advance()?;
+            self.progress.advance(trainer.step() as u64, &format!("loss {loss:.3}"));
+        }
+        self.progress.end();
+        let regressor = trainer.finish();
+        let file = format!("checkpoints/predictor-{}/regressor.safetensors", &key.to_string()[..16]);
+        save_regressor(&regressor, &self.folder().join(&file))?;
+        let mut parameters = 0;
+        regressor.visit("", &mut |_, weight| parameters += engine::tensor::values(weight).len() as u32);
+        let sources = samples.iter().map(|sample| sample.source).collect::<std::collections::BTreeSet<_>>();
+        let new = NewPredictor {
+            key,
+            config,
+            weights: trained.weights,
+            dataset: pictures.train_dataset,
+            provenance: Some(self.provenance),
+            curves: samples.len() as u32,
+            sources: sources.len() as u32,
+            parameters,
+            seconds: began.elapsed().as_secs_f64(),
+            file,
+            file_hash: weights_hash(&regressor).into(),
+        };
+        self.store.put_predictor(&new).await?;
+        Ok(regressor)
+    }
+
+    fn folder(&self) -> &Path {
+        self.store.path().parent().unwrap_or(Path::new(""))
+    }
+}
+
+/// What names a regressor in training.
+struct Learning<'a> {
+    key: ContentHash,
+    config: serde_json::Value,
+    title: &'a str,
+    seed: u64,
+}
+
+fn ln_distortions(curve: &[crate::store::CurvePoint], criterion: Criterion) -> impl Iterator<Item = (usize, f64)> + '_ {
+    curve.iter().map(move |point| {
+        let distortion = criterion.distortion(point.distortion, point.ssim);
+        (point.kept_tokens as usize, distortion.max(SMALLEST_DISTORTION).ln())
+    })
+}
+
+fn training_blocks(samples: &[Sample], curves: &Curves, criterion: Criterion) -> Vec<TrainingBlock> {
+    let block = |sample: &Sample| {
+        let points = ln_distortions(&curves[&sample.id], criterion).map(|(count, value)| (count, value, 0.0)).collect();
+        let curve = CurveForecast { points }.at_every_count();
+        TrainingBlock { source: sample.source, pixels: sample.pixels.clone(), curve }
+    };
+    samples.iter().map(block).collect()
+}
+
+impl Predictors {
+    /// What the predictor that is asked expects of a sample, for the largest acceptable distortion.
+    pub(super) fn predict(
+        &self,
+        asked: Asked,
+        largest_distortion: f64,
+        sample: &Sample,
+        previous: Option<usize>,
+    ) -> Result<Prediction> {
+        let ln_limit = largest_distortion.max(SMALLEST_DISTORTION).ln();
+        match asked.predictor {
+            Predictor::Network => {
+                let network = self.network.as_ref().expect("trained, since a strategy asks for it");
+                let mut forecasts = self.forecasts.borrow_mut();
+                let (forecast, seconds) = forecasts.entry(sample.id).or_insert_with(|| {
+                    let began = Instant::now();
+                    let forecast = network.forecast(&[sample.block(self.shape)]).remove(0).at_every_count();
+                    (forecast, began.elapsed().as_secs_f64())
+                });
+                Ok(Prediction {
+                    kept_tokens: forecast.fewest(ln_limit, Normal::standard().inverse_cdf(asked.confidence)),
+                    log_distortions: forecast.points.iter().map(|(count, mean, _)| (*count, *mean)).collect(),
+                    flops: network.config().flops(network.scale().counts.len()),
+                    seconds: self.timed.then_some(*seconds),
+                })
+            }
+            Predictor::Line(feature) => {
+                let began = Instant::now();
+                let x = match feature {
+                    Feature::Previous => previous.map(|count| count as f64),
+                    feature => Some(self.feature(feature, &sample.pixels)?),
+                };
+                let seconds = began.elapsed().as_secs_f64();
+                let tokens = self.line(feature, ln_limit)?.at(x, asked.confidence).ceil();
+                let kept_tokens = (tokens.max(0.0) as usize).clamp(self.range.min(), self.range.max());
+                let seconds = self.timed.then_some(seconds);
+                // Its handful of operations a pixel is not counted.
+                Ok(Prediction { kept_tokens, log_distortions: Vec::new(), flops: 0.0, seconds })
+            }
+        }
+    }
+
+    fn line(&self, feature: Feature, ln_limit: f64) -> Result<Line> {
+        let asked = (feature, ln_limit.to_bits());
+        if let Some(line) = self.lines.borrow().get(&asked) {
+            return Ok(line.clone());
+        }
+        let mut last_of_source: HashMap<usize, f64> = HashMap::new();
+        let mut points = Vec::with_capacity(self.training.len());
+        for block in &self.training {
+            let fewest = block.curve.fewest(ln_limit, 0.0) as f64;
+            let before = last_of_source.insert(block.source, fewest);
+            let x = match feature {
+                Feature::Previous => before,
+                feature => Some(self.feature(feature, &block.pixels)?),
+            };
+            points.push((x, fewest));
+        }
+        let line = Line::fit(&points);
+        self.lines.borrow_mut().insert(asked, line.clone());
+        Ok(line)
+    }
+
+    fn feature(&self, feature: Feature, pixels: &[u8]) -> Result<f64> {
+        let BlockShape { frames, height, width, .. } = self.shape;
+        let pixels = pixels.repeat(frames);
+        let frames = Frames::new([frames, height, width, engine::patch::CHANNELS], &pixels)?;
+        Ok(match feature {
+            Feature::Mean | Feature::Previous => 0.0,
+            // Counts are nearer to linear in its logarithm.
+            Feature::HighFrequency => content::high_frequency_energy(frames).max(SMALLEST_DISTORTION).log10(),
+            Feature::Jpeg => content::jpeg_bytes(frames, content::JPEG_QUALITY) as f64,
+            Feature::FrameDifference => content::frame_difference(frames),
+        })
+    }
+}
