@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod chart;
+mod csv;
 pub mod error;
 pub mod experiment;
 pub mod metric;

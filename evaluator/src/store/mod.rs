@@ -14,6 +14,7 @@
 
 mod artifact;
 mod artifact_files;
+mod checkpoint_files;
 mod clock;
 mod curve;
 mod dataset;
@@ -44,6 +45,7 @@ mod tests;
 
 pub use artifact::ArtifactRow;
 pub use artifact_files::{ArtifactFiles, MediaType};
+pub use checkpoint_files::CheckpointFiles;
 pub use curve::{CurveFilter, CurvePoint, CurveRow, NewCurve};
 pub use dataset::{DatasetRow, NewDataset, NewSource, SourceRow, Split};
 pub use error::{Result, StoreError};
