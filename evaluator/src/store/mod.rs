@@ -14,6 +14,7 @@
 
 mod artifact;
 mod artifact_files;
+mod backup;
 mod checkpoint_files;
 mod clock;
 mod curve;
@@ -21,10 +22,13 @@ mod dataset;
 mod error;
 mod event;
 mod experiment;
+mod export;
 mod filesystem;
+mod garbage;
 mod hash;
 mod ids;
 mod lease;
+mod merge;
 mod metric;
 mod note;
 mod open;
@@ -51,13 +55,16 @@ pub use dataset::{DatasetRow, NewDataset, NewSource, SourceRow, Split};
 pub use error::{Result, StoreError};
 pub use event::{EventRow, NewEvent};
 pub use experiment::{ExperimentRow, NewExperiment};
+pub use export::{Export, ExportFormat};
 pub use filesystem::network_filesystem;
+pub use garbage::{Garbage, Waste, WasteKind, collect_garbage};
 pub use hash::{ContentHash, HashError};
 pub use ids::{
     CurveId, DatasetId, EventId, ExperimentId, MetricId, NoteId, ProtocolId, ProvenanceId, SampleId, SourceId,
     TrainingRunId, TrialId,
 };
 pub use lease::{Lease, LeaseRow};
+pub use merge::{Merged, Sources};
 pub use metric::{MetricRow, NewMetric};
 pub use note::NoteRow;
 pub use process::Process;
