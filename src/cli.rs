@@ -53,6 +53,42 @@ Running it again does only what is missing; Ctrl-C stops at the next step.")]
   elastictok serve --open
   elastictok serve --db other/results.sqlite --port 8080")]
     Serve(Serve),
+    /// Copy what other stores hold, and this one lacks, into this one: rows, pictures and checkpoints.
+    #[command(after_help = "Examples:
+  elastictok merge node1.sqlite node2.sqlite --db all.sqlite
+  elastictok merge laptop/results/elastictok.sqlite
+
+The store given by --db is made if it is missing; what it holds already stays. Merging twice changes nothing. \
+Stores that disagree about a number are refused. Pictures and checkpoints are looked for beside each store.")]
+    Merge(Merge),
+    /// Remove what nothing refers to: pictures, checkpoints, training states of finished runs, files of killed writers.
+    #[command(after_help = "Examples:
+  elastictok gc --dry-run
+  elastictok gc --db other/results.sqlite
+
+Experiments stay. Nothing is removed while a process works on the store; while one only looks at it (`serve`), \
+pictures are left and the database is not compacted.")]
+    Gc(Gc),
+    /// Copy the database to one file, also while others write to it.
+    #[command(after_help = "Examples:
+  elastictok backup backups/2025-03-01.sqlite
+  elastictok backup latest.sqlite --force
+
+Pictures and checkpoints are files beside the database and not in the copy. To copy them too, merge into a new store:
+  elastictok merge results/elastictok.sqlite --db elsewhere/elastictok.sqlite")]
+    Backup(Backup),
+    /// Write measurements, curves or trials as CSV or JSON, one row each, every digit, for other programs.
+    #[command(after_help = "Examples:
+  elastictok export measurements --experiment quickstart --output measurements.csv
+  elastictok export curves --experiment '#3' --format json
+  elastictok export trials | head
+
+measurements  a row for each metric of each sample of each finished trial
+curves        a row for each point of the distortion curves
+trials        a row for each trial, with its configuration and, as JSON, its summaries
+
+CSV is quoted as in RFC 4180, an empty field is not available. JSON is an array of objects, one a line.")]
+    Export(Export),
 }
 
 #[derive(Debug, Args)]
@@ -110,6 +146,58 @@ pub(crate) struct Serve {
     /// Open a browser.
     #[arg(long)]
     pub(crate) open: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Merge {
+    /// The stores to copy from; they are only read.
+    #[arg(value_name = "FILE", required = true, num_args = 1..=10)]
+    pub(crate) sources: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Gc {
+    /// List what would be removed; remove nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Backup {
+    /// The file to write.
+    pub(crate) file: PathBuf,
+    /// Overwrite the file.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// What to write.
+    #[arg(value_enum)]
+    pub(crate) what: Exported,
+    /// The experiment's name (the latest one), or its number as `#3` [default: all].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) experiment: Option<String>,
+    /// How to write it.
+    #[arg(long, value_enum, default_value_t = DataFormat::Csv)]
+    pub(crate) format: DataFormat,
+    /// Write to this file instead of the terminal.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Exported {
+    Measurements,
+    Curves,
+    Trials,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum DataFormat {
+    Csv,
+    Json,
 }
 
 #[derive(Debug, Args)]

@@ -26,6 +26,16 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     engine::atomic_file::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// A number of bytes for people.
+pub(crate) fn bytes(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}
+
 /// Tells on standard error; results go to standard output.
 pub(crate) struct Console {
     terminal: bool,

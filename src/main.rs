@@ -2,9 +2,13 @@
 
 #![forbid(unsafe_code)]
 
+mod backup;
 mod cli;
 mod console;
+mod export;
 mod figure;
+mod gc;
+mod merge;
 mod plan;
 mod run;
 mod serve;
@@ -32,6 +36,10 @@ fn main() -> ExitCode {
         Command::Figure(command) => figure::figure(&cli, command),
         Command::Status => status::status(&cli),
         Command::Serve(command) => serve::serve(&cli, command),
+        Command::Merge(command) => merge::merge(&cli, command),
+        Command::Gc(command) => gc::gc(&cli, command),
+        Command::Backup(command) => backup::backup(&cli, command),
+        Command::Export(command) => export::export(&cli, command),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -109,7 +109,7 @@ pub(crate) fn use_threads(cli: &Cli) -> Result<()> {
 }
 
 /// Opens the store, making its folder.
-async fn open(db: &Path) -> Result<Store> {
+pub(crate) async fn open(db: &Path) -> Result<Store> {
     if let Some(folder) = db.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).with_context(|| format!("making the folder {}", folder.display()))?;
     }

@@ -6,7 +6,7 @@ use crate::run::runtime;
 use anyhow::Result;
 use evaluator::EvaluatorError;
 use evaluator::report::{Report, Table};
-use evaluator::store::Store;
+use evaluator::store::{ExperimentId, Reader, Store};
 use std::path::Path;
 
 pub(crate) fn table(cli: &Cli, command: &Asked) -> Result<()> {
@@ -23,10 +23,7 @@ pub(crate) fn report(db: &Path, name: Option<&str>) -> Result<Report> {
     let report = runtime()?.block_on(async {
         let reader = Store::open_existing_read_only(db).await?;
         let experiment = match name {
-            Some(name) => match name.strip_prefix('#').and_then(|number| number.parse().ok()) {
-                Some(id) => reader.experiment(id).await?.id,
-                None => reader.experiment_by_name(name).await?.id,
-            },
+            Some(name) => find(&reader, name).await?,
             None => reader.experiments().await?.first().ok_or(EvaluatorError::NoExperiment)?.id,
         };
         Report::load(&reader, experiment).await
@@ -35,6 +32,14 @@ pub(crate) fn report(db: &Path, name: Option<&str>) -> Result<Report> {
         eprintln!("{} trials are not finished and left out", report.unfinished);
     }
     Ok(report)
+}
+
+/// The experiment with this name (the latest one) or number (`#3`).
+pub(crate) async fn find(reader: &Reader, name: &str) -> evaluator::Result<ExperimentId> {
+    Ok(match name.strip_prefix('#').and_then(|number| number.parse().ok()) {
+        Some(id) => reader.experiment(id).await?.id,
+        None => reader.experiment_by_name(name).await?.id,
+    })
 }
 
 pub(crate) fn render(table: &Table, format: Format) -> String {

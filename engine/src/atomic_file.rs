@@ -2,27 +2,63 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Writes `bytes` under a temporary name beside `path`, syncs and renames: a reader, or a run after a crash, sees the
 /// old file or the new one, never a part. Folders above it are made.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    static WRITTEN: AtomicU64 = AtomicU64::new(0);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    // Several threads and processes may write the same file: each has a temporary name of its own.
-    let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
-    let temporary = folder.join(format!(".{}-{number}.part", std::process::id()));
-    let written = File::create(&temporary)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| std::fs::rename(&temporary, path))
-        .and_then(|()| File::open(folder)?.sync_all());
-    if written.is_err() {
-        // The first error is the one worth telling.
-        let _ = std::fs::remove_file(&temporary);
+    let file = Temporary::beside(path)?;
+    File::create(file.path())?.write_all(bytes)?;
+    file.keep()
+}
+
+/// A file that is written piece by piece, by whatever means, under a temporary name beside its place. Dropped before
+/// [`keep`](Self::keep) it is removed.
+#[derive(Debug)]
+pub struct Temporary {
+    temporary: PathBuf,
+    folder: PathBuf,
+    place: PathBuf,
+}
+
+impl Temporary {
+    /// A name beside `path`, under which there is no file yet. Folders above it are made.
+    pub fn beside(path: &Path) -> io::Result<Self> {
+        static WRITTEN: AtomicU64 = AtomicU64::new(0);
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder)?;
+        // Several threads and processes may write the same file: each has a temporary name of its own.
+        let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
+        let temporary = folder.join(format!(".{}-{number}.part", std::process::id()));
+        Ok(Self { temporary, folder: folder.to_owned(), place: path.to_owned() })
     }
-    written
+
+    /// Where to write.
+    pub fn path(&self) -> &Path {
+        &self.temporary
+    }
+
+    /// Syncs what was written and gives it its name.
+    pub fn keep(self) -> io::Result<()> {
+        File::open(&self.temporary)?.sync_all()?;
+        std::fs::rename(&self.temporary, &self.place)?;
+        File::open(&self.folder)?.sync_all()
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // Renamed, it is not there; otherwise the first error is the one worth telling.
+        let _ = std::fs::remove_file(&self.temporary);
+    }
+}
+
+/// The process that a file of this name was written by, if it is a [`Temporary`].
+pub fn writer(file_name: &str) -> Option<u32> {
+    let (process, number) = file_name.strip_prefix('.')?.strip_suffix(".part")?.split_once('-')?;
+    number.parse::<u64>().ok()?;
+    process.parse().ok()
 }
 
 #[cfg(test)]
@@ -38,5 +74,19 @@ mod tests {
         write(&folder.path().join("deep/taken"), b"new").unwrap_err();
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(std::fs::read_dir(folder.path().join("deep")).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_temporary_file_names_its_writer_and_goes_unless_it_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = Temporary::beside(&folder.path().join("file")).unwrap();
+        std::fs::write(file.path(), b"a part").unwrap();
+        let name = file.path().file_name().unwrap().to_str().unwrap();
+        assert_eq!(writer(name), Some(std::process::id()));
+        drop(file);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        for other in ["", ".part", ".1.part", "1-2.part", ".x-2.part", ".1-x.part", ".1-2.part~"] {
+            assert_eq!(writer(other), None, "{other}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod chart;
 pub mod content;
+mod csv;
 pub mod error;
 pub mod experiment;
 pub mod metric;

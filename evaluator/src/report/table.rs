@@ -1,6 +1,7 @@
 //! Tables as Markdown, LaTeX and CSV: one set of cells, three ways to write it.
 
 use super::{Report, Row};
+use crate::csv;
 use std::fmt::Write as _;
 
 /// A table to be read by people or programs.
@@ -161,12 +162,8 @@ impl Table {
 
     /// Comma-separated values with every digit; an empty field is not available.
     pub fn to_csv(&self) -> String {
-        let field = |text: &str| match text.contains([',', '"', '\n', '\r']) {
-            true => format!("\"{}\"", text.replace('"', "\"\"")),
-            false => text.to_owned(),
-        };
         let value = |cell: &Cell| match cell {
-            Cell::Text(text) => field(text),
+            Cell::Text(text) => csv::field(text).into_owned(),
             Cell::Number(number) => number.to_string(),
             Cell::Missing => String::new(),
         };

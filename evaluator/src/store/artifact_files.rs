@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use super::{ContentHash, Result, StoreError};
 
+/// The folder beside the database.
+pub(super) const FOLDER: &str = "artifacts";
+
 /// The kinds of files that are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
 pub enum MediaType {
@@ -61,7 +64,7 @@ pub struct ArtifactFiles {
 impl ArtifactFiles {
     /// The artifacts of the database at this path.
     pub fn beside(database: &Path) -> Self {
-        Self { folder: database.with_file_name("artifacts") }
+        Self { folder: database.with_file_name(FOLDER) }
     }
 
     /// Where the file with this content is or would be.

@@ -68,7 +68,7 @@ pub enum StoreError {
     /// The store needs a migration, but was opened read-only.
     #[error(
         "the results store {path} has schema version {database}, older than this elastictok's {known}, and was opened \
-         read-only: run any command that writes, such as `elastictok run`, once to bring it up to date"
+         read-only: open it once with this version to migrate it, for example with `elastictok gc --db {path}`"
     )]
     OlderDatabase {
         /// The database file.
@@ -165,6 +165,61 @@ pub enum StoreError {
         path: PathBuf,
         /// Why not.
         source: io::Error,
+    },
+
+    // ── Whole stores ──
+    /// Two stores hold different numbers under one key.
+    #[error(
+        "cannot merge {source_path}, nothing was merged: {what} is {theirs} there, but {ours} in the destination; \
+         keep the two stores apart, or make one of them again on the same machine as the other"
+    )]
+    MergeConflict {
+        /// The store that was to be merged.
+        source_path: PathBuf,
+        /// The row and its value.
+        what: String,
+        /// The value there.
+        theirs: String,
+        /// The value here.
+        ours: String,
+    },
+    /// A store that should be copied onto itself.
+    #[error("{path} is the results store itself: choose another file")]
+    SameStore {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Somebody is working on what should be replaced or cleaned up.
+    #[error(
+        "process {pid} on {host} has been working on {subject} of the results store {path} since {since}: wait until \
+         it has finished, or stop it, then try again"
+    )]
+    Leased {
+        /// The database file.
+        path: PathBuf,
+        /// The training run or trial.
+        subject: Subject,
+        /// The holder's number.
+        pid: u32,
+        /// The holder's host.
+        host: String,
+        /// Since when: UTC, RFC 3339.
+        since: String,
+    },
+    /// A file that should not be overwritten unasked.
+    #[error("{path} exists already: choose another name, or overwrite it with --force")]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A database that some process may have open, and that should be overwritten.
+    #[error(
+        "cannot write {path}: a write-ahead log lies beside it, so a process has that database open or was killed; \
+         choose another name"
+    )]
+    InUse {
+        /// The file.
+        path: PathBuf,
     },
 
     // ── What the caller asked for ──

@@ -5,6 +5,8 @@
 //! another host cannot be looked at, so their leases stand until someone who knows breaks them. Two containers that
 //! call themselves by one host name but do not see each other's processes must not share a store.
 
+use std::path::Path;
+
 use super::error::At;
 use super::process::{Process, host_name};
 use super::{Reader, Result, Store, StoreError, Subject, clock};
@@ -47,6 +49,15 @@ impl LeaseRow {
     pub fn is_alive(&self) -> Option<bool> {
         let process = self.process();
         (process.host == host_name()).then(|| process.is_alive())
+    }
+
+    /// Refuses what must not happen while the holder works. Nobody knows whether a holder on another host still does.
+    pub(super) fn refuse(self, store: &Path) -> Result<()> {
+        if !self.is_alive().unwrap_or(true) {
+            return Ok(());
+        }
+        let Self { subject, host, pid, acquired_at, .. } = self;
+        Err(StoreError::Leased { path: store.into(), subject, pid, host, since: acquired_at })
     }
 
     fn process(&self) -> Process {

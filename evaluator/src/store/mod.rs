@@ -14,16 +14,21 @@
 
 mod artifact;
 mod artifact_files;
+mod backup;
+mod checkpoint_files;
 mod clock;
 mod curve;
 mod dataset;
 mod error;
 mod event;
 mod experiment;
+mod export;
 mod filesystem;
+mod garbage;
 mod hash;
 mod ids;
 mod lease;
+mod merge;
 mod metric;
 mod note;
 mod open;
@@ -45,18 +50,22 @@ mod tests;
 
 pub use artifact::ArtifactRow;
 pub use artifact_files::{ArtifactFiles, MediaType};
+pub use checkpoint_files::{CheckpointFiles, regressor_file};
 pub use curve::{CurveFilter, CurvePoint, CurveRow, NewCurve};
 pub use dataset::{DatasetRow, NewDataset, NewSource, SourceRow, Split};
 pub use error::{Result, StoreError};
 pub use event::{EventRow, NewEvent};
 pub use experiment::{ExperimentRow, NewExperiment};
+pub use export::{Export, ExportFormat};
 pub use filesystem::network_filesystem;
+pub use garbage::{Garbage, Waste, WasteKind, collect_garbage};
 pub use hash::{ContentHash, HashError};
 pub use ids::{
     CurveId, DatasetId, EventId, ExperimentId, MetricId, NoteId, PredictorId, ProtocolId, ProvenanceId, SampleId,
     SourceId, TrainingRunId, TrialId,
 };
 pub use lease::{Lease, LeaseRow};
+pub use merge::{Merged, Sources};
 pub use metric::{MetricRow, NewMetric};
 pub use note::NoteRow;
 pub use predictor::{NewPredictor, PredictorRow};

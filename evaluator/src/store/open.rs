@@ -66,11 +66,8 @@ impl Store {
             return Err(StoreError::Missing { path: path.into() });
         }
         refuse_network_filesystem(path)?;
-        // Reading in WAL mode needs to write the files `-wal` and `-shm`. Where that is denied and there is no log, nobody
-        // is writing now, and the file alone is the whole truth.
         let denied = is_denied(path);
-        let immutable = denied && !has_log(path);
-        let reader = Reader { path: path.into(), pool: reader_pool(path, immutable) };
+        let reader = Reader { path: path.into(), pool: reader_pool(path, is_immutable(path)) };
         match reader.check_schema().await {
             Ok(()) => Ok(reader),
             Err(error) => {
@@ -137,7 +134,7 @@ impl Store {
 }
 
 /// What every connection has in common. `trusted_schema` off: a crafted file cannot run functions from its schema.
-fn options(path: &Path) -> SqliteConnectOptions {
+pub(super) fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(PATIENCE)
@@ -231,7 +228,7 @@ fn newest_known() -> i64 {
 }
 
 /// The folder that holds `path`.
-fn folder_of(path: &Path) -> &Path {
+pub(super) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -255,8 +252,14 @@ fn is_denied(path: &Path) -> bool {
     denied(folder_of(path)) || (path.exists() && denied(path))
 }
 
+/// Reading in WAL mode needs to write the files `-wal` and `-shm`. Where that is denied and there is no log, nobody is
+/// writing now, and the file alone is the whole truth.
+pub(super) fn is_immutable(path: &Path) -> bool {
+    is_denied(path) && !has_log(path)
+}
+
 /// Whether there is a write-ahead log beside the file: some process has the store open, or was killed.
-fn has_log(path: &Path) -> bool {
+pub(super) fn has_log(path: &Path) -> bool {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     Path::new(&log).exists()

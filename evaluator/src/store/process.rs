@@ -49,7 +49,7 @@ impl Process {
 }
 
 /// Whether some process has this number.
-fn exists(pid: u32) -> bool {
+pub(super) fn exists(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }

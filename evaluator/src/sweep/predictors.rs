@@ -10,7 +10,7 @@ use crate::error::{EvaluatorError, Result};
 use crate::experiment::{Criterion, SearchMode, Variant};
 use crate::metric::{Pictures as Frames, Protocol};
 use crate::search::{Asked, Binned, Feature, Prediction, Predictor};
-use crate::store::{ContentHash, NewPredictor, SampleId};
+use crate::store::{ContentHash, CurvePoint, NewPredictor, SampleId, regressor_file};
 use engine::parameters::Parameters as _;
 use engine::regressor::{CurveExample, CurveForecast, RegressorTrainer};
 use engine::train::{load_regressor, save_regressor, weights_hash};
@@ -145,7 +145,7 @@ impl Run<'_> {
         }
         self.progress.end();
         let regressor = trainer.finish();
-        let file = format!("checkpoints/predictor-{}/regressor.safetensors", &key.to_string()[..16]);
+        let file = regressor_file(key);
         save_regressor(&regressor, &self.folder().join(&file))?;
         let mut parameters = 0;
         regressor.visit("", &mut |_, weight| parameters += engine::tensor::values(weight).len() as u32);
@@ -180,7 +180,7 @@ struct Learning<'a> {
     seed: u64,
 }
 
-fn ln_distortions(curve: &[crate::store::CurvePoint], criterion: Criterion) -> impl Iterator<Item = (usize, f64)> + '_ {
+fn ln_distortions(curve: &[CurvePoint], criterion: Criterion) -> impl Iterator<Item = (usize, f64)> + '_ {
     curve.iter().map(move |point| {
         let distortion = criterion.distortion(point.distortion, point.ssim);
         (point.kept_tokens as usize, distortion.max(SMALLEST_DISTORTION).ln())

@@ -4,12 +4,13 @@ use super::Run;
 use super::pictures::Pictures;
 use crate::error::{EvaluatorError, Result};
 use crate::experiment::Variant;
-use crate::store::{ContentHash, Lease, NewEvent, NewTrainingRun, TrainingPoint, TrainingRunId, TrainingStatus};
+use crate::store::{
+    CheckpointFiles, ContentHash, Lease, NewEvent, NewTrainingRun, TrainingPoint, TrainingRunId, TrainingStatus,
+};
 use engine::ElasticTok;
 use engine::data::RandomCrops;
 use engine::train::{Start, StepReport, Trainer, load_weights, save_weights, weights_hash};
 use serde_json::json;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Raised when the same configuration would train to other weights.
@@ -53,7 +54,7 @@ impl Run<'_> {
         let run = self.store.put_training_run(&new).await?.id;
         self.store.link_training_run(self.experiment, ordinal, &variant.name, run).await?;
 
-        let files = Files::new(self, key);
+        let files = CheckpointFiles::beside(self.store.path(), key);
         let title = format!("{} seed {seed}", variant.name);
         match self.wait_for_training(run, &title, &files).await? {
             Wait::Ours => {}
@@ -92,7 +93,7 @@ impl Run<'_> {
     }
 
     /// Finds the run finished, or takes its lease once no other process is working on it.
-    async fn wait_for_training(&self, run: TrainingRunId, title: &str, files: &Files) -> Result<Wait> {
+    async fn wait_for_training(&self, run: TrainingRunId, title: &str, files: &CheckpointFiles) -> Result<Wait> {
         let mut told = false;
         loop {
             let row = self.store.training_run(run).await?;
@@ -124,7 +125,7 @@ impl Run<'_> {
         &self,
         title: &str,
         mut trainer: Trainer<RandomCrops>,
-        files: &Files,
+        files: &CheckpointFiles,
         expected: ContentHash,
     ) -> Result<ElasticTok> {
         self.progress.begin(&format!("train {title}"), 0, trainer.steps() as u64);
@@ -150,7 +151,7 @@ impl Run<'_> {
         run: TrainingRunId,
         title: &str,
         trainer: &mut Trainer<RandomCrops>,
-        files: &Files,
+        files: &CheckpointFiles,
     ) -> Result<()> {
         let steps = trainer.steps();
         self.progress.begin(&format!("train {title}"), trainer.step() as u64, steps as u64);
@@ -231,26 +232,5 @@ fn point(report: &StepReport, seconds: f64) -> TrainingPoint {
         learning_rate: f64::from(report.learning_rate),
         gradient_norm: report.gradient_norm,
         tokens_per_second: report.tokens as f64 / seconds,
-    }
-}
-
-/// Where a run's weights and training state lie.
-struct Files {
-    weights: PathBuf,
-    /// The same below the database's folder: what the store keeps.
-    weights_name: String,
-    training: PathBuf,
-}
-
-impl Files {
-    fn new(run: &Run<'_>, key: ContentHash) -> Self {
-        let folder = run.store.path().parent().unwrap_or(std::path::Path::new("")).to_owned();
-        let name = format!("checkpoints/{}", &key.to_string()[..16]);
-        let weights_name = format!("{name}/weights.safetensors");
-        Self {
-            weights: folder.join(&weights_name),
-            training: folder.join(&name).join("training.safetensors"),
-            weights_name,
-        }
     }
 }

@@ -56,9 +56,10 @@ impl Workbench {
         let sources: Vec<_> = sources.iter().map(|source| source.id).collect();
         let new_samples: Vec<_> = sources
             .iter()
-            .flat_map(|&source| {
+            .zip(["b.png", "a.png"])
+            .flat_map(|(&source, name)| {
                 [0, 1].map(|ordinal| NewSample {
-                    key: key(&format!("sample {ordinal} of {source}")),
+                    key: key(&format!("sample {ordinal} of {name}")),
                     source,
                     ordinal,
                     x: 0,
