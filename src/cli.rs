@@ -1,6 +1,7 @@
 //! What can be typed.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use evaluator::report::{FIGURES, TABLES};
 use std::path::PathBuf;
 
 /// A workbench for adaptive visual tokenizers (ElasticTok, arXiv 2410.08368).
@@ -10,6 +11,7 @@ use std::path::PathBuf;
   elastictok run experiments/quickstart.toml
   elastictok run experiments/quickstart.toml --train my/photos --test my/other-photos
   elastictok table quickstart --format latex
+  elastictok table search --provenance
   elastictok figure quickstart --output quickstart.png")]
 pub(crate) struct Cli {
     /// The results: an SQLite file; checkpoints and pictures lie beside it.
@@ -42,9 +44,11 @@ Running it again does only what is missing; Ctrl-C stops at the next step.")]
     Train(Experiment),
     /// Train what is missing and evaluate every variant × threshold × strategy, without a report.
     Evaluate(Experiment),
-    /// Print an experiment's main table.
+    /// Print a table: an experiment's main one, or one of the paper's.
+    #[command(after_help = tables_help())]
     Table(Table),
-    /// Draw an experiment's figures.
+    /// Draw a figure.
+    #[command(after_help = figures_help())]
     Figure(Figure),
     /// Show every experiment and how far it is.
     Status,
@@ -121,8 +125,14 @@ pub(crate) struct Experiment {
 
 #[derive(Debug, Args)]
 pub(crate) struct Table {
-    /// The experiment's name, or its number as `#3` [default: the latest].
+    /// A table's name, or an experiment's for its main table [default: the main table of the latest experiment].
+    pub(crate) name: Option<String>,
+    /// The experiment's name, or its number as `#3` [default: the one called as the table, or the latest].
+    #[arg(short, long, value_name = "NAME")]
     pub(crate) experiment: Option<String>,
+    /// Say which trials each row was made of, and what made these.
+    #[arg(long)]
+    pub(crate) provenance: bool,
     /// How to write it.
     #[arg(long, value_enum, default_value_t = Format::Markdown)]
     pub(crate) format: Format,
@@ -136,6 +146,7 @@ pub(crate) enum Format {
     Markdown,
     Latex,
     Csv,
+    Json,
 }
 
 #[derive(Debug, Args)]
@@ -202,34 +213,41 @@ pub(crate) enum DataFormat {
 
 #[derive(Debug, Args)]
 pub(crate) struct Figure {
-    /// The experiment's name, or its number as `#3` [default: the latest].
+    /// A figure's name, or an experiment's for its first [default: the first figure of the latest experiment].
+    pub(crate) name: Option<String>,
+    /// The experiment's name, or its number as `#3` [default: the one called as the figure, or the latest].
+    #[arg(short, long, value_name = "NAME")]
     pub(crate) experiment: Option<String>,
-    /// Which figure.
-    #[arg(long, value_enum, default_value_t = Kind::Satisfaction)]
-    pub(crate) kind: Kind,
     /// The file to write: .svg or .png.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Kind {
-    /// % of blocks that meet the threshold against % of tokens.
-    Satisfaction,
-    /// PSNR against kept tokens.
-    Quality,
-}
-
-impl Kind {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Satisfaction => "satisfaction",
-            Self::Quality => "quality",
-        }
-    }
-}
-
 fn key_value(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("write KEY=VALUE, like train.steps=300")?;
     Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+fn listed<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    entries.map(|(name, about)| format!("  {name:<18} {about}\n")).collect()
+}
+
+fn tables_help() -> String {
+    let tables = listed(TABLES.iter().map(|table| (table.name, table.about)));
+    format!(
+        "Tables:\n{tables}\nExamples:
+  elastictok table                                    # the main table of the latest experiment
+  elastictok table quickstart --format latex          # that of another one
+  elastictok table fewer-tokens -e satisfaction
+  elastictok table search --provenance                # and which trials, code and machine each row comes from"
+    )
+}
+
+fn figures_help() -> String {
+    let figures = listed(FIGURES.iter().map(|figure| (figure.name, figure.about)));
+    format!(
+        "Figures:\n{figures}\nExamples:
+  elastictok figure quickstart --output quickstart.png
+  elastictok figure margin -e regressor --output margin.svg"
+    )
 }

@@ -1,6 +1,6 @@
 //! `run`, `train`, `evaluate`: do what an experiment asks and the store lacks.
 
-use crate::cli::{Cli, Experiment as Asked, Format, Kind, Run};
+use crate::cli::{Cli, Experiment as Asked, Format, Run};
 use crate::console::{Console, print, write_file};
 use crate::{figure, plan, table};
 use anyhow::{Context as _, Result};
@@ -23,9 +23,9 @@ pub(crate) fn run(cli: &Cli, command: &Run) -> Result<()> {
         let file = folder.join("table").with_extension(table::extension(format));
         write_file(&file, table::render(&results, format).as_bytes())?;
     }
-    for kind in [Kind::Satisfaction, Kind::Quality] {
+    for (name, chart) in [("satisfaction", report.satisfaction_figure()), ("quality", report.quality_figure())] {
         for extension in ["svg", "png"] {
-            figure::write(&report, kind, &folder.join(kind.name()).with_extension(extension))?;
+            figure::write(&chart, &folder.join(name).with_extension(extension))?;
         }
     }
     print(&format!(

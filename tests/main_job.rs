@@ -104,7 +104,7 @@ fn the_steps_of_the_main_job_are_commands_of_their_own() {
     assert!(markdown.starts_with("| variant") && latex.contains("\\toprule") && csv.starts_with("variant,strategy,"));
     assert_eq!(csv.lines().count(), 15);
     bench.succeed(&["figure", "tiny", "--output", "a.svg"]);
-    bench.succeed(&["figure", "tiny", "--kind", "quality", "--output", "b.png"]);
+    bench.succeed(&["figure", "quality", "--experiment", "tiny", "--output", "b.png"]);
     assert!(std::fs::read_to_string(bench.path("a.svg")).unwrap().contains("blocks that meet τ (%)"));
     assert_eq!(std::fs::read(bench.path("b.png")).unwrap()[..4], *b"\x89PNG");
 }

@@ -61,6 +61,34 @@ pub enum EvaluatorError {
     /// A report of nothing.
     #[error("the store holds no experiment: `elastictok run experiments/quickstart.toml` makes one")]
     NoExperiment,
+    /// Two curves that cannot be compared.
+    #[error("{variant} against {anchor}: {source}")]
+    Rate {
+        /// The first variant.
+        anchor: String,
+        /// The other.
+        variant: String,
+        /// Why not.
+        source: crate::rate_distortion::RateDistortionError,
+    },
+    /// No table or figure has this name.
+    #[error("there is no {what} {name:?}; there are {names}")]
+    UnknownReport {
+        /// Table or figure.
+        what: &'static str,
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        names: String,
+    },
+    /// An experiment without what a table or figure shows.
+    #[error("experiment {experiment} holds nothing for {table}; name another one with --experiment")]
+    NothingToShow {
+        /// The experiment.
+        experiment: String,
+        /// The table or figure.
+        table: &'static str,
+    },
     /// Somebody asked to stop; what was finished is stored.
     #[error("stopped; run the same command again to go on")]
     Stopped,

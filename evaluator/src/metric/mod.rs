@@ -7,6 +7,7 @@
 //!
 //! Of a sample with several blocks, every metric of tokens or cost is the mean over its blocks, so that clips of
 //! different length can be compared.
+use crate::content::{HIGH_FREQUENCY_ENERGY, JPEG_BYTES};
 use crate::statistics::mean;
 
 mod adaptive_bits;
@@ -73,6 +74,8 @@ pub static ALL: &[MetricDef] = &[
     SSIM,
     MS_SSIM,
     MEAN_COLOUR_PSNR,
+    HIGH_FREQUENCY_ENERGY,
+    JPEG_BYTES,
     KEPT_TOKENS,
     TOKEN_SHARE,
     BITS,

@@ -1,9 +1,10 @@
 //! The experiment's two figures: blocks that meet the threshold against tokens, and PSNR against tokens.
 
+use super::outcome::Best;
 use super::satisfaction::capped;
 use super::{Report, Row};
 use crate::chart::{Axis, Chart, Mark, Panel, Point, Scale, Series};
-use crate::search::meets;
+use crate::experiment::Criterion;
 use crate::statistics::{BOOTSTRAP_SEED, clustered_interval, mean};
 use crate::store::CurveRow;
 use std::collections::BTreeSet;
@@ -16,7 +17,7 @@ impl Report {
         Chart {
             title: "Blocks that meet the threshold against tokens spent".to_owned(),
             caption: format!(
-                "{}: share of held-out blocks whose distortion is at most τ, against mean kept tokens as a share of all. \
+                "{}: share of held-out blocks that meet the threshold τ, against mean kept tokens as a share of all. \
                  Lines: elastic models, every block keeping the fewest sufficient tokens but at most a cap. Single \
                  marks: models of a fixed budget.",
                 self.experiment.name
@@ -28,9 +29,10 @@ impl Report {
 
     fn satisfaction_panel(&self, threshold: f64) -> Panel {
         let series = self.variants().into_iter().enumerate().map(|(slot, variant)| {
-            let mut points: Vec<Point> = match self.curves_of(variant) {
-                Some(curves) => satisfaction_points(variant, curves, threshold),
-                None => self.rows_of(variant, threshold).filter_map(satisfaction_point).collect(),
+            let curves = self.curves_of(variant);
+            let mut points: Vec<Point> = match curves.is_empty() {
+                false => satisfaction_points(variant, &curves, self.criterion(), threshold),
+                true => self.rows_of(variant, threshold).take(1).filter_map(satisfaction_point).collect(),
             };
             // Caps beyond what any block needs change nothing.
             points.dedup_by(|a, b| (a.x, a.y) == (b.x, b.y));
@@ -38,7 +40,10 @@ impl Report {
             Series { name: variant.to_owned(), mark, slot, points, band: Vec::new() }
         });
         Panel {
-            title: format!("τ = {threshold} ({:.1} dB)", 10.0 * (4.0 / threshold).log10()),
+            title: match self.criterion() {
+                Criterion::Mse => format!("τ = {threshold} ({:.1} dB)", 10.0 * (4.0 / threshold).log10()),
+                Criterion::Ssim => format!("SSIM ≥ {threshold}"),
+            },
             x: axis("tokens (% of all)", Some((0.0, 100.0))),
             y: axis("blocks that meet τ (%)", Some((0.0, 100.0))),
             series: series.collect(),
@@ -52,8 +57,8 @@ impl Report {
             .iter()
             .enumerate()
             .map(|(slot, variant)| match self.curves_of(variant) {
-                Some(curves) => quality_line(variant, slot, curves),
-                None => {
+                curves if !curves.is_empty() => quality_line(variant, slot, &curves),
+                _ => {
                     let points = self.rows.iter().filter(|row| row.variant == *variant).take(1);
                     let points = points.filter_map(quality_point).collect();
                     Series { name: (*variant).to_owned(), mark: Mark::Points, slot, points, band: Vec::new() }
@@ -84,34 +89,30 @@ impl Report {
         }
     }
 
-    fn curves_of(&self, variant: &str) -> Option<&[CurveRow]> {
-        self.curves.iter().find(|(name, _)| name == variant).map(|(_, curves)| curves.as_slice())
-    }
-
     fn rows_of(&self, variant: &str, threshold: f64) -> impl Iterator<Item = &Row> {
         self.rows.iter().filter(move |row| row.variant == variant && row.threshold == Some(threshold))
     }
 }
 
-fn axis(label: &str, range: Option<(f64, f64)>) -> Axis {
+pub(super) fn axis(label: &str, range: Option<(f64, f64)>) -> Axis {
     Axis { label: label.to_owned(), scale: Scale::Linear, range }
 }
 
-fn point(x: f64, y: f64, title: String) -> Point {
+pub(super) fn point(x: f64, y: f64, title: String) -> Point {
     Point { x, y, title, href: None }
 }
 
 /// Counts that every curve was measured at, rising.
-fn common_counts(curves: &[CurveRow]) -> Vec<u32> {
-    let counts = |curve: &CurveRow| curve.points.iter().map(|p| p.kept_tokens).collect::<BTreeSet<_>>();
+pub(super) fn common_counts(curves: &[&CurveRow]) -> Vec<u32> {
+    let counts = |curve: &&CurveRow| curve.points.iter().map(|p| p.kept_tokens).collect::<BTreeSet<_>>();
     let common = curves.iter().map(counts).reduce(|a, b| &a & &b);
     common.into_iter().flatten().collect()
 }
 
-fn satisfaction_points(variant: &str, curves: &[CurveRow], threshold: f64) -> Vec<Point> {
-    let fewest = |curve: &CurveRow| {
-        let sufficient = curve.points.iter().find(|p| meets(p.distortion, threshold));
-        sufficient.map(|p| p.kept_tokens as usize)
+fn satisfaction_points(variant: &str, curves: &[&CurveRow], criterion: Criterion, threshold: f64) -> Vec<Point> {
+    let fewest = |curve: &&CurveRow| {
+        let best = Best::of(curve, criterion, threshold).filter(|best| best.attainable);
+        best.map(|best| best.kept_tokens)
     };
     let sufficient: Vec<Option<usize>> = curves.iter().map(fewest).collect();
     let caps: Vec<usize> = common_counts(curves).into_iter().map(|count| count as usize).collect();
@@ -131,10 +132,10 @@ fn satisfaction_point(row: &Row) -> Option<Point> {
     Some(point(tokens, met, format!("{}: {tokens:.1} % of tokens, {met:.1} % meet τ", row.variant)))
 }
 
-fn quality_line(variant: &str, slot: usize, curves: &[CurveRow]) -> Series {
+fn quality_line(variant: &str, slot: usize, curves: &[&CurveRow]) -> Series {
     let (mut points, mut band) = (Vec::new(), Vec::new());
     for count in common_counts(curves) {
-        let at = |curve: &CurveRow| {
+        let at = |curve: &&CurveRow| {
             let point = curve.points.iter().find(|p| p.kept_tokens == count)?;
             Some((curve.source_id, point.psnr))
         };

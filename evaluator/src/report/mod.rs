@@ -1,15 +1,24 @@
 //! What an experiment found, as tables and figures. The same database gives the same bytes.
 
 mod figures;
+mod named_figures;
+mod outcome;
+mod provenance;
 mod satisfaction;
 mod table;
+mod tables;
 
+pub use named_figures::{FIGURES, NamedFigure};
 pub use table::{Cell, Column, Table};
+pub use tables::{NamedTable, TABLES};
 
 use crate::error::{EvaluatorError, Result};
+use crate::experiment::Criterion;
 use crate::metric::Protocol;
 use crate::statistics::mean;
-use crate::store::{ContentHash, CurveFilter, CurveRow, ExperimentId, ExperimentRow, Reader, TrialReport, TrialStatus};
+use crate::store::{
+    ContentHash, CurveFilter, CurveRow, ExperimentId, ExperimentRow, Reader, TrialId, TrialReport, TrialStatus,
+};
 use std::collections::BTreeMap;
 
 /// An experiment's finished trials, pooled over seeds, and the curves of its models.
@@ -21,8 +30,18 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// Trials that are not finished yet.
     pub unfinished: usize,
-    /// Distortion curves of each variant with an elastic budget, all seeds together.
-    curves: Vec<(String, Vec<CurveRow>)>,
+    /// The finished trials, in the order of the file.
+    trials: Vec<TrialReport>,
+    /// Distortion curves of each variant and seed with an elastic budget.
+    curves: Vec<VariantCurves>,
+}
+
+/// The curves of one trained variant.
+#[derive(Clone, Debug)]
+struct VariantCurves {
+    variant: String,
+    weights: ContentHash,
+    rows: Vec<CurveRow>,
 }
 
 /// One variant × strategy × threshold: means over the held-out samples, then over seeds.
@@ -44,6 +63,8 @@ pub struct Row {
     pub max_tokens: usize,
     /// The trial of the first seed: where details are.
     pub trial: TrialReport,
+    /// The trials pooled here.
+    pub trials: Vec<TrialId>,
     means: BTreeMap<String, f64>,
 }
 
@@ -66,28 +87,35 @@ impl Report {
         let unfinished = all.iter().filter(|trial| trial.status != TrialStatus::Done).count();
         let trials: Vec<TrialReport> = all.into_iter().filter(|trial| trial.status == TrialStatus::Done).collect();
         check_protocols(reader, &trials).await?;
-        let mut curves: Vec<(String, Vec<CurveRow>)> = Vec::new();
-        let mut seen: Vec<(&str, ContentHash)> = Vec::new();
+        let mut curves: Vec<VariantCurves> = Vec::new();
         for trial in &trials {
             let Some(weights) = trial.weights_hash else { continue };
-            if seen.contains(&(&trial.variant, weights)) {
+            let is_seen = curves.iter().any(|c| c.variant == trial.variant && c.weights == weights);
+            if is_seen || !outcome::has_curves(trial) {
                 continue;
             }
-            seen.push((&trial.variant, weights));
             let filter = CurveFilter {
                 protocol: Some(trial.protocol_id),
                 dataset: Some(trial.dataset_id),
                 ..CurveFilter::default()
             };
             let of_weights = reader.curves(weights, &filter).await?;
-            match curves.iter_mut().find(|(variant, _)| *variant == trial.variant) {
-                Some((_, curves)) => curves.extend(of_weights),
-                None if of_weights.is_empty() => {}
-                None => curves.push((trial.variant.clone(), of_weights)),
+            if !of_weights.is_empty() {
+                curves.push(VariantCurves { variant: trial.variant.clone(), weights, rows: of_weights });
             }
         }
         let experiment = reader.experiment(experiment).await?;
-        Ok(Self { experiment, rows: pool(trials), unfinished, curves })
+        Ok(Self { experiment, rows: pool(&trials), unfinished, trials, curves })
+    }
+
+    /// A variant's curves, all seeds together; none for a fixed budget.
+    fn curves_of(&self, variant: &str) -> Vec<&CurveRow> {
+        self.curves.iter().filter(|curves| curves.variant == variant).flat_map(|curves| &curves.rows).collect()
+    }
+
+    /// What thresholds are of: one thing in an experiment, or its variants could not share a table.
+    fn criterion(&self) -> Criterion {
+        self.trials.first().map_or(Criterion::Mse, outcome::criterion)
     }
 
     /// The thresholds of the rows, rising.
@@ -127,11 +155,11 @@ async fn check_protocols(reader: &Reader, trials: &[TrialReport]) -> Result<()> 
 }
 
 /// Trials that differ only in their seed become one row.
-fn pool(trials: Vec<TrialReport>) -> Vec<Row> {
-    let mut groups: Vec<Vec<TrialReport>> = Vec::new();
+fn pool(trials: &[TrialReport]) -> Vec<Row> {
+    let mut groups: Vec<Vec<&TrialReport>> = Vec::new();
     for trial in trials {
-        let same = |group: &&mut Vec<TrialReport>| {
-            let first = &group[0];
+        let same = |group: &&mut Vec<&TrialReport>| {
+            let first = group[0];
             first.variant == trial.variant && first.strategy == trial.strategy && first.threshold == trial.threshold
         };
         match groups.iter_mut().find(same) {
@@ -142,7 +170,7 @@ fn pool(trials: Vec<TrialReport>) -> Vec<Row> {
     groups.into_iter().map(row).collect()
 }
 
-fn row(group: Vec<TrialReport>) -> Row {
+fn row(group: Vec<&TrialReport>) -> Row {
     let mut values: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for summary in group.iter().flat_map(|trial| &trial.summaries) {
         values.entry(summary.metric.clone()).or_default().push(summary.mean);
@@ -150,7 +178,8 @@ fn row(group: Vec<TrialReport>) -> Row {
     let complete = values.into_iter().filter(|(_, values)| values.len() == group.len());
     let means = complete.map(|(metric, values)| (metric, mean(&values))).collect();
     let seeds = group.len();
-    let first = group.into_iter().next().expect("a group holds at least one trial");
+    let trials = group.iter().map(|trial| trial.id).collect();
+    let first = group.into_iter().next().expect("a group holds at least one trial").clone();
     Row {
         variant: first.variant.clone(),
         strategy: first.strategy.clone(),
@@ -158,7 +187,8 @@ fn row(group: Vec<TrialReport>) -> Row {
         seeds,
         samples: first.samples as usize,
         replayed: first.replayed,
-        max_tokens: first.config["max_tokens"].as_u64().unwrap_or(0) as usize,
+        max_tokens: outcome::max_tokens(&first),
+        trials,
         means,
         trial: first,
     }

@@ -2,6 +2,8 @@
 
 use super::{Report, Row};
 use crate::csv;
+use crate::store::TrialId;
+use serde_json::json;
 use std::fmt::Write as _;
 
 /// A table to be read by people or programs.
@@ -13,6 +15,8 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// One cell for each column.
     pub rows: Vec<Vec<Cell>>,
+    /// The trials that each row was made of; none for a row of reported numbers. Empty if nothing was noted.
+    pub trials: Vec<Vec<TrialId>>,
 }
 
 /// A column.
@@ -35,6 +39,8 @@ pub enum Cell {
     Text(String),
     /// A number.
     Number(f64),
+    /// A number with the ends of its 95 % interval.
+    Estimate(f64, f64, f64),
     /// Not available.
     Missing,
 }
@@ -45,6 +51,7 @@ impl Cell {
         match self {
             Self::Text(text) => text.clone(),
             Self::Number(number) => format!("{number:.digits$}"),
+            Self::Estimate(number, low, high) => format!("{number:.digits$} [{low:.digits$}, {high:.digits$}]"),
             Self::Missing => "–".to_owned(),
         }
     }
@@ -68,7 +75,7 @@ const COLUMNS: [Column; 10] = [
     Column { heading: "search s/block", name: "search_seconds", digits: 4, noisy: true },
 ];
 
-const fn column(heading: &'static str, name: &'static str, digits: usize) -> Column {
+pub(super) const fn column(heading: &'static str, name: &'static str, digits: usize) -> Column {
     Column { heading, name, digits, noisy: false }
 }
 
@@ -88,7 +95,8 @@ impl Report {
             caption.push_str("; searches without seconds were replayed from stored curves");
         }
         let rows = self.rows.iter().map(cells).collect();
-        Table { caption, columns: COLUMNS.to_vec(), rows }
+        let trials = self.rows.iter().map(|row| row.trials.clone()).collect();
+        Table { caption, columns: COLUMNS.to_vec(), rows, trials }
     }
 }
 
@@ -162,14 +170,49 @@ impl Table {
 
     /// Comma-separated values with every digit; an empty field is not available.
     pub fn to_csv(&self) -> String {
-        let value = |cell: &Cell| match cell {
-            Cell::Text(text) => csv::field(text).into_owned(),
-            Cell::Number(number) => number.to_string(),
-            Cell::Missing => String::new(),
+        let exact = |number: f64| number.to_string();
+        let value = |column: usize, cell: &Cell| {
+            let mut fields = match cell {
+                Cell::Text(text) => vec![csv::field(text).into_owned()],
+                Cell::Number(number) => vec![exact(*number)],
+                Cell::Estimate(number, low, high) => [*number, *low, *high].map(exact).into(),
+                Cell::Missing => vec![String::new()],
+            };
+            fields.resize(if self.has_interval(column) { 3 } else { 1 }, String::new());
+            fields.join(",")
         };
-        let head: Vec<&str> = self.columns.iter().map(|column| column.name).collect();
-        let rows = self.rows.iter().map(|row| row.iter().map(value).collect::<Vec<_>>().join(","));
-        std::iter::once(head.join(",")).chain(rows).map(|line| line + "\n").collect()
+        let heads = self.columns.iter().enumerate().map(|(index, column)| match self.has_interval(index) {
+            true => format!("{0},{0}_low,{0}_high", column.name),
+            false => column.name.to_owned(),
+        });
+        let rows = self.rows.iter().map(|row| {
+            let fields = row.iter().enumerate().map(|(column, cell)| value(column, cell));
+            fields.collect::<Vec<_>>().join(",")
+        });
+        std::iter::once(heads.collect::<Vec<_>>().join(",")).chain(rows).map(|line| line + "\n").collect()
+    }
+
+    /// Whether any cell of the column is an estimate: then CSV has its ends in columns of their own.
+    fn has_interval(&self, column: usize) -> bool {
+        self.rows.iter().any(|row| matches!(row[column], Cell::Estimate(..)))
+    }
+
+    /// One JSON object: the caption, the columns, and the rows as objects by column name; estimates are
+    /// `{"value", "low", "high"}`, what is not available is null.
+    pub fn to_json(&self) -> String {
+        let value = |cell: &Cell| match cell {
+            Cell::Text(text) => json!(text),
+            Cell::Number(number) => json!(number),
+            Cell::Estimate(value, low, high) => json!({ "value": value, "low": low, "high": high }),
+            Cell::Missing => json!(null),
+        };
+        let row = |row: &Vec<Cell>| -> serde_json::Map<String, serde_json::Value> {
+            self.columns.iter().zip(row).map(|(column, cell)| (column.name.to_owned(), value(cell))).collect()
+        };
+        let columns: Vec<_> = self.columns.iter().map(|c| json!({ "name": c.name, "heading": c.heading })).collect();
+        let rows: Vec<_> = self.rows.iter().map(row).collect();
+        let table = json!({ "caption": self.caption, "columns": columns, "rows": rows });
+        serde_json::to_string_pretty(&table).expect("a table is plain data") + "\n"
     }
 }
 
@@ -205,6 +248,7 @@ mod tests {
                 vec![Cell::Text("a_b".to_owned()), Cell::Number(0.02)],
                 vec![Cell::Text("with, comma | bar".to_owned()), Cell::Missing],
             ],
+            trials: Vec::new(),
         }
     }
 
@@ -218,6 +262,18 @@ mod tests {
     #[test]
     fn csv_is_exact_and_quoted_where_needed() {
         assert_eq!(table().to_csv(), "name,threshold\na_b,0.02\n\"with, comma | bar\",\n");
+    }
+
+    #[test]
+    fn an_estimate_has_its_ends_in_csv_and_json_too() {
+        let mut table = table();
+        table.rows[0][1] = Cell::Estimate(0.5, 0.25, 0.75);
+        assert_eq!(table.rows[0][1].to_text(2), "0.50 [0.25, 0.75]");
+        let csv = table.to_csv();
+        assert_eq!(csv, "name,threshold,threshold_low,threshold_high\na_b,0.5,0.25,0.75\n\"with, comma | bar\",,,\n");
+        let json: serde_json::Value = serde_json::from_str(&table.to_json()).unwrap();
+        assert_eq!(json["rows"][0]["threshold"], json!({ "value": 0.5, "low": 0.25, "high": 0.75 }));
+        assert_eq!(json["rows"][1]["threshold"], json!(null));
     }
 
     #[test]

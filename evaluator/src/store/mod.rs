@@ -72,7 +72,7 @@ pub use predictor::{NewPredictor, PredictorRow};
 pub use process::Process;
 pub use protocol::ProtocolRow;
 pub use provenance::{NewProvenance, ProvenanceRow};
-pub use report::{BlockRow, MeasurementRow, TrialReport, TrialSampleRow};
+pub use report::{BlockRow, MeasurementRow, OutcomeRow, TrialReport, TrialSampleRow};
 pub use sample::{NewSample, SampleRow};
 pub use subject::Subject;
 pub use summary::{NewSummary, SummaryRow};

@@ -109,31 +109,18 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::fixture::Workbench;
+    use super::super::tests::fixture::{Workbench, new_predictor};
     use super::*;
 
     #[tokio::test]
     async fn a_predictor_is_found_by_its_key_and_stored_once() {
         let bench = Workbench::new().await;
-        let key = ContentHash::of(b"predictor");
-        assert_eq!(bench.store.predictor(key).await.unwrap(), None);
-        let new = NewPredictor {
-            key,
-            config: serde_json::json!({ "layers": 2 }),
-            weights: ContentHash::of(b"weights"),
-            dataset: bench.store.trials(bench.experiment).await.unwrap()[0].dataset_id,
-            provenance: None,
-            curves: 5000,
-            sources: 269,
-            parameters: 1000,
-            seconds: 12.5,
-            file: "checkpoints/predictor-0/regressor.safetensors".to_owned(),
-            file_hash: ContentHash::of(b"file"),
-        };
+        let new = new_predictor(bench.store.trials(bench.experiment).await.unwrap()[0].dataset_id);
+        assert_eq!(bench.store.predictor(new.key).await.unwrap(), None);
         let first = bench.store.put_predictor(&new).await.unwrap();
-        let again = bench.store.put_predictor(&NewPredictor { seconds: 99.0, ..new }).await.unwrap();
+        let again = bench.store.put_predictor(&NewPredictor { seconds: 99.0, ..new.clone() }).await.unwrap();
         assert_eq!((first.id, first.existed, again.existed), (again.id, false, true));
-        let row = bench.store.predictor(key).await.unwrap().unwrap();
+        let row = bench.store.predictor(new.key).await.unwrap().unwrap();
         assert_eq!((row.id, row.curves, row.seconds), (first.id, 5000, 12.5));
     }
 }

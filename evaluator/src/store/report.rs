@@ -114,6 +114,37 @@ pub struct BlockRow {
     pub record: BlockRecord,
 }
 
+/// What a trial decided for one block, and how good the sample is with it.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub struct OutcomeRow {
+    /// The sample.
+    pub sample_id: SampleId,
+    /// Its source: what intervals are clustered by.
+    pub source_id: SourceId,
+    /// The block, from 0.
+    pub block: u32,
+    /// Tokens kept.
+    pub kept_tokens: u32,
+    /// Whether the final reconstruction meets the threshold, if there is one.
+    pub threshold_met: Option<bool>,
+    /// Candidates reconstructed.
+    pub decoder_evaluations: u32,
+    /// Batches of them asked one after another.
+    pub sequential_depth: u32,
+    /// Floating point operations, those of a predictor included.
+    pub flops: f64,
+    /// Those of a predictor, if one was asked.
+    pub prediction_flops: Option<f64>,
+    /// PSNR of the sample in dB.
+    pub psnr: f64,
+    /// SSIM of the sample.
+    pub ssim: f64,
+    /// High-frequency energy of the sample; unknown in results of evaluator version 1.
+    pub high_frequency: Option<f64>,
+    /// Bytes of the sample as JPEG; unknown in results of evaluator version 1.
+    pub jpeg_bytes: Option<f64>,
+}
+
 impl TrialReport {
     /// The summary of the newest version of this metric.
     pub fn summary(&self, metric: &str) -> Option<&SummaryRow> {
@@ -160,6 +191,21 @@ pub(super) const BLOCKS: &str = "
     where trial_id = ?
     order by source.name, ordinal, trial_block.sample_id, block";
 
+pub(super) const OUTCOMES: &str = "
+    select trial_block.sample_id, source_id, block, kept_tokens, threshold_met, decoder_evaluations, sequential_depth,
+           flops, prediction_flops,
+           max(case metric.name when 'psnr' then value end) as psnr,
+           max(case metric.name when 'ssim' then value end) as ssim,
+           max(case metric.name when 'high_frequency_energy' then value end) as high_frequency,
+           max(case metric.name when 'jpeg_bytes' then value end) as jpeg_bytes
+    from trial_block
+    join sample on sample.id = trial_block.sample_id
+    join measurement on measurement.trial_id = trial_block.trial_id and measurement.sample_id = trial_block.sample_id
+    join metric on metric.id = metric_id
+    where trial_block.trial_id = ?
+    group by trial_block.sample_id, block
+    order by source_id, ordinal, trial_block.sample_id, block";
+
 pub(super) const TRIAL_SAMPLES: &str = "
     select trial_sample.sample_id, source.id as source_id, source.name as source_name, ordinal,
            sample.artifact as original, reconstruction
@@ -200,6 +246,11 @@ impl Reader {
     /// The trial's measurements by source name, sample ordinal, metric name and version.
     pub async fn measurements(&self, trial: TrialId) -> Result<Vec<MeasurementRow>> {
         sqlx::query_as(MEASUREMENTS).bind(trial).fetch_all(&self.pool).await.at(self)
+    }
+
+    /// Every block's outcome, by source and crop.
+    pub async fn outcomes(&self, trial: TrialId) -> Result<Vec<OutcomeRow>> {
+        sqlx::query_as(OUTCOMES).bind(trial).fetch_all(&self.pool).await.at(self)
     }
 
     /// The trial's blocks by source name, sample ordinal and block.

@@ -7,9 +7,10 @@ use super::pictures::{Pictures, Sample, png};
 use super::predictors::Predictors;
 use super::training::Trained;
 use super::trials::Planned;
+use crate::content;
 use crate::error::Result;
 use crate::experiment::{SearchMode, Variant};
-use crate::metric::{self, MetricDef};
+use crate::metric::{self, MetricDef, Pictures as Frames};
 use crate::search::{Cost, DistortionSource, Found, Prediction, Probe, Question, Replay, meets};
 use crate::store::{BlockRecord, ContentHash, MediaType, ProtocolId, SampleId, SampleRecord};
 use engine::BlockSequence;
@@ -29,7 +30,16 @@ pub(super) struct Bench<'a> {
     pub(super) predictors: Option<Predictors>,
     /// Trials of other thresholds and strategies often end at the same count.
     finals: RefCell<HashMap<(SampleId, usize), Rc<Final>>>,
-    floors: RefCell<HashMap<SampleId, f64>>,
+    facts: RefCell<HashMap<SampleId, Facts>>,
+}
+
+/// What is measured of a sample, whatever a model makes of it.
+#[derive(Clone, Copy)]
+struct Facts {
+    /// PSNR of painting each patch in its mean colour.
+    mean_colour_psnr: f64,
+    high_frequency_energy: f64,
+    jpeg_bytes: f64,
 }
 
 /// A final reconstruction.
@@ -58,8 +68,8 @@ impl<'a> Bench<'a> {
         curves: &'a Curves,
         predictors: Option<Predictors>,
     ) -> Self {
-        let (finals, floors) = Default::default();
-        Self { variant, seed, trained, pictures, protocol, curves, predictors, finals, floors }
+        let (finals, facts) = Default::default();
+        Self { variant, seed, trained, pictures, protocol, curves, predictors, finals, facts }
     }
 
     fn sequence(&self) -> BlockSequence<'_> {
@@ -114,16 +124,21 @@ impl<'a> Bench<'a> {
         Ok(made)
     }
 
-    /// PSNR of painting each patch in its mean colour.
-    fn floor(&self, sample: &Sample) -> Result<f64> {
-        if let Some(floor) = self.floors.borrow().get(&sample.id) {
-            return Ok(*floor);
+    fn facts(&self, sample: &Sample) -> Result<Facts> {
+        if let Some(facts) = self.facts.borrow().get(&sample.id) {
+            return Ok(*facts);
         }
         let shape = self.trained.model.config().block;
         let block = sample.block(shape);
-        let floor = quality(shape, &block, &mean_colour(&block, shape.patch_values()))?.psnr;
-        self.floors.borrow_mut().insert(sample.id, floor);
-        Ok(floor)
+        let pixels = sample.pixels.repeat(shape.frames);
+        let frames = Frames::new([shape.frames, shape.height, shape.width, engine::patch::CHANNELS], &pixels)?;
+        let facts = Facts {
+            mean_colour_psnr: quality(shape, &block, &mean_colour(&block, shape.patch_values()))?.psnr,
+            high_frequency_energy: content::high_frequency_energy(frames),
+            jpeg_bytes: content::jpeg_bytes(frames, content::JPEG_QUALITY) as f64,
+        };
+        self.facts.borrow_mut().insert(sample.id, facts);
+        Ok(facts)
     }
 }
 
@@ -186,12 +201,14 @@ fn measurements(
 ) -> Result<Vec<(MetricDef, f64)>> {
     let config = bench.trained.model.config();
     let (range, quality, kept) = (bench.variant.range(), &last.quality, [answer.found.kept_tokens]);
-    let costs = [answer.cost];
+    let (costs, facts) = ([answer.cost], bench.facts(sample)?);
     let mut values = vec![
         (metric::MSE, quality.mse),
         (metric::PSNR, quality.psnr),
         (metric::SSIM, quality.ssim),
-        (metric::MEAN_COLOUR_PSNR, bench.floor(sample)?),
+        (metric::MEAN_COLOUR_PSNR, facts.mean_colour_psnr),
+        (content::HIGH_FREQUENCY_ENERGY, facts.high_frequency_energy),
+        (content::JPEG_BYTES, facts.jpeg_bytes),
         (metric::KEPT_TOKENS, metric::kept_tokens(&kept)),
         (metric::TOKEN_SHARE, metric::token_share(&kept, range)),
         (metric::THRESHOLD_MET, if block.threshold_met == Some(true) { 1.0 } else { 0.0 }),

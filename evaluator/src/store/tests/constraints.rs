@@ -2,7 +2,7 @@
 
 use sqlx::AssertSqlSafe;
 
-use super::fixture::{Workbench, key, point, record, summary};
+use super::fixture::{Workbench, key, new_predictor, point, record, summary};
 use crate::store::{CurvePoint, MediaType, NewCurve, NewEvent, NewProvenance};
 
 /// A table, one of its columns, and a value that the column must refuse.
@@ -45,6 +45,13 @@ const NONSENSE: &[(&str, &str, &str)] = &[
     ("curve", "block", "-1"),
     ("curve", "history", "'64,128'"),
     ("curve_point", "kept_tokens", "0"),
+    ("predictor", "key", "'short'"),
+    ("predictor", "config", "'{'"),
+    ("predictor", "weights_hash", "'short'"),
+    ("predictor", "curves", "0"),
+    ("predictor", "sources", "0"),
+    ("predictor", "parameters", "0"),
+    ("predictor", "file_hash", "'short'"),
     ("trial", "key", "'short'"),
     ("trial", "config", "'{'"),
     ("trial", "weights_hash", "'short'"),
@@ -91,6 +98,8 @@ async fn full() -> Workbench {
         points: vec![CurvePoint { kept_tokens: 64, distortion: 0.1, psnr: 30.0, ssim: 0.9 }],
     };
     store.put_curve(&curve).await.unwrap();
+    let dataset = store.trials(bench.experiment).await.unwrap()[0].dataset_id;
+    store.put_predictor(&new_predictor(dataset)).await.unwrap();
     store.start_trial(trial).await.unwrap();
     for &sample in &bench.samples {
         store.record_sample(trial, &record(&bench, sample)).await.unwrap();

@@ -4,9 +4,9 @@ use crate::metric::Direction;
 use tempfile::TempDir;
 
 use crate::store::{
-    BlockRecord, ContentHash, DatasetId, ExperimentId, MetricId, NewDataset, NewExperiment, NewMetric, NewSample,
-    NewSource, NewSummary, NewTrainingRun, NewTrial, ProtocolId, SampleId, SampleRecord, SourceId, Split, Store,
-    TrainingPoint, TrainingRunId, TrialId,
+    BlockRecord, ContentHash, DatasetId, ExperimentId, MetricId, NewDataset, NewExperiment, NewMetric, NewPredictor,
+    NewSample, NewSource, NewSummary, NewTrainingRun, NewTrial, ProtocolId, SampleId, SampleRecord, SourceId, Split,
+    Store, TrainingPoint, TrainingRunId, TrialId,
 };
 
 /// A store with one row of each kind that a trial needs.
@@ -148,6 +148,23 @@ pub(in crate::store) fn record_of(sample: SampleId, psnr: MetricId, tokens: Metr
             codes: Some(vec![1, 0, 0, 0]),
         }],
         measurements: vec![(psnr, 30.0), (tokens, 128.0)],
+    }
+}
+
+/// A regressor trained on pictures of this set.
+pub(in crate::store) fn new_predictor(dataset: DatasetId) -> NewPredictor {
+    NewPredictor {
+        key: key("predictor"),
+        config: serde_json::json!({ "layers": 2 }),
+        weights: key("weights"),
+        dataset,
+        provenance: None,
+        curves: 5000,
+        sources: 269,
+        parameters: 1000,
+        seconds: 12.5,
+        file: "checkpoints/predictor-0/regressor.safetensors".to_owned(),
+        file_hash: key("file"),
     }
 }
 

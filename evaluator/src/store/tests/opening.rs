@@ -70,7 +70,7 @@ async fn a_newer_store_is_refused_with_both_versions() {
     for error in [write, read] {
         let text = error.to_string();
         assert!(matches!(error, StoreError::NewerDatabase { database: 99, .. }), "{text}");
-        assert!(text.contains("99") && text.contains("up to 1") && text.contains("update elastictok"), "{text}");
+        assert!(text.contains("99") && text.contains("up to 2") && text.contains("update elastictok"), "{text}");
     }
 }
 

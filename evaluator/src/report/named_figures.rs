@@ -1,0 +1,170 @@
+//! Figures that can be asked for by name, and those that need more of the trials than their means.
+
+use super::outcome::{Outcome, Outcomes, estimate};
+use super::{Report, figures};
+use crate::chart::{Axis, Chart, Mark, Panel, Point, Scale, Series};
+use crate::error::{EvaluatorError, Result};
+use crate::store::Reader;
+use figures::{axis, point};
+
+/// A figure that can be asked for by name.
+#[derive(Clone, Copy)]
+pub struct NamedFigure {
+    /// Its name; an experiment of this name, if there is one, is the one it is made of.
+    pub name: &'static str,
+    /// What it shows, in a sentence.
+    pub about: &'static str,
+    make: fn(&Report, &[Outcomes]) -> Chart,
+}
+
+/// Every figure, the main one first.
+pub const FIGURES: &[NamedFigure] = &[
+    NamedFigure {
+        name: "satisfaction",
+        about: "share of blocks that meet a threshold against tokens (the paper's Figure 4)",
+        make: |report, _| report.satisfaction_figure(),
+    },
+    NamedFigure {
+        name: "quality",
+        about: "PSNR against kept tokens, every block keeping the same count",
+        make: |report, _| report.quality_figure(),
+    },
+    NamedFigure {
+        name: "margin",
+        about: "predicted counts: thresholds violated against tokens kept, over safety margins",
+        make: margin,
+    },
+    NamedFigure {
+        name: "content",
+        about: "kept tokens against high-frequency energy, one mark a block (Figure 9)",
+        make: content,
+    },
+];
+
+impl NamedFigure {
+    /// The figure of that name.
+    ///
+    /// # Errors
+    /// [`EvaluatorError::UnknownReport`] lists the names.
+    pub fn find(name: &str) -> Result<&'static Self> {
+        let unknown = || EvaluatorError::UnknownReport {
+            what: "figure",
+            name: name.to_owned(),
+            names: FIGURES.iter().map(|figure| figure.name).collect::<Vec<_>>().join(", "),
+        };
+        FIGURES.iter().find(|figure| figure.name == name).ok_or_else(unknown)
+    }
+
+    /// Draws it of an experiment.
+    ///
+    /// # Errors
+    /// [`EvaluatorError::NothingToShow`] if the experiment lacks what it shows.
+    pub async fn of(&self, report: &Report, reader: &Reader) -> Result<Chart> {
+        let chart = (self.make)(report, &report.outcomes(reader).await?);
+        if chart.panels.iter().all(|panel| panel.series.iter().all(|series| series.points.is_empty())) {
+            let (experiment, table) = (report.experiment.name.clone(), self.name);
+            return Err(EvaluatorError::NothingToShow { experiment, table });
+        }
+        Ok(chart)
+    }
+}
+
+/// Blocks that could meet τ and do not, against mean kept tokens: one line a predictor, its margins along it. One panel a
+/// threshold; the best counts are at 0 %.
+fn margin(report: &Report, outcomes: &[Outcomes]) -> Chart {
+    let panel = |threshold: f64| {
+        let mut series: Vec<Series> = Vec::new();
+        for trial in outcomes.iter().filter(|trial| trial.threshold == threshold) {
+            let Some(name) = predictor(&trial.strategy) else { continue };
+            let violated = estimate(&trial.blocks, Outcome::threshold_violated);
+            let kept = estimate(&trial.blocks, |outcome| Some(f64::from(outcome.row.kept_tokens)));
+            let Some((violated, kept)) = violated.zip(kept) else { continue };
+            let (x, y) = (kept.mean, 100.0 * violated.mean);
+            let at = point(x, y, format!("{}: {x:.1} tokens, {y:.1} % violated", trial.strategy));
+            match series.iter_mut().find(|series| series.name == name) {
+                Some(line) => line.points.push(at),
+                None => {
+                    let slot = series.len();
+                    series.push(Series {
+                        name: name.to_owned(),
+                        mark: Mark::Line,
+                        slot,
+                        points: vec![at],
+                        band: Vec::new(),
+                    });
+                }
+            }
+        }
+        for line in &mut series {
+            line.points.sort_by(|a, b| a.x.total_cmp(&b.x));
+            line.mark = if line.points.len() == 1 { Mark::Points } else { Mark::Line };
+        }
+        Panel {
+            title: format!("τ = {threshold}"),
+            x: axis("mean kept tokens", None),
+            y: axis("blocks that could meet τ and do not (%)", None),
+            series,
+        }
+    };
+    let panels: Vec<Panel> = report.thresholds().into_iter().map(panel).collect();
+    Chart {
+        title: "What a safety margin costs".to_owned(),
+        caption: format!(
+            "{}: counts predicted without asking the model; along a line the confidence rises. The best counts (full) \
+             violate nothing that can be met.",
+            report.experiment.name
+        ),
+        columns: panels.len().clamp(1, 2),
+        panels,
+    }
+}
+
+/// The predictor of a strategy, without its margin.
+fn predictor(strategy: &str) -> Option<&str> {
+    let inside = |start: &str| strategy.strip_prefix(start);
+    match strategy {
+        "full" => Some("best counts"),
+        _ if inside("regression(").is_some() => Some("regressor"),
+        _ => inside("guess(").and_then(|rest| rest.split(',').next()),
+    }
+}
+
+/// Kept tokens against high-frequency energy of every block; one panel a threshold, the first variant.
+fn content(report: &Report, outcomes: &[Outcomes]) -> Chart {
+    let first = report.variants().first().map(|variant| (*variant).to_owned());
+    let panel = |threshold: f64| {
+        let of_first = |trial: &&Outcomes| Some(&trial.variant) == first.as_ref() && trial.threshold == threshold;
+        let blocks = outcomes.iter().find(of_first).map_or(&[][..], |trial| &trial.blocks);
+        let points: Vec<Point> = blocks
+            .iter()
+            .filter_map(|block| {
+                let energy = block.row.high_frequency.filter(|energy| *energy > 0.0)?;
+                let kept = f64::from(block.row.kept_tokens);
+                Some(point(energy, kept, format!("energy {energy:.2e}, {kept} tokens")))
+            })
+            .collect();
+        Panel {
+            title: format!("τ = {threshold}"),
+            x: Axis { label: "high-frequency energy of the block".to_owned(), scale: Scale::Log10, range: None },
+            y: axis("kept tokens", None),
+            series: vec![Series {
+                name: first.clone().unwrap_or_default(),
+                mark: Mark::Points,
+                slot: 0,
+                points,
+                band: Vec::new(),
+            }],
+        }
+    };
+    let panels: Vec<Panel> = report.thresholds().into_iter().map(panel).collect();
+    Chart {
+        title: "Tokens against detail".to_owned(),
+        caption: format!(
+            "{}: the fewest sufficient tokens of every held-out block against its high-frequency energy (luma above the \
+             9 × 9 mean).",
+            report.experiment.name
+        ),
+        columns: panels.len().clamp(1, 2),
+        panels,
+    }
+}

@@ -1,0 +1,192 @@
+//! How far a trial's answers are from the best ones: errors with names.
+//!
+//! The best count of a block is the smallest on its stored curve that meets the threshold (what `full` answers); all
+//! tokens if none does. Whether a threshold is met is always that of the final reconstruction.
+
+use super::Report;
+use crate::error::Result;
+use crate::experiment::Criterion;
+use crate::search::meets;
+use crate::statistics::{BOOTSTRAP_SEED, clustered_interval, mean};
+use crate::store::{CurveRow, OutcomeRow, Reader, SampleId, SourceId, TrialId, TrialReport};
+use std::collections::BTreeMap;
+
+/// Blocks of one trial, with their best counts where curves are stored.
+#[derive(Clone, Debug)]
+pub(super) struct Outcomes {
+    pub(super) variant: String,
+    pub(super) strategy: String,
+    pub(super) threshold: f64,
+    pub(super) trial: TrialId,
+    pub(super) max_tokens: usize,
+    pub(super) blocks: Vec<Outcome>,
+}
+
+/// One block.
+#[derive(Clone, Debug)]
+pub(super) struct Outcome {
+    pub(super) row: OutcomeRow,
+    /// The best count; `None` without a curve.
+    pub(super) best: Option<Best>,
+}
+
+/// The fewest sufficient tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Best {
+    pub(super) kept_tokens: usize,
+    /// Whether any count meets the threshold at all.
+    pub(super) attainable: bool,
+}
+
+impl Best {
+    pub(super) fn of(curve: &CurveRow, criterion: Criterion, threshold: f64) -> Option<Self> {
+        let limit = criterion.limit(threshold);
+        let sufficient = curve.points.iter().find(|p| meets(criterion.distortion(p.distortion, p.ssim), limit));
+        let last = curve.points.last()?;
+        let kept_tokens = sufficient.unwrap_or(last).kept_tokens as usize;
+        Some(Self { kept_tokens, attainable: sufficient.is_some() })
+    }
+}
+
+impl Outcome {
+    fn extra(&self) -> Option<f64> {
+        Some(f64::from(self.row.kept_tokens) - self.best?.kept_tokens as f64)
+    }
+
+    /// The answer is not the best count.
+    pub(super) fn optimum_missed(&self) -> Option<f64> {
+        self.extra().map(|extra| f64::from(u8::from(extra != 0.0)))
+    }
+
+    /// The threshold could have been met, and is not.
+    pub(super) fn threshold_violated(&self) -> Option<f64> {
+        let violated = self.best?.attainable && self.row.threshold_met == Some(false);
+        Some(f64::from(u8::from(violated)))
+    }
+
+    /// Tokens kept beyond the best count.
+    pub(super) fn over_allocation(&self) -> Option<f64> {
+        self.extra().map(|extra| extra.max(0.0))
+    }
+
+    /// Tokens from the best count, either way.
+    pub(super) fn absolute_error(&self) -> Option<f64> {
+        self.extra().map(f64::abs)
+    }
+
+    /// The answer is at most `k` tokens from the best count.
+    pub(super) fn within(&self, k: f64) -> Option<f64> {
+        self.extra().map(|extra| f64::from(u8::from(extra.abs() <= k)))
+    }
+
+    pub(super) fn met(&self) -> Option<f64> {
+        self.row.threshold_met.map(|met| f64::from(u8::from(met)))
+    }
+}
+
+/// A mean with its interval, clustered by source.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Estimate {
+    pub(super) mean: f64,
+    pub(super) interval: Option<(f64, f64)>,
+}
+
+/// The mean of a value over blocks, if every block has it.
+pub(super) fn estimate<'a>(
+    blocks: impl IntoIterator<Item = &'a Outcome>,
+    value: impl Fn(&Outcome) -> Option<f64>,
+) -> Option<Estimate> {
+    let values = blocks.into_iter().map(|block| Some((block.row.source_id, value(block)?)));
+    let values: Vec<(SourceId, f64)> = values.collect::<Option<_>>()?;
+    if values.is_empty() {
+        return None;
+    }
+    let mean = mean(&values.iter().map(|(_, value)| *value).collect::<Vec<_>>());
+    let interval = clustered_interval(values, BOOTSTRAP_SEED).map(|i| (i.low, i.high));
+    Some(Estimate { mean, interval })
+}
+
+impl Report {
+    /// The blocks of every finished trial, in the order of the file.
+    pub(super) async fn outcomes(&self, reader: &Reader) -> Result<Vec<Outcomes>> {
+        let mut all = Vec::new();
+        for trial in &self.trials {
+            let Some(threshold) = trial.threshold else { continue };
+            let curves = self.curves_by_sample(trial);
+            let criterion = criterion(trial);
+            let blocks = reader.outcomes(trial.id).await?.into_iter().map(|row| {
+                let best = curves.get(&row.sample_id).and_then(|curve| Best::of(curve, criterion, threshold));
+                Outcome { row, best }
+            });
+            all.push(Outcomes {
+                variant: trial.variant.clone(),
+                strategy: trial.strategy.clone(),
+                threshold,
+                trial: trial.id,
+                max_tokens: max_tokens(trial),
+                blocks: blocks.collect(),
+            });
+        }
+        Ok(all)
+    }
+
+    /// The curves measured with a trial's weights.
+    fn curves_by_sample(&self, trial: &TrialReport) -> BTreeMap<SampleId, &CurveRow> {
+        let of_weights = self.curves.iter().filter(|curves| Some(curves.weights) == trial.weights_hash);
+        let of_variant = of_weights.filter(|curves| curves.variant == trial.variant);
+        of_variant.flat_map(|curves| &curves.rows).map(|curve| (curve.sample_id, curve)).collect()
+    }
+}
+
+/// What a trial's thresholds are of; trials of evaluator version 1 knew only one thing.
+pub(super) fn criterion(trial: &TrialReport) -> Criterion {
+    serde_json::from_value(trial.config["criterion"].clone()).unwrap_or(Criterion::Mse)
+}
+
+/// Whether the stored curves are those of this trial: a model told of the mask but encoded once has others.
+pub(super) fn has_curves(trial: &TrialReport) -> bool {
+    let told = trial.config["training"]["model"]["mask_conditioning"].as_bool().unwrap_or(true);
+    !(told && trial.config["encoding"] == "once")
+}
+
+pub(super) fn max_tokens(trial: &TrialReport) -> usize {
+    trial.config["max_tokens"].as_u64().unwrap_or(0) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(kept: u32, met: bool, best: usize, attainable: bool) -> Outcome {
+        let row = OutcomeRow {
+            sample_id: SampleId(1),
+            source_id: SourceId(1),
+            block: 0,
+            kept_tokens: kept,
+            threshold_met: Some(met),
+            decoder_evaluations: 6,
+            sequential_depth: 6,
+            flops: 1e6,
+            prediction_flops: None,
+            psnr: 20.0,
+            ssim: 0.5,
+            high_frequency: None,
+            jpeg_bytes: None,
+        };
+        Outcome { row, best: Some(Best { kept_tokens: best, attainable }) }
+    }
+
+    #[test]
+    fn errors_by_hand() {
+        // One token too few misses; three too many meets; all tokens of a block that no count satisfies is right.
+        let (short, long, hopeless) =
+            (outcome(9, false, 10, true), outcome(13, true, 10, true), outcome(64, false, 64, false));
+        let all = [short, long, hopeless];
+        let of = |value: fn(&Outcome) -> Option<f64>| all.iter().map(|o| value(o).unwrap()).collect::<Vec<_>>();
+        assert_eq!(of(Outcome::optimum_missed), [1.0, 1.0, 0.0]);
+        assert_eq!(of(Outcome::threshold_violated), [1.0, 0.0, 0.0]);
+        assert_eq!(of(Outcome::over_allocation), [0.0, 3.0, 0.0]);
+        assert_eq!(of(Outcome::absolute_error), [1.0, 3.0, 0.0]);
+        assert_eq!(of(|o| o.within(1.0)), [1.0, 0.0, 1.0]);
+    }
+}

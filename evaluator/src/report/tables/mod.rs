@@ -1,0 +1,129 @@
+//! The paper's tables, and those its reviewers asked for: each a function from an experiment's trials to rows.
+//!
+//! To add a table: write its function, list it in [`TABLES`].
+
+mod compared;
+mod content;
+mod equal_mean;
+mod fewer_tokens;
+mod monotonicity;
+mod rate;
+mod searches;
+
+use super::outcome::{Estimate, Outcomes};
+use super::{Cell, Report, Table};
+use crate::error::{EvaluatorError, Result};
+use crate::store::Reader;
+
+/// A table that can be asked for by name.
+#[derive(Clone, Copy)]
+pub struct NamedTable {
+    /// Its name; an experiment of this name, if there is one, is the one it is made of.
+    pub name: &'static str,
+    /// What it shows, in a sentence.
+    pub about: &'static str,
+    make: fn(&Report, &[Outcomes]) -> Result<Table>,
+}
+
+/// Every table, the main one first.
+pub const TABLES: &[NamedTable] = &[
+    NamedTable {
+        name: "results",
+        about: "every variant, strategy and threshold: the main table",
+        make: |report, _| Ok(report.table()),
+    },
+    NamedTable {
+        name: "satisfaction",
+        about: "share of blocks that meet a threshold, and the tokens it takes (the paper's Figure 4)",
+        make: compared::satisfaction,
+    },
+    NamedTable {
+        name: "fewer-tokens",
+        about: "how many times fewer tokens than a fixed budget, at equal satisfaction (the paper's headline)",
+        make: fewer_tokens::fewer_tokens,
+    },
+    NamedTable {
+        name: "equal-mean",
+        about: "chosen counts against one count for every block, at equal mean: average and worst blocks",
+        make: equal_mean::equal_mean,
+    },
+    NamedTable { name: "search", about: "what each search costs and what it gives up", make: searches::search },
+    NamedTable {
+        name: "regressor",
+        about: "predicted counts against the best ones, and what a safety margin costs",
+        make: searches::regressor,
+    },
+    NamedTable {
+        name: "mask-conditioning",
+        about: "an encoder that knows what will be kept, against ones that do not",
+        make: compared::mask_conditioning,
+    },
+    NamedTable {
+        name: "mask-distribution",
+        about: "variants against the first: how training draws the kept tokens",
+        make: compared::variants,
+    },
+    NamedTable {
+        name: "rate",
+        about: "BD-rate and BD-PSNR of every variant against the first, tokens as rate",
+        make: rate::rate,
+    },
+    NamedTable {
+        name: "monotonicity",
+        about: "how often distortion rises with more tokens, and what that costs bisection",
+        make: monotonicity::monotonicity,
+    },
+    NamedTable {
+        name: "content",
+        about: "tokens against what is in the picture: correlation with high-frequency energy (Figure 9)",
+        make: content::content,
+    },
+];
+
+impl NamedTable {
+    /// The table of that name.
+    ///
+    /// # Errors
+    /// [`EvaluatorError::UnknownReport`] lists the names.
+    pub fn find(name: &str) -> Result<&'static Self> {
+        let unknown = || EvaluatorError::UnknownReport {
+            what: "table",
+            name: name.to_owned(),
+            names: TABLES.iter().map(|table| table.name).collect::<Vec<_>>().join(", "),
+        };
+        TABLES.iter().find(|table| table.name == name).ok_or_else(unknown)
+    }
+
+    /// Makes it of an experiment.
+    ///
+    /// # Errors
+    /// [`EvaluatorError::NothingToShow`] if the experiment lacks what it shows.
+    pub async fn of(&self, report: &Report, reader: &Reader) -> Result<Table> {
+        let table = (self.make)(report, &report.outcomes(reader).await?)?;
+        if table.rows.is_empty() {
+            let (experiment, table) = (report.experiment.name.clone(), self.name);
+            return Err(EvaluatorError::NothingToShow { experiment, table });
+        }
+        Ok(table)
+    }
+}
+
+fn text(text: impl Into<String>) -> Cell {
+    Cell::Text(text.into())
+}
+
+fn number(value: Option<f64>) -> Cell {
+    value.map_or(Cell::Missing, Cell::Number)
+}
+
+fn estimated(estimate: Option<Estimate>, scale: f64) -> Cell {
+    match estimate {
+        None => Cell::Missing,
+        Some(Estimate { mean, interval: None }) => Cell::Number(scale * mean),
+        Some(Estimate { mean, interval: Some((low, high)) }) => Cell::Estimate(scale * mean, scale * low, scale * high),
+    }
+}
+
+/// Where a row's numbers come from: this store, or a publication.
+const MEASURED: &str = "measured";
+const REPORTED: &str = "reported";

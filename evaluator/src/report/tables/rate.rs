@@ -1,0 +1,70 @@
+//! BD-rate and BD-PSNR of variants against the first, tokens as rate: one number for two whole curves.
+
+use super::{Cell, Report, Table, text};
+use crate::error::{EvaluatorError, Result};
+use crate::rate_distortion::{Point, RateDistortionError, RateQualityCurve, bd_psnr, bd_rate};
+use crate::report::figures::common_counts;
+use crate::report::outcome::Outcomes;
+use crate::report::table::{Column, column};
+use crate::statistics::mean;
+use crate::store::TrialId;
+
+const COLUMNS: [Column; 7] = [
+    column("variant", "variant", 0),
+    column("against", "anchor", 0),
+    column("BD-rate (% tokens)", "bd_rate_percent", 1),
+    column("over PSNR (dB)", "rate_overlap_db", 2),
+    column("BD-PSNR (dB)", "bd_psnr", 2),
+    column("over tokens", "psnr_overlap_tokens", 1),
+    column("counts dropped", "dropped", 0),
+];
+
+/// Every variant with curves against the first of them.
+pub(super) fn rate(report: &Report, _: &[Outcomes]) -> Result<Table> {
+    let variants = report.variants().into_iter().filter(|variant| !report.curves_of(variant).is_empty());
+    let variants: Vec<&str> = variants.collect();
+    let (mut rows, mut trials) = (Vec::new(), Vec::new());
+    if let Some((anchor, others)) = variants.split_first() {
+        let of_anchor = curve(report, anchor).map_err(|source| refused(anchor, anchor, source))?;
+        for variant in others {
+            let failed = |source| refused(anchor, variant, source);
+            let compared = curve(report, variant).map_err(failed)?;
+            let saved = bd_rate(&of_anchor, &compared).map_err(failed)?;
+            let gained = bd_psnr(&of_anchor, &compared).map_err(failed)?;
+            let over = |low: f64, high: f64, digits: usize, share: f64| {
+                text(format!("{low:.digits$}–{high:.digits$} ({:.0} % of the union)", 100.0 * share))
+            };
+            rows.push(vec![
+                text(*variant),
+                text(*anchor),
+                Cell::Number(saved.rate_percent),
+                over(saved.overlap.low, saved.overlap.high, 2, saved.overlap.share_of_union),
+                Cell::Number(gained.quality_difference),
+                over(gained.overlap.low, gained.overlap.high, 0, gained.overlap.share_of_union),
+                Cell::Number((saved.overlap.dropped_of_anchor + saved.overlap.dropped_of_compared) as f64),
+            ]);
+            let both = report.rows.iter().filter(|row| row.variant == *variant || row.variant == **anchor);
+            trials.push(both.flat_map(|row| row.trials.clone()).collect::<Vec<TrialId>>());
+        }
+    }
+    let caption = format!(
+        "{}: mean PSNR of the held-out blocks against kept tokens, as Bjøntegaard deltas (PCHIP over ln tokens). BD-rate: \
+         tokens more (+) or fewer (−) at equal PSNR; dropped: counts that more tokens do not better",
+        report.experiment.name
+    );
+    Ok(Table { caption, columns: COLUMNS.to_vec(), rows, trials })
+}
+
+fn refused(anchor: &str, variant: &str, source: RateDistortionError) -> EvaluatorError {
+    EvaluatorError::Rate { anchor: anchor.to_owned(), variant: variant.to_owned(), source }
+}
+
+/// Mean PSNR at every count that all blocks were measured at.
+fn curve(report: &Report, variant: &str) -> std::result::Result<RateQualityCurve, RateDistortionError> {
+    let curves = report.curves_of(variant);
+    let points = common_counts(&curves).into_iter().map(|count| {
+        let psnr = curves.iter().filter_map(|curve| curve.points.iter().find(|point| point.kept_tokens == count));
+        Point { rate: f64::from(count), quality: mean(&psnr.map(|point| point.psnr).collect::<Vec<_>>()) }
+    });
+    RateQualityCurve::new(&points.collect::<Vec<_>>())
+}
