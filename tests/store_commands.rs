@@ -280,7 +280,7 @@ fn curves_and_trials_are_exported_as_csv_and_json() {
                 || json_array_length(row.value, '$.summaries') from exported, json_each(text) as row",
     );
     assert_eq!(found.len(), 14);
-    assert_eq!(found[0], "elastic FSQ full 16");
+    assert_eq!(found[0], "elastic FSQ full 18");
     let message = bench.refuse(&["export", "trials", "--experiment", "unknown"]);
     assert!(message.contains("the store has no experiment unknown"), "{message}");
     assert!(bench.refuse(&["export", "nothing"]).contains("measurements"));
