@@ -52,6 +52,9 @@ Running it again does only what is missing; Ctrl-C stops at the next step.")]
     Figure(Figure),
     /// Show every experiment and how far it is.
     Status,
+    /// Measure this machine.
+    #[command(subcommand)]
+    Bench(Bench),
     /// Show the results in a browser: trade-off curves, tables, every picture. On this machine only.
     #[command(after_help = "Examples:
   elastictok serve --open
@@ -226,6 +229,22 @@ pub(crate) struct Figure {
 fn key_value(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("write KEY=VALUE, like train.steps=300")?;
     Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    /// Evaluations a second of a search, on one thread and on all.
+    Search(BenchSearch),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchSearch {
+    /// Seconds of one measurement.
+    #[arg(long, value_name = "S", default_value_t = 0.5)]
+    pub(crate) seconds: f64,
+    /// Measurements of each, of which the median is shown.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) rounds: u16,
 }
 
 fn listed<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> String {

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod backup;
+mod bench;
 mod cli;
 mod console;
 mod export;
@@ -16,7 +17,7 @@ mod status;
 mod table;
 
 use clap::Parser as _;
-use cli::{Cli, Command};
+use cli::{Bench, Cli, Command};
 use engine::EngineError;
 use evaluator::EvaluatorError;
 use std::process::ExitCode;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Command::Run(command) => run::run(&cli, command),
         Command::Train(command) => run::train(&cli, command),
         Command::Evaluate(command) => run::evaluate(&cli, command),
+        Command::Bench(Bench::Search(command)) => bench::search(&cli, command),
         Command::Table(command) => table::table(&cli, command),
         Command::Figure(command) => figure::figure(&cli, command),
         Command::Status => status::status(&cli),

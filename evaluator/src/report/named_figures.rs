@@ -95,6 +95,9 @@ fn margin(report: &Report, outcomes: &[Outcomes]) -> Chart {
                 }
             }
         }
+        if series.iter().all(|line| line.name == BEST) {
+            series.clear();
+        }
         for line in &mut series {
             line.points.sort_by(|a, b| a.x.total_cmp(&b.x));
             line.mark = if line.points.len() == 1 { Mark::Points } else { Mark::Line };
@@ -119,11 +122,14 @@ fn margin(report: &Report, outcomes: &[Outcomes]) -> Chart {
     }
 }
 
+/// What predictors try to foresee.
+const BEST: &str = "best counts";
+
 /// The predictor of a strategy, without its margin.
 fn predictor(strategy: &str) -> Option<&str> {
     let inside = |start: &str| strategy.strip_prefix(start);
     match strategy {
-        "full" => Some("best counts"),
+        "full" => Some(BEST),
         _ if inside("regression(").is_some() => Some("regressor"),
         _ => inside("guess(").and_then(|rest| rest.split(',').next()),
     }

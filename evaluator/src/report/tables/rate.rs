@@ -2,7 +2,7 @@
 
 use super::{Cell, Report, Table, text};
 use crate::error::{EvaluatorError, Result};
-use crate::rate_distortion::{Point, RateDistortionError, RateQualityCurve, bd_psnr, bd_rate};
+use crate::rate_distortion::{BdPsnr, BdRate, Point, RateDistortionError, RateQualityCurve, bd_psnr, bd_rate};
 use crate::report::figures::common_counts;
 use crate::report::outcome::Outcomes;
 use crate::report::table::{Column, column};
@@ -29,20 +29,28 @@ pub(super) fn rate(report: &Report, _: &[Outcomes]) -> Result<Table> {
         for variant in others {
             let failed = |source| refused(anchor, variant, source);
             let compared = curve(report, variant).map_err(failed)?;
-            let saved = bd_rate(&of_anchor, &compared).map_err(failed)?;
-            let gained = bd_psnr(&of_anchor, &compared).map_err(failed)?;
             let over = |low: f64, high: f64, digits: usize, share: f64| {
                 text(format!("{low:.digits$}–{high:.digits$} ({:.0} % of the union)", 100.0 * share))
             };
-            rows.push(vec![
-                text(*variant),
-                text(*anchor),
-                Cell::Number(saved.rate_percent),
-                over(saved.overlap.low, saved.overlap.high, 2, saved.overlap.share_of_union),
-                Cell::Number(gained.quality_difference),
-                over(gained.overlap.low, gained.overlap.high, 0, gained.overlap.share_of_union),
-                Cell::Number((saved.overlap.dropped_of_anchor + saved.overlap.dropped_of_compared) as f64),
-            ]);
+            let mut row = vec![text(*variant), text(*anchor)];
+            // Without a common interval there is no number: the row says so.
+            match bd_rate(&of_anchor, &compared) {
+                Ok(BdRate { rate_percent, overlap }) => {
+                    row.extend([Cell::Number(rate_percent), over(overlap.low, overlap.high, 2, overlap.share_of_union)])
+                }
+                Err(RateDistortionError::NoOverlap { .. }) => row.extend([Cell::Missing, text("no PSNR in common")]),
+                Err(error) => return Err(failed(error)),
+            }
+            match bd_psnr(&of_anchor, &compared) {
+                Ok(BdPsnr { quality_difference, overlap }) => row.extend([
+                    Cell::Number(quality_difference),
+                    over(overlap.low, overlap.high, 0, overlap.share_of_union),
+                ]),
+                Err(RateDistortionError::NoOverlap { .. }) => row.extend([Cell::Missing, text("no count in common")]),
+                Err(error) => return Err(failed(error)),
+            }
+            row.push(Cell::Number((of_anchor.dropped() + compared.dropped()) as f64));
+            rows.push(row);
             let both = report.rows.iter().filter(|row| row.variant == *variant || row.variant == **anchor);
             trials.push(both.flat_map(|row| row.trials.clone()).collect::<Vec<TrialId>>());
         }
