@@ -50,6 +50,17 @@ pub(crate) fn print(cli: &Cli, experiment: &Experiment) -> Result<()> {
                 let seconds = samples as f64 * counts as f64 * evaluation;
                 cost(format!("distortion curves: {samples} samples × {counts} counts"), seconds)?;
             }
+            if variant.sweep.strategies.iter().any(|strategy| strategy.asks().is_some()) {
+                let regressor = &variant.regressor;
+                let seconds = (regressor.curves * regressor.counts) as f64 * evaluation;
+                cost(
+                    format!("curves of training pictures: {} × {} counts", regressor.curves, regressor.counts),
+                    seconds,
+                )?;
+                let network = &regressor.network;
+                let flops = 3.0 * network.flops(regressor.counts) * (network.steps * network.batch) as f64;
+                cost(format!("regressor: {} steps", network.steps), flops / rate)?;
+            }
             for strategy in &variant.sweep.strategies {
                 for threshold in &variant.sweep.thresholds {
                     let most = strategy.most_evaluations(variant.range());

@@ -115,7 +115,8 @@ impl Report {
             let curves = self.curves_by_sample(trial);
             let criterion = criterion(trial);
             let blocks = reader.outcomes(trial.id).await?.into_iter().map(|row| {
-                let best = curves.get(&row.sample_id).and_then(|curve| Best::of(curve, criterion, threshold));
+                let curve = curves.get(&row.sample_id).filter(|curve| is_complete(curve));
+                let best = curve.and_then(|curve| Best::of(curve, criterion, threshold));
                 Outcome { row, best }
             });
             all.push(Outcomes {
@@ -136,6 +137,11 @@ impl Report {
         let of_variant = of_weights.filter(|curves| curves.variant == trial.variant);
         of_variant.flat_map(|curves| &curves.rows).map(|curve| (curve.sample_id, curve)).collect()
     }
+}
+
+/// Whether every count was measured: the best of a grid is not the best.
+fn is_complete(curve: &CurveRow) -> bool {
+    curve.points.windows(2).all(|pair| pair[0].kept_tokens + 1 == pair[1].kept_tokens)
 }
 
 /// What a trial's thresholds are of; trials of evaluator version 1 knew only one thing.

@@ -36,7 +36,8 @@ pub(super) fn rate(report: &Report, _: &[Outcomes]) -> Result<Table> {
             // Without a common interval there is no number: the row says so.
             match bd_rate(&of_anchor, &compared) {
                 Ok(BdRate { rate_percent, overlap }) => {
-                    row.extend([Cell::Number(rate_percent), over(overlap.low, overlap.high, 2, overlap.share_of_union)])
+                    row.push(Cell::Number(rate_percent));
+                    row.push(over(overlap.low, overlap.high, 2, overlap.share_of_union));
                 }
                 Err(RateDistortionError::NoOverlap { .. }) => row.extend([Cell::Missing, text("no PSNR in common")]),
                 Err(error) => return Err(failed(error)),

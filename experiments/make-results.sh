@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Makes everything under experiments/results/ again: runs the experiments and writes their tables and figures.
+#
+# usage: experiments/make-results.sh [elastictok options, such as --threads 2]
+#
+# Needs the fetched photographs (experiments/data/fetch.sh). Stop it at any time: what is done is kept in
+# results/elastictok.sqlite, and the next run goes on from there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+elastictok() { cargo run --release --quiet -- "$@"; }
+options=("$@")
+
+make_table() { # EXPERIMENT TABLE
+    for format in markdown csv; do
+        local file=experiments/results/$1/$2
+        elastictok "${options[@]}" table "$2" --experiment "$1" --format "$format" \
+            --output "$file.$([ "$format" = markdown ] && echo md || echo csv)"
+    done
+}
+make_figure() { # EXPERIMENT FIGURE
+    elastictok "${options[@]}" figure "$2" --experiment "$1" --output "experiments/results/$1/$2.svg"
+}
+
+for experiment in satisfaction search regressor mask-conditioning mask-distribution scale-256 scale-1024; do
+    elastictok "${options[@]}" run "experiments/$experiment.toml" >/dev/null
+    mkdir -p "experiments/results/$experiment"
+done
+
+for table in satisfaction fewer-tokens equal-mean rate monotonicity content; do make_table satisfaction "$table"; done
+for figure in satisfaction quality content; do make_figure satisfaction "$figure"; done
+make_table search search
+make_table regressor regressor
+make_figure regressor margin
+make_table mask-conditioning mask-conditioning
+make_table mask-distribution mask-distribution
+make_table mask-distribution rate
+make_figure mask-distribution quality
+make_table scale-256 search
+make_table scale-1024 results
