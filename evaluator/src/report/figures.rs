@@ -22,7 +22,7 @@ impl Report {
                  marks: models of a fixed budget.",
                 self.experiment.name
             ),
-            columns: panels.len().clamp(1, 3),
+            columns: if panels.len() == 4 { 2 } else { panels.len().clamp(1, 3) },
             panels,
         }
     }
