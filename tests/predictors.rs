@@ -80,6 +80,7 @@ fn every_strategy_answers_the_same_live_and_replayed_and_regressors_are_trained_
 fn a_similarity_can_be_the_threshold() {
     let bench = Bench::new();
     bench.succeed(&["run", "tiny.toml", "--set", "sweep.criterion=ssim", "--set", "sweep.thresholds=[0.05, 0.2]"]);
+    assert!(bench.succeed(&["table"]).0.starts_with("| variant        | strategy    | τ (SSIM) |"));
     let (csv, _) = bench.succeed(&["-q", "export", "measurements"]);
     let head: Vec<&str> = csv.lines().next().unwrap().split(',').collect();
     let column = |name: &str| head.iter().position(|column| *column == name).unwrap_or_else(|| panic!("{head:?}"));

@@ -2,7 +2,8 @@
 
 use askama::Template;
 use evaluator::chart::{Axis, Chart, Mark, Panel, Point, Scale, Series, Size, Theme, to_svg};
-use evaluator::store::{BlockRow, CurveRow, TrainingPoint};
+use evaluator::experiment::Criterion;
+use evaluator::store::{BlockRow, CurvePoint, CurveRow, TrainingPoint};
 
 use crate::format;
 
@@ -94,34 +95,59 @@ pub fn loss(runs: &[(String, Vec<TrainingPoint>)]) -> Chart {
 }
 
 /// Each block's distortion against its kept tokens, with what the search looked at and what it chose.
-pub fn distortion(blocks: &[(BlockRow, Option<CurveRow>)], threshold: Option<f64>, max_tokens: u32) -> Chart {
+pub fn distortion(
+    blocks: &[(BlockRow, Option<CurveRow>)],
+    criterion: Criterion,
+    threshold: Option<f64>,
+    max_tokens: u32,
+) -> Chart {
+    let threshold = threshold.map(|threshold| criterion.limit(threshold));
     let panels = blocks.iter().map(|(block, curve)| Panel {
         title: if blocks.len() > 1 { format!("block {}", block.record.block) } else { String::new() },
         x: Axis { range: Some((0.0, f64::from(max_tokens))), ..axis("kept tokens", Scale::Linear) },
-        y: axis("distortion (MSE, log scale)", Scale::Log10),
-        series: block_series(block, curve.as_ref(), threshold, max_tokens),
+        y: axis(&format!("distortion ({}, log scale)", criterion.distortion_name()), Scale::Log10),
+        series: block_series(block, curve.as_ref(), criterion, threshold, max_tokens),
     });
     Chart {
         title: "Distortion against kept tokens".to_owned(),
-        caption: "The block's mean squared error in [−1, 1] at every measured count, the counts that the search asked \
-                  for, and the count that it chose with the distortion of the final reconstruction."
-            .to_owned(),
+        caption: format!(
+            "The block's {} at every measured count, the counts that the search asked for, and the count that it chose.",
+            match criterion {
+                Criterion::Mse => "mean squared error in [−1, 1]",
+                Criterion::Ssim => "1 − SSIM",
+            }
+        ),
         panels: panels.collect(),
         columns: 3,
     }
 }
 
-fn block_series(block: &BlockRow, curve: Option<&CurveRow>, threshold: Option<f64>, max_tokens: u32) -> Vec<Series> {
-    let measured: Vec<(u32, f64)> =
-        curve.iter().flat_map(|c| &c.points).map(|p| (p.kept_tokens, p.distortion)).collect();
-    let chosen = vec![(block.record.kept_tokens, block.record.distortion)];
+fn block_series(
+    block: &BlockRow,
+    curve: Option<&CurveRow>,
+    criterion: Criterion,
+    threshold: Option<f64>,
+    max_tokens: u32,
+) -> Vec<Series> {
+    let of_point = |p: &CurvePoint| (p.kept_tokens, criterion.distortion(p.distortion, p.ssim));
+    let measured: Vec<(u32, f64)> = curve.iter().flat_map(|c| &c.points).map(of_point).collect();
+    let record = &block.record;
+    let chosen = match criterion {
+        Criterion::Mse => vec![(record.kept_tokens, record.distortion)],
+        // The record keeps the mean squared error; the similarity is on the curve, or was asked for.
+        Criterion::Ssim => {
+            let seen = measured.iter().chain(&record.probes).find(|(kept, _)| *kept == record.kept_tokens);
+            seen.copied().into_iter().collect()
+        }
+    };
     let at = |what: &str, counts: &[(u32, f64)]| -> Vec<Point> {
         let point = |(index, &(kept, distortion)): (usize, &(u32, f64))| Point {
             x: f64::from(kept),
             y: distortion,
             title: format!(
-                "{}: {kept} tokens, MSE {}",
+                "{}: {kept} tokens, {} {}",
                 what.replace('#', &(index + 1).to_string()),
+                criterion.distortion_name(),
                 format::number(distortion)
             ),
             href: None,

@@ -1,5 +1,6 @@
 //! Numbers, times and names as people read them.
 
+use evaluator::experiment::Criterion;
 use evaluator::metric::{ALL, Direction, by_name};
 use evaluator::store::{TrainingStatus, TrialReport, TrialStatus};
 use serde_json::Value;
@@ -19,6 +20,14 @@ pub fn number(value: f64) -> String {
 fn four_digits(value: f64) -> String {
     let digits = (3.0 - value.abs().log10().floor()).clamp(0.0, 7.0) as usize;
     format!("{value:.digits$}")
+}
+
+/// What a trial's threshold demands, before its value.
+pub fn criterion(trial: &TrialReport) -> &'static str {
+    match evaluator::report::criterion(trial) {
+        Criterion::Mse => "mean squared error in [−1, 1] at most",
+        Criterion::Ssim => "SSIM at least",
+    }
 }
 
 /// The same, or a dash where there is none.

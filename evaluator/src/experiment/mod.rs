@@ -114,6 +114,14 @@ impl Criterion {
         }
     }
 
+    /// What searches make small, in words.
+    pub fn distortion_name(self) -> &'static str {
+        match self {
+            Self::Mse => "MSE",
+            Self::Ssim => "1 − SSIM",
+        }
+    }
+
     /// The largest acceptable distortion.
     pub fn limit(self, threshold: f64) -> f64 {
         match self {

@@ -9,6 +9,7 @@ mod table;
 mod tables;
 
 pub use named_figures::{FIGURES, NamedFigure};
+pub use outcome::criterion;
 pub use table::{Cell, Column, Table};
 pub use tables::{NamedTable, TABLES};
 

@@ -145,7 +145,7 @@ fn is_complete(curve: &CurveRow) -> bool {
 }
 
 /// What a trial's thresholds are of; trials of evaluator version 1 knew only one thing.
-pub(super) fn criterion(trial: &TrialReport) -> Criterion {
+pub fn criterion(trial: &TrialReport) -> Criterion {
     serde_json::from_value(trial.config["criterion"].clone()).unwrap_or(Criterion::Mse)
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Report, Row};
 use crate::csv;
+use crate::experiment::Criterion;
 use crate::store::TrialId;
 use serde_json::json;
 use std::fmt::Write as _;
@@ -96,7 +97,11 @@ impl Report {
         }
         let rows = self.rows.iter().map(cells).collect();
         let trials = self.rows.iter().map(|row| row.trials.clone()).collect();
-        Table { caption, columns: COLUMNS.to_vec(), rows, trials }
+        let mut columns = COLUMNS.to_vec();
+        if self.criterion() == Criterion::Ssim {
+            columns[2].heading = "τ (SSIM)";
+        }
+        Table { caption, columns, rows, trials }
     }
 }
 

@@ -57,12 +57,13 @@ pub async fn page(
     let sample = samples[index].clone();
     let blocks = blocks(&reader, &trial, id).await?;
     let has_curve = blocks.iter().any(|(_, curve)| curve.is_some());
-    let (threshold, max_tokens) = (trial.threshold, max_tokens(&trial, &blocks));
+    let (criterion, threshold) = (evaluator::report::criterion(&trial), trial.threshold);
+    let max_tokens = max_tokens(&trial, &blocks);
     let query = arrangement.query();
     let page = Page {
         max_tokens,
         blocks: blocks.iter().map(|(block, _)| block.record.clone()).collect(),
-        figure: compute(move || Figure::of(&charts::distortion(&blocks, threshold, max_tokens))).await,
+        figure: compute(move || Figure::of(&charts::distortion(&blocks, criterion, threshold, max_tokens))).await,
         has_curve,
         measurements: measurements(&sample, &metrics),
         trial_title: trial_title(&trial),
