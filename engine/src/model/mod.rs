@@ -96,9 +96,11 @@ impl ElasticTok {
     /// Patches (n, patch) → what the bottleneck reads (n, dims).
     pub fn encode<T: MaybeTape>(&self, patches: Tokens<T>, mask: &PrefixMask, scope: &Scope) -> Tokens<T> {
         let e = &self.encoder;
-        let all = PrefixMask::all(mask.tokens_per_block(), mask.blocks());
-        let told = if self.config.mask_conditioning { mask } else { &all };
-        let h = ops::patch_embed(patches, &e.in_proj, &e.kept_embedding, &e.masked_embedding, told);
+        let told = match self.config.mask_conditioning {
+            true => mask.clone(),
+            false => PrefixMask::all(mask.tokens_per_block(), mask.blocks()),
+        };
+        let h = ops::patch_embed(patches, &e.in_proj, &e.kept_embedding, &e.masked_embedding, &told);
         let h = self.through(&e.layers, h, scope);
         ops::linear(ops::rms_norm(h, &e.norm, self.config.norm_epsilon), &e.pre_quant)
     }

@@ -95,6 +95,12 @@ pub struct Sweep {
     pub search: SearchMode,
 }
 
+/// Whether a model encoded like this has the curves that are kept, measured with an encoder run for every count: one that
+/// is not told of the mask gives the same either way.
+pub fn encodes_as_measured(encoding: Encoding, mask_conditioning: bool) -> bool {
+    encoding == Encoding::PerCount || !mask_conditioning
+}
+
 /// What a threshold is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -154,7 +160,7 @@ impl Variant {
     /// model told of the mask, encoded once nevertheless, has other curves than the ones kept, and is searched live.
     pub fn has_curves(&self) -> bool {
         let elastic = matches!(self.train.budget, Budget::Elastic(_));
-        elastic && (self.sweep.encoding == Encoding::PerCount || !self.model.mask_conditioning)
+        elastic && encodes_as_measured(self.sweep.encoding, self.model.mask_conditioning)
     }
 
     /// Everything that decides what training makes of a seed, besides the content of the pictures.

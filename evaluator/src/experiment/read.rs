@@ -31,7 +31,9 @@ impl Experiment {
             |error: &dyn std::fmt::Display| ExperimentError::Toml { path: path.to_owned(), message: error.to_string() };
         // Read once as it stands, so that a wrong type is reported with its line.
         let mut file: RawFile = toml::from_str(text).map_err(|error| toml_error(&error))?;
-        let _: VariantTypes = toml::from_str(text).map_err(|error| toml_error(&error))?;
+        let _: SectionTypes = toml::from_str(text).map_err(|error| toml_error(&error))?;
+        let _: Variants<VariantName> = toml::from_str(text).map_err(|error| toml_error(&error))?;
+        let _: Variants<SectionTypes> = toml::from_str(text).map_err(|error| toml_error(&error))?;
         let mut base = keys::defaults();
         merge(&mut base, sections_of(text));
         let folder = path.parent().unwrap_or(Path::new(""));
@@ -65,9 +67,8 @@ impl Experiment {
     }
 }
 
-/// The whole file, for its types alone.
+/// What is read of the file beside its sections; that all its keys are known was checked before.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct RawFile {
     name: String,
     #[serde(default)]
@@ -78,40 +79,37 @@ struct RawFile {
     variant: Vec<Table>,
     #[serde(default)]
     grid: Table,
-    #[serde(default, rename = "data")]
+}
+
+/// Sections, of the file or of a `[[variant]]`, for their types alone: an error in them has a line. (Key paths in quotes
+/// are checked when the variant is put together.)
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct SectionTypes {
+    #[serde(rename = "data")]
     _data: raw::RawData,
-    #[serde(default, rename = "model")]
+    #[serde(rename = "model")]
     _model: raw::RawModel,
-    #[serde(default, rename = "train")]
+    #[serde(rename = "train")]
     _train: TrainConfig,
-    #[serde(default, rename = "sweep")]
+    #[serde(rename = "sweep")]
     _sweep: raw::RawSweep,
-    #[serde(default, rename = "regressor")]
+    #[serde(rename = "regressor")]
     _regressor: raw::RawRegressor,
 }
 
-/// The sections of every `[[variant]]`, for their types alone: an error in them has a line. (Key paths in quotes are
-/// checked when the variant is put together.)
+/// What every `[[variant]]` must have.
 #[derive(Deserialize)]
-struct VariantTypes {
-    #[serde(default, rename = "variant")]
-    _variants: Vec<VariantSections>,
-}
-
-#[derive(Deserialize)]
-struct VariantSections {
+struct VariantName {
     #[serde(rename = "name")]
     _name: String,
-    #[serde(default, rename = "data")]
-    _data: raw::RawData,
-    #[serde(default, rename = "model")]
-    _model: raw::RawModel,
-    #[serde(default, rename = "train")]
-    _train: TrainConfig,
-    #[serde(default, rename = "sweep")]
-    _sweep: raw::RawSweep,
-    #[serde(default, rename = "regressor")]
-    _regressor: raw::RawRegressor,
+}
+
+/// All `[[variant]]`s of a file, each read as `V`.
+#[derive(Deserialize)]
+struct Variants<V> {
+    #[serde(default = "Vec::new", rename = "variant")]
+    _variants: Vec<V>,
 }
 
 fn first_seed() -> Vec<u64> {

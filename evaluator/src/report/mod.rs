@@ -1,6 +1,7 @@
 //! What an experiment found, as tables and figures. The same database gives the same bytes.
 
 mod figures;
+mod make;
 mod named_figures;
 mod outcome;
 mod provenance;
@@ -112,6 +113,13 @@ impl Report {
     /// A variant's curves, all seeds together; none for a fixed budget.
     fn curves_of(&self, variant: &str) -> Vec<&CurveRow> {
         self.curves.iter().filter(|curves| curves.variant == variant).flat_map(|curves| &curves.rows).collect()
+    }
+
+    /// The trials of a variant, of one threshold or of all.
+    fn trials_of(&self, variant: &str, threshold: Option<f64>) -> Vec<TrialId> {
+        let of_variant = self.rows.iter().filter(|row| row.variant == variant);
+        let wanted = of_variant.filter(|row| threshold.is_none() || row.threshold == threshold);
+        wanted.flat_map(|row| row.trials.clone()).collect()
     }
 
     /// What thresholds are of: one thing in an experiment, or its variants could not share a table.

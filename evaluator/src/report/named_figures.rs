@@ -1,5 +1,6 @@
 //! Figures that can be asked for by name, and those that need more of the trials than their means.
 
+use super::make::Make::{self, OfBlocks, OfReport};
 use super::outcome::{Outcome, Outcomes, estimate};
 use super::{Report, figures};
 use crate::chart::{Axis, Chart, Mark, Panel, Point, Scale, Series};
@@ -8,13 +9,12 @@ use crate::store::Reader;
 use figures::{axis, point};
 
 /// A figure that can be asked for by name.
-#[derive(Clone, Copy)]
 pub struct NamedFigure {
     /// Its name; an experiment of this name, if there is one, is the one it is made of.
     pub name: &'static str,
     /// What it shows, in a sentence.
     pub about: &'static str,
-    make: fn(&Report, &[Outcomes]) -> Chart,
+    make: Make<Chart>,
 }
 
 /// Every figure, the main one first.
@@ -22,22 +22,22 @@ pub const FIGURES: &[NamedFigure] = &[
     NamedFigure {
         name: "satisfaction",
         about: "share of blocks that meet a threshold against tokens (the paper's Figure 4)",
-        make: |report, _| report.satisfaction_figure(),
+        make: OfReport(Report::satisfaction_figure),
     },
     NamedFigure {
         name: "quality",
         about: "PSNR against kept tokens, every block keeping the same count",
-        make: |report, _| report.quality_figure(),
+        make: OfReport(Report::quality_figure),
     },
     NamedFigure {
         name: "margin",
         about: "predicted counts: thresholds violated against tokens kept, over safety margins",
-        make: margin,
+        make: OfBlocks(margin),
     },
     NamedFigure {
         name: "content",
         about: "kept tokens against high-frequency energy, one mark a block (Figure 9)",
-        make: content,
+        make: OfBlocks(content),
     },
 ];
 
@@ -60,7 +60,7 @@ impl NamedFigure {
     /// # Errors
     /// [`EvaluatorError::NothingToShow`] if the experiment lacks what it shows.
     pub async fn of(&self, report: &Report, reader: &Reader) -> Result<Chart> {
-        let chart = (self.make)(report, &report.outcomes(reader).await?);
+        let chart = self.make.of(report, reader).await?;
         if chart.panels.iter().all(|panel| panel.series.iter().all(|series| series.points.is_empty())) {
             let (experiment, table) = (report.experiment.name.clone(), self.name);
             return Err(EvaluatorError::NothingToShow { experiment, table });

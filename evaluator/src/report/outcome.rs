@@ -5,10 +5,10 @@
 
 use super::Report;
 use crate::error::Result;
-use crate::experiment::Criterion;
+use crate::experiment::{Criterion, encodes_as_measured};
 use crate::search::meets;
 use crate::statistics::{BOOTSTRAP_SEED, clustered_interval, mean};
-use crate::store::{CurveRow, OutcomeRow, Reader, SampleId, SourceId, TrialId, TrialReport};
+use crate::store::{CurvePoint, CurveRow, OutcomeRow, Reader, SampleId, SourceId, TrialId, TrialReport};
 use std::collections::BTreeMap;
 
 /// Blocks of one trial, with their best counts where curves are stored.
@@ -40,12 +40,15 @@ pub(super) struct Best {
 
 impl Best {
     pub(super) fn of(curve: &CurveRow, criterion: Criterion, threshold: f64) -> Option<Self> {
-        let limit = criterion.limit(threshold);
-        let sufficient = curve.points.iter().find(|p| meets(criterion.distortion(p.distortion, p.ssim), limit));
-        let last = curve.points.last()?;
-        let kept_tokens = sufficient.unwrap_or(last).kept_tokens as usize;
-        Some(Self { kept_tokens, attainable: sufficient.is_some() })
+        let (point, attainable) = fewest(curve, criterion, criterion.limit(threshold))?;
+        Some(Self { kept_tokens: point.kept_tokens as usize, attainable })
     }
+}
+
+/// The smallest sufficient point of a curve and `true`, or its last and `false`; none of an empty one.
+pub(super) fn fewest(curve: &CurveRow, criterion: Criterion, limit: f64) -> Option<(&CurvePoint, bool)> {
+    let sufficient = curve.points.iter().find(|p| meets(criterion.distortion(p.distortion, p.ssim), limit));
+    sufficient.map(|point| (point, true)).or(curve.points.last().map(|last| (last, false)))
 }
 
 impl Outcome {
@@ -55,13 +58,13 @@ impl Outcome {
 
     /// The answer is not the best count.
     pub(super) fn optimum_missed(&self) -> Option<f64> {
-        self.extra().map(|extra| f64::from(u8::from(extra != 0.0)))
+        self.extra().map(|extra| indicator(extra != 0.0))
     }
 
     /// The threshold could have been met, and is not.
     pub(super) fn threshold_violated(&self) -> Option<f64> {
         let violated = self.best?.attainable && self.row.threshold_met == Some(false);
-        Some(f64::from(u8::from(violated)))
+        Some(indicator(violated))
     }
 
     /// Tokens kept beyond the best count.
@@ -76,12 +79,17 @@ impl Outcome {
 
     /// The answer is at most `k` tokens from the best count.
     pub(super) fn within(&self, k: f64) -> Option<f64> {
-        self.extra().map(|extra| f64::from(u8::from(extra.abs() <= k)))
+        self.extra().map(|extra| indicator(extra.abs() <= k))
     }
 
     pub(super) fn met(&self) -> Option<f64> {
-        self.row.threshold_met.map(|met| f64::from(u8::from(met)))
+        self.row.threshold_met.map(indicator)
     }
+}
+
+/// 1 or 0, whose mean is a share.
+fn indicator(holds: bool) -> f64 {
+    f64::from(u8::from(holds))
 }
 
 /// A mean with its interval, clustered by source.
@@ -152,7 +160,8 @@ pub fn criterion(trial: &TrialReport) -> Criterion {
 /// Whether the stored curves are those of this trial: a model told of the mask but encoded once has others.
 pub(super) fn has_curves(trial: &TrialReport) -> bool {
     let told = trial.config["training"]["model"]["mask_conditioning"].as_bool().unwrap_or(true);
-    !(told && trial.config["encoding"] == "once")
+    let encoding = serde_json::from_value(trial.config["encoding"].clone()).unwrap_or_default();
+    encodes_as_measured(encoding, told)
 }
 
 pub(super) fn max_tokens(trial: &TrialReport) -> usize {

@@ -6,6 +6,11 @@
 use super::{Found, Probe, SearchError, meets};
 use engine::TokenRange;
 
+/// What every strategy that narrows a bracket promises.
+pub(super) const GUARANTEE: &str = "As binary: the smallest count that meets the threshold where distortion falls; on \
+                                    any curve a count seen to meet it while one token fewer was seen to miss, and all \
+                                    tokens only if even they miss it.";
+
 /// The counts not yet decided, between one that misses and one that meets.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bracket {

@@ -6,8 +6,9 @@
 //! [`RegressionVerified`](super::RegressionVerified) starts from a regressor's whole curve.
 use engine::TokenRange;
 
-use super::bracket::Bracket;
+use super::bracket::{self, Bracket};
 use super::parse::no_arguments;
+use super::prediction::ln_distortion;
 use super::{Form, Found, Probe, Question, SearchError, SearchStrategy, meets};
 
 pub(super) const FORM: Form = Form {
@@ -32,8 +33,7 @@ impl SearchStrategy for Interpolate {
     }
 
     fn guarantee(&self) -> &'static str {
-        "As binary: the smallest count that meets the threshold where distortion falls; on any curve a count seen to \
-         meet it while one token fewer was seen to miss, and all tokens only if even they miss it."
+        bracket::GUARANTEE
     }
 
     fn most_evaluations(&self, range: TokenRange) -> usize {
@@ -52,13 +52,6 @@ pub(super) fn most_evaluations(range: TokenRange) -> usize {
     2 * (range.len().ilog2() as usize + 1) + 1
 }
 
-/// A distortion of zero has no logarithm; nothing is asked for less than this.
-const SMALLEST: f64 = 1e-12;
-
-fn ln(distortion: f64) -> f64 {
-    distortion.max(SMALLEST).ln()
-}
-
 /// Asks `first`, then where the corrected expectation crosses the threshold, until the answer is known.
 pub(super) fn close_in(
     threshold: f64,
@@ -73,14 +66,14 @@ pub(super) fn close_in(
     let mut next = bracket.nearest(first);
     while let Some(count) = next {
         let distortion = bracket.ask(count, threshold, probe)?;
-        let seen = Some(((count as f64).ln(), ln(distortion) - expected(count)?));
+        let seen = Some(((count as f64).ln(), ln_distortion(distortion) - expected(count)?));
         *(if meets(distortion, threshold) { &mut above } else { &mut below }) = seen;
         let Some((low, high)) = bracket.open() else { break };
         let stalls = widths.iter().rev().nth(1).is_some_and(|before| *before < 2 * (high - low + 1));
         widths.push(high - low + 1);
         next = Some(match stalls {
             true => low.midpoint(high + 1),
-            false => crossing(low, high, ln(threshold), |count| {
+            false => crossing(low, high, ln_distortion(threshold), |count| {
                 Ok(expected(count)? + correction(below, above, (count as f64).ln()))
             })?,
         });

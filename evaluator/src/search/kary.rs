@@ -3,7 +3,7 @@
 //! A GPU reconstructs a batch of candidates in little more time than one; k counts cut what is open to a (k + 1)-th.
 use engine::TokenRange;
 
-use super::bracket::Bracket;
+use super::bracket::{self, Bracket};
 use super::parse::one_argument;
 use super::{Form, Found, Probe, Question, SearchError, SearchStrategy};
 
@@ -47,8 +47,7 @@ impl SearchStrategy for Kary {
     }
 
     fn guarantee(&self) -> &'static str {
-        "As binary: the smallest count that meets the threshold where distortion falls; on any curve a count seen to \
-         meet it while one token fewer was seen to miss, and all tokens only if even they miss it."
+        bracket::GUARANTEE
     }
 
     fn most_evaluations(&self, range: TokenRange) -> usize {

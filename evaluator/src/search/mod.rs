@@ -43,7 +43,7 @@ pub use guess::Guess;
 pub use interpolate::Interpolate;
 pub use kary::Kary;
 pub use parse::{Form, parse};
-pub use prediction::{Asked, Feature, Prediction, Predictor};
+pub use prediction::{Asked, Feature, Prediction, Predictor, ln_distortion};
 pub use probe::{Cost, Probe};
 pub use regression::{Regression, RegressionVerified};
 pub use replay::Replay;

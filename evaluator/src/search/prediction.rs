@@ -63,6 +63,14 @@ pub struct Prediction {
     pub seconds: Option<f64>,
 }
 
+/// Distortions below this are taken for it: zero has no logarithm.
+const SMALLEST_DISTORTION: f64 = 1e-12;
+
+/// The natural logarithm of a distortion: what predictors expect and searches interpolate.
+pub fn ln_distortion(distortion: f64) -> f64 {
+    distortion.max(SMALLEST_DISTORTION).ln()
+}
+
 /// Reads a confidence.
 pub(super) fn confidence(text: &str) -> Result<f64, String> {
     match text.parse() {

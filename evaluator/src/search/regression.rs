@@ -1,6 +1,7 @@
 //! Asks the regressor instead of the model: its count as it is, or checked and repaired.
 use engine::TokenRange;
 
+use super::bracket;
 use super::interpolate::{close_in, most_evaluations};
 use super::parse::no_arguments;
 use super::prediction::{confidence, expected};
@@ -64,8 +65,7 @@ impl SearchStrategy for RegressionVerified {
     }
 
     fn guarantee(&self) -> &'static str {
-        "As binary: the smallest count that meets the threshold where distortion falls; on any curve a count seen to \
-         meet it while one token fewer was seen to miss, and all tokens only if even they miss it."
+        bracket::GUARANTEE
     }
 
     fn asks(&self) -> Option<Asked> {

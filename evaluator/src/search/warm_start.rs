@@ -4,7 +4,7 @@
 //! exponential search). An answer d counts away costs about 2·log2(d) evaluations; bisection would cost log2 of the range.
 use engine::TokenRange;
 
-use super::bracket::Bracket;
+use super::bracket::{self, Bracket};
 use super::parse::no_arguments;
 use super::{Form, Found, Probe, Question, SearchError, SearchStrategy, meets};
 
@@ -27,8 +27,7 @@ impl SearchStrategy for WarmStart {
     }
 
     fn guarantee(&self) -> &'static str {
-        "As binary: the smallest count that meets the threshold where distortion falls; on any curve a count seen to \
-         meet it while one token fewer was seen to miss, and all tokens only if even they miss it."
+        bracket::GUARANTEE
     }
 
     fn most_evaluations(&self, range: TokenRange) -> usize {

@@ -6,17 +6,20 @@ use super::error::{At, finite};
 use super::{ContentHash, DatasetId, PredictorId, ProvenanceId, Reader, Result, Store, Stored, clock};
 
 /// A trained predictor to store.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
 pub struct NewPredictor {
     /// Hash of the model's weights, the curves, the configuration and the criterion.
     pub key: ContentHash,
     /// The resolved configuration.
     pub config: Value,
     /// The model whose curves it predicts.
+    #[sqlx(rename = "weights_hash")]
     pub weights: ContentHash,
     /// The training pictures.
+    #[sqlx(rename = "dataset_id")]
     pub dataset: DatasetId,
     /// Program and machine, if recorded.
+    #[sqlx(rename = "provenance_id")]
     pub provenance: Option<ProvenanceId>,
     /// Curves it was trained on, those set aside included.
     pub curves: u32,
@@ -37,28 +40,9 @@ pub struct NewPredictor {
 pub struct PredictorRow {
     /// Its id.
     pub id: PredictorId,
-    /// Hash of the model's weights, the curves, the configuration and the criterion.
-    pub key: ContentHash,
-    /// The resolved configuration.
-    pub config: Value,
-    /// The model whose curves it predicts.
-    pub weights_hash: ContentHash,
-    /// The training pictures.
-    pub dataset_id: DatasetId,
-    /// Program and machine, if recorded.
-    pub provenance_id: Option<ProvenanceId>,
-    /// Curves it was trained on, those set aside included.
-    pub curves: u32,
-    /// Photographs these are of.
-    pub sources: u32,
-    /// Its weights' count.
-    pub parameters: u32,
-    /// Seconds its training took, without the curves.
-    pub seconds: f64,
-    /// Its file, below the database's folder.
-    pub file: String,
-    /// Hash of its weights.
-    pub file_hash: ContentHash,
+    /// What was stored.
+    #[sqlx(flatten)]
+    pub predictor: NewPredictor,
     /// When it was finished: UTC, RFC 3339.
     pub finished_at: String,
 }
@@ -121,6 +105,6 @@ mod tests {
         let again = bench.store.put_predictor(&NewPredictor { seconds: 99.0, ..new.clone() }).await.unwrap();
         assert_eq!((first.id, first.existed, again.existed), (again.id, false, true));
         let row = bench.store.predictor(new.key).await.unwrap().unwrap();
-        assert_eq!((row.id, row.curves, row.seconds), (first.id, 5000, 12.5));
+        assert_eq!((row.id, row.predictor), (first.id, new));
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::search::Feature;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 /// A least-squares line from a feature to the fewest sufficient tokens, and how far training blocks lie from it.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,7 +40,7 @@ impl Line {
 }
 
 /// A line for every feature and threshold asked for so far.
-pub(super) type Lines = HashMap<(Feature, u64), Line>;
+pub(super) type Lines = HashMap<(Feature, u64), Rc<Line>>;
 
 #[cfg(test)]
 mod tests {

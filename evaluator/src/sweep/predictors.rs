@@ -9,7 +9,7 @@ use crate::content;
 use crate::error::{EvaluatorError, Result};
 use crate::experiment::{Criterion, SearchMode, Variant};
 use crate::metric::{Pictures as Frames, Protocol};
-use crate::search::{Asked, Binned, Feature, Prediction, Predictor};
+use crate::search::{Asked, Binned, Feature, Prediction, Predictor, ln_distortion};
 use crate::store::{ContentHash, CurvePoint, NewPredictor, SampleId, regressor_file};
 use engine::parameters::Parameters as _;
 use engine::regressor::{CurveExample, CurveForecast, RegressorTrainer};
@@ -20,13 +20,14 @@ use statrs::distribution::{ContinuousCDF as _, Normal};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Instant;
 
 /// Raised when the same curves would train to other predictors.
 const PREDICTOR_VERSION: u32 = 1;
 
-/// No distortion is taken as less than this: its logarithm is learnt.
-const SMALLEST_DISTORTION: f64 = 1e-12;
+/// No energy is taken as less than this: its logarithm is fitted.
+const SMALLEST_ENERGY: f64 = 1e-12;
 
 /// What one model's counts can be predicted by.
 pub(super) struct Predictors {
@@ -37,6 +38,8 @@ pub(super) struct Predictors {
     range: TokenRange,
     shape: BlockShape,
     timed: bool,
+    /// Of the training blocks.
+    features: RefCell<HashMap<Feature, Rc<Vec<f64>>>>,
     lines: RefCell<Lines>,
     forecasts: RefCell<HashMap<SampleId, (CurveForecast, f64)>>,
 }
@@ -82,7 +85,6 @@ impl Run<'_> {
         });
         let identity = json!({ "config": config, "weights": trained.weights, "version": PREDICTOR_VERSION });
         let key = ContentHash::of(identity.to_string().as_bytes());
-        let training = training_blocks(&samples, &curves, criterion);
         let network = match asked.iter().any(|asked| asked.predictor == Predictor::Network) {
             false => None,
             true => match self.trained_before(key, &title).await? {
@@ -96,7 +98,8 @@ impl Run<'_> {
         Ok(Some(Predictors {
             key,
             network,
-            training,
+            training: training_blocks(samples, &curves, criterion),
+            features: RefCell::default(),
             range: variant.range(),
             shape: variant.model.block,
             timed: variant.sweep.search == SearchMode::Live,
@@ -107,8 +110,9 @@ impl Run<'_> {
 
     async fn trained_before(&self, key: ContentHash, title: &str) -> Result<Option<Regressor>> {
         let Some(row) = self.store.predictor(key).await? else { return Ok(None) };
-        let loaded = load_regressor(&self.folder().join(&row.file)).ok();
-        let found = loaded.filter(|regressor| ContentHash::from(weights_hash(regressor)) == row.file_hash);
+        let stored = row.predictor;
+        let loaded = load_regressor(&self.folder().join(&stored.file)).ok();
+        let found = loaded.filter(|regressor| ContentHash::from(weights_hash(regressor)) == stored.file_hash);
         let what = if found.is_some() { "trained before, reused" } else { "is missing or damaged, training it again" };
         self.progress.say(&format!("{title}: regressor {what}"));
         Ok(found)
@@ -183,17 +187,17 @@ struct Learning<'a> {
 fn ln_distortions(curve: &[CurvePoint], criterion: Criterion) -> impl Iterator<Item = (usize, f64)> + '_ {
     curve.iter().map(move |point| {
         let distortion = criterion.distortion(point.distortion, point.ssim);
-        (point.kept_tokens as usize, distortion.max(SMALLEST_DISTORTION).ln())
+        (point.kept_tokens as usize, ln_distortion(distortion))
     })
 }
 
-fn training_blocks(samples: &[Sample], curves: &Curves, criterion: Criterion) -> Vec<TrainingBlock> {
-    let block = |sample: &Sample| {
+fn training_blocks(samples: Vec<Sample>, curves: &Curves, criterion: Criterion) -> Vec<TrainingBlock> {
+    let block = |sample: Sample| {
         let points = ln_distortions(&curves[&sample.id], criterion).map(|(count, value)| (count, value, 0.0)).collect();
         let curve = CurveForecast { points }.at_every_count();
-        TrainingBlock { source: sample.source, pixels: sample.pixels.clone(), curve }
+        TrainingBlock { source: sample.source, pixels: sample.pixels, curve }
     };
-    samples.iter().map(block).collect()
+    samples.into_iter().map(block).collect()
 }
 
 impl Predictors {
@@ -205,7 +209,7 @@ impl Predictors {
         sample: &Sample,
         previous: Option<usize>,
     ) -> Result<Prediction> {
-        let ln_limit = largest_distortion.max(SMALLEST_DISTORTION).ln();
+        let ln_limit = ln_distortion(largest_distortion);
         match asked.predictor {
             Predictor::Network => {
                 let network = self.network.as_ref().expect("trained, since a strategy asks for it");
@@ -238,25 +242,37 @@ impl Predictors {
         }
     }
 
-    fn line(&self, feature: Feature, ln_limit: f64) -> Result<Line> {
+    fn line(&self, feature: Feature, ln_limit: f64) -> Result<Rc<Line>> {
         let asked = (feature, ln_limit.to_bits());
         if let Some(line) = self.lines.borrow().get(&asked) {
             return Ok(line.clone());
         }
+        let features = self.features(feature)?;
         let mut last_of_source: HashMap<usize, f64> = HashMap::new();
         let mut points = Vec::with_capacity(self.training.len());
-        for block in &self.training {
+        for (block, x) in self.training.iter().zip(&*features) {
             let fewest = block.curve.fewest(ln_limit, 0.0) as f64;
             let before = last_of_source.insert(block.source, fewest);
             let x = match feature {
                 Feature::Previous => before,
-                feature => Some(self.feature(feature, &block.pixels)?),
+                _ => Some(*x),
             };
             points.push((x, fewest));
         }
-        let line = Line::fit(&points);
+        let line = Rc::new(Line::fit(&points));
         self.lines.borrow_mut().insert(asked, line.clone());
         Ok(line)
+    }
+
+    /// The feature of every training block, which does not depend on the threshold.
+    fn features(&self, feature: Feature) -> Result<Rc<Vec<f64>>> {
+        if let Some(features) = self.features.borrow().get(&feature) {
+            return Ok(features.clone());
+        }
+        let features = self.training.iter().map(|block| self.feature(feature, &block.pixels));
+        let features = Rc::new(features.collect::<Result<Vec<f64>>>()?);
+        self.features.borrow_mut().insert(feature, features.clone());
+        Ok(features)
     }
 
     fn feature(&self, feature: Feature, pixels: &[u8]) -> Result<f64> {
@@ -266,7 +282,7 @@ impl Predictors {
         Ok(match feature {
             Feature::Mean | Feature::Previous => 0.0,
             // Counts are nearer to linear in its logarithm.
-            Feature::HighFrequency => content::high_frequency_energy(frames).max(SMALLEST_DISTORTION).log10(),
+            Feature::HighFrequency => content::high_frequency_energy(frames).max(SMALLEST_ENERGY).log10(),
             Feature::Jpeg => content::jpeg_bytes(frames, content::JPEG_QUALITY) as f64,
             Feature::FrameDifference => content::frame_difference(frames),
         })

@@ -6,8 +6,9 @@
 
 use super::{Cell, Report, Table, text};
 use crate::error::Result;
+use crate::experiment::Criterion;
 use crate::report::figures::common_counts;
-use crate::report::outcome::Outcomes;
+use crate::report::outcome::{Outcomes, fewest};
 use crate::report::table::{Column, column};
 use crate::statistics::{BOOTSTRAP_SEED, holm, mean, paired};
 use crate::store::{CurvePoint, CurveRow, SampleId, SourceId, TrialId};
@@ -44,17 +45,13 @@ struct Row {
 /// Every elastic variant × threshold against itself, and × fixed budget against that.
 pub(super) fn equal_mean(report: &Report, outcomes: &[Outcomes]) -> Result<Table> {
     let criterion = report.criterion();
-    let distortion = |point: &CurvePoint| criterion.distortion(point.distortion, point.ssim);
     let mut found = Vec::new();
     for elastic in report.variants() {
         let curves = report.curves_of(elastic);
         let Some(most) = common_counts(&curves).last().copied() else { continue };
-        let trials_of = |variant: &str| -> Vec<TrialId> {
-            report.rows.iter().filter(|row| row.variant == variant).flat_map(|row| row.trials.clone()).collect()
-        };
         for threshold in report.thresholds() {
             let limit = criterion.limit(threshold);
-            let chosen: Vec<&CurvePoint> = curves.iter().map(|curve| chosen(curve, &distortion, limit)).collect();
+            let chosen: Vec<&CurvePoint> = curves.iter().map(|curve| chosen(curve, criterion, limit)).collect();
             let mean_tokens = mean(&chosen.iter().map(|point| f64::from(point.kept_tokens)).collect::<Vec<_>>());
             // Where every block keeps everything nothing is chosen.
             if mean_tokens > f64::from(most) - 0.5 {
@@ -66,16 +63,16 @@ pub(super) fn equal_mean(report: &Report, outcomes: &[Outcomes]) -> Result<Table
                 constant: psnr_at(curve, mean_tokens),
             });
             let (elastic, against) = (elastic.to_owned(), "same model, one count".to_owned());
-            let (pairs, trials) = (pairs.collect(), trials_of(&elastic));
+            let (pairs, trials) = (pairs.collect(), report.trials_of(&elastic, None));
             found.push(Row { elastic, against, threshold, mean_tokens, pairs, trials });
         }
         for fixed in fixed_budgets(report, outcomes) {
-            let Some(threshold) = threshold_for(&curves, &distortion, fixed.budget) else { continue };
+            let Some(threshold) = threshold_for(&curves, criterion, fixed.budget) else { continue };
             let psnr: BTreeMap<SampleId, f64> = fixed.psnr;
             let pairs: Vec<(Pair, u32)> = curves
                 .iter()
                 .filter_map(|curve| {
-                    let point = chosen(curve, &distortion, threshold);
+                    let point = chosen(curve, criterion, threshold);
                     let constant = *psnr.get(&curve.sample_id)?;
                     Some((Pair { source: curve.source_id, chosen: point.psnr, constant }, point.kept_tokens))
                 })
@@ -87,7 +84,7 @@ pub(super) fn equal_mean(report: &Report, outcomes: &[Outcomes]) -> Result<Table
                 threshold,
                 mean_tokens,
                 pairs: pairs.into_iter().map(|(pair, _)| pair).collect(),
-                trials: trials_of(elastic).into_iter().chain(trials_of(&fixed.variant)).collect(),
+                trials: [report.trials_of(elastic, None), report.trials_of(&fixed.variant, None)].concat(),
             });
         }
     }
@@ -151,16 +148,16 @@ fn fixed_budgets(report: &Report, outcomes: &[Outcomes]) -> Vec<FixedBudget> {
     found
 }
 
-/// The smallest sufficient count of a curve, or its last.
-fn chosen<'a>(curve: &'a CurveRow, distortion: &impl Fn(&CurvePoint) -> f64, limit: f64) -> &'a CurvePoint {
-    let sufficient = curve.points.iter().find(|point| distortion(point) <= limit);
-    sufficient.or(curve.points.last()).expect("a curve holds at least one count")
+/// The smallest sufficient point of a curve, or its last.
+fn chosen(curve: &CurveRow, criterion: Criterion, limit: f64) -> &CurvePoint {
+    fewest(curve, criterion, limit).expect("a curve holds at least one count").0
 }
 
 /// The threshold at which the mean of the chosen counts comes nearest to the budget from below.
-fn threshold_for(curves: &[&CurveRow], distortion: &impl Fn(&CurvePoint) -> f64, budget: f64) -> Option<f64> {
+fn threshold_for(curves: &[&CurveRow], criterion: Criterion, budget: f64) -> Option<f64> {
+    let distortion = |point: &CurvePoint| criterion.distortion(point.distortion, point.ssim);
     let mean_at = |limit: f64| {
-        mean(&curves.iter().map(|curve| f64::from(chosen(curve, distortion, limit).kept_tokens)).collect::<Vec<_>>())
+        mean(&curves.iter().map(|curve| f64::from(chosen(curve, criterion, limit).kept_tokens)).collect::<Vec<_>>())
     };
     let mut limits: Vec<f64> = curves.iter().flat_map(|curve| &curve.points).map(distortion).collect();
     limits.sort_by(f64::total_cmp);

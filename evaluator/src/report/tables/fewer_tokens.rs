@@ -72,9 +72,7 @@ pub(super) fn fewer_tokens(report: &Report, outcomes: &[Outcomes]) -> Result<Tab
                 number(tokens),
                 cell,
             ]);
-            let elastic_trials = report.rows.iter().filter(|row| row.variant == elastic);
-            let elastic_trials = elastic_trials.filter(|row| row.threshold == Some(fixed.threshold));
-            trials.push(elastic_trials.flat_map(|row| row.trials.clone()).chain(fixed.ids()).collect());
+            trials.push([report.trials_of(elastic, Some(fixed.threshold)), fixed.ids()].concat());
         }
     }
     if !rows.is_empty() {

@@ -10,19 +10,19 @@ mod monotonicity;
 mod rate;
 mod searches;
 
-use super::outcome::{Estimate, Outcomes};
+use super::make::Make::{self, OfBlocks, OfReport};
+use super::outcome::Estimate;
 use super::{Cell, Report, Table};
 use crate::error::{EvaluatorError, Result};
 use crate::store::Reader;
 
 /// A table that can be asked for by name.
-#[derive(Clone, Copy)]
 pub struct NamedTable {
     /// Its name; an experiment of this name, if there is one, is the one it is made of.
     pub name: &'static str,
     /// What it shows, in a sentence.
     pub about: &'static str,
-    make: fn(&Report, &[Outcomes]) -> Result<Table>,
+    make: Make<Result<Table>>,
 }
 
 /// Every table, the main one first.
@@ -30,53 +30,57 @@ pub const TABLES: &[NamedTable] = &[
     NamedTable {
         name: "results",
         about: "every variant, strategy and threshold: the main table",
-        make: |report, _| Ok(report.table()),
+        make: OfReport(|report| Ok(report.table())),
     },
     NamedTable {
         name: "satisfaction",
         about: "share of blocks that meet a threshold, and the tokens it takes (the paper's Figure 4)",
-        make: compared::satisfaction,
+        make: OfBlocks(compared::satisfaction),
     },
     NamedTable {
         name: "fewer-tokens",
         about: "how many times fewer tokens than a fixed budget, at equal satisfaction (the paper's headline)",
-        make: fewer_tokens::fewer_tokens,
+        make: OfBlocks(fewer_tokens::fewer_tokens),
     },
     NamedTable {
         name: "equal-mean",
         about: "chosen counts against one count for every block, at equal mean: average and worst blocks",
-        make: equal_mean::equal_mean,
+        make: OfBlocks(equal_mean::equal_mean),
     },
-    NamedTable { name: "search", about: "what each search costs and what it gives up", make: searches::search },
+    NamedTable {
+        name: "search",
+        about: "what each search costs and what it gives up",
+        make: OfBlocks(searches::search),
+    },
     NamedTable {
         name: "regressor",
         about: "predicted counts against the best ones, and what a safety margin costs",
-        make: searches::regressor,
+        make: OfBlocks(searches::regressor),
     },
     NamedTable {
         name: "mask-conditioning",
         about: "an encoder that knows what will be kept, against ones that do not",
-        make: compared::mask_conditioning,
+        make: OfBlocks(compared::mask_conditioning),
     },
     NamedTable {
         name: "mask-distribution",
         about: "variants against the first: how training draws the kept tokens",
-        make: compared::variants,
+        make: OfBlocks(compared::variants),
     },
     NamedTable {
         name: "rate",
         about: "BD-rate and BD-PSNR of every variant against the first, tokens as rate",
-        make: rate::rate,
+        make: OfReport(rate::rate),
     },
     NamedTable {
         name: "monotonicity",
         about: "how often distortion rises with more tokens, and what that costs bisection",
-        make: monotonicity::monotonicity,
+        make: OfReport(monotonicity::monotonicity),
     },
     NamedTable {
         name: "content",
         about: "tokens against what is in the picture: correlation with high-frequency energy (Figure 9)",
-        make: content::content,
+        make: OfBlocks(content::content),
     },
 ];
 
@@ -99,7 +103,7 @@ impl NamedTable {
     /// # Errors
     /// [`EvaluatorError::NothingToShow`] if the experiment lacks what it shows.
     pub async fn of(&self, report: &Report, reader: &Reader) -> Result<Table> {
-        let table = (self.make)(report, &report.outcomes(reader).await?)?;
+        let table = self.make.of(report, reader).await??;
         if table.rows.is_empty() {
             let (experiment, table) = (report.experiment.name.clone(), self.name);
             return Err(EvaluatorError::NothingToShow { experiment, table });

@@ -2,7 +2,6 @@
 
 use super::{Cell, Report, Table, number, text};
 use crate::error::Result;
-use crate::report::outcome::Outcomes;
 use crate::report::table::{Column, column};
 use crate::search::{audit, bisection_loss};
 
@@ -18,7 +17,7 @@ const COLUMNS: [Column; 8] = [
 ];
 
 /// Every variant with curves × threshold.
-pub(super) fn monotonicity(report: &Report, _: &[Outcomes]) -> Result<Table> {
+pub(super) fn monotonicity(report: &Report) -> Result<Table> {
     let criterion = report.criterion();
     let (mut rows, mut trials) = (Vec::new(), Vec::new());
     for variant in report.variants() {
@@ -48,8 +47,7 @@ pub(super) fn monotonicity(report: &Report, _: &[Outcomes]) -> Result<Table> {
                 number(loss.mean_extra_tokens()),
                 Cell::Number(loss.most_extra_tokens as f64),
             ]);
-            let of_row = report.rows.iter().filter(|row| row.variant == variant && row.threshold == Some(threshold));
-            trials.push(of_row.flat_map(|row| row.trials.clone()).collect());
+            trials.push(report.trials_of(variant, Some(threshold)));
         }
     }
     let caption = format!(

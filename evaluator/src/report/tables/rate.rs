@@ -4,10 +4,8 @@ use super::{Cell, Report, Table, text};
 use crate::error::{EvaluatorError, Result};
 use crate::rate_distortion::{BdPsnr, BdRate, Point, RateDistortionError, RateQualityCurve, bd_psnr, bd_rate};
 use crate::report::figures::common_counts;
-use crate::report::outcome::Outcomes;
 use crate::report::table::{Column, column};
 use crate::statistics::mean;
-use crate::store::TrialId;
 
 const COLUMNS: [Column; 7] = [
     column("variant", "variant", 0),
@@ -20,7 +18,7 @@ const COLUMNS: [Column; 7] = [
 ];
 
 /// Every variant with curves against the first of them.
-pub(super) fn rate(report: &Report, _: &[Outcomes]) -> Result<Table> {
+pub(super) fn rate(report: &Report) -> Result<Table> {
     let variants = report.variants().into_iter().filter(|variant| !report.curves_of(variant).is_empty());
     let variants: Vec<&str> = variants.collect();
     let (mut rows, mut trials) = (Vec::new(), Vec::new());
@@ -52,8 +50,7 @@ pub(super) fn rate(report: &Report, _: &[Outcomes]) -> Result<Table> {
             }
             row.push(Cell::Number((of_anchor.dropped() + compared.dropped()) as f64));
             rows.push(row);
-            let both = report.rows.iter().filter(|row| row.variant == *variant || row.variant == **anchor);
-            trials.push(both.flat_map(|row| row.trials.clone()).collect::<Vec<TrialId>>());
+            trials.push([report.trials_of(anchor, None), report.trials_of(variant, None)].concat());
         }
     }
     let caption = format!(
