@@ -7,7 +7,11 @@ fn main() {
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
     note("ELASTICTOK_RUSTC", output(Command::new(rustc).arg("--version")));
     note("ELASTICTOK_COMMIT", git(&["rev-parse", "HEAD"]));
-    note("ELASTICTOK_DIRTY", git(&["status", "--porcelain"]).map(|changes| (!changes.is_empty()).to_string()));
+    // Without the lock, `status` does not write what it found into the index, which would be another program next time.
+    note(
+        "ELASTICTOK_DIRTY",
+        git(&["--no-optional-locks", "status", "--porcelain"]).map(|changes| (!changes.is_empty()).to_string()),
+    );
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=../migrations");
     // Another commit is another program, even where no source of this crate changed.
