@@ -24,29 +24,41 @@ pub enum EngineError {
         /// What it must fulfil.
         rule: String,
     },
-    /// A folder of pictures that is not there or is not a folder.
-    #[error(
-        "cannot read the folder {folder}: {source}; give an existing folder of pictures (.jpg, .jpeg, .png, .webp)"
-    )]
+    /// A folder that is not there or is not a folder.
+    #[error("cannot read the folder {folder}: {source}; give an existing folder of {noun}s ({extensions})")]
     Folder {
         /// The folder.
         folder: PathBuf,
+        /// What it should hold one or more of.
+        noun: &'static str,
+        /// The extensions it should have.
+        extensions: &'static str,
         /// Why.
         source: std::io::Error,
     },
     /// A folder in which nothing could be used.
-    #[error(
-        "no usable picture in {folder}: {found} files with .jpg, .jpeg, .png or .webp found, {skipped} skipped{first}"
-    )]
-    NoPictures {
+    #[error("no usable {noun} in {folder}: {found} files with {extensions} found, {skipped} skipped{first}")]
+    NothingUsable {
         /// The folder.
         folder: PathBuf,
-        /// Files with a picture's extension.
+        /// What it should hold one or more of.
+        noun: &'static str,
+        /// The extensions it should have.
+        extensions: &'static str,
+        /// Files with a fitting extension.
         found: usize,
         /// Files that could not be used.
         skipped: usize,
         /// The first one's reason, or nothing.
         first: String,
+    },
+    /// A video that cannot be read or written.
+    #[error("video {path}: {reason}")]
+    Video {
+        /// The file.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
     },
     /// Loss or gradient is no longer a number.
     #[error(

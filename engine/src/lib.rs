@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`patch`] (pixels ↔ tokens), [`mask`] (which tokens survive), [`bottleneck`] (what a token may
 //! say), [`model`] (the equations), [`ops`] (the arithmetic and its gradients), [`train`] (optimizer, checkpoints),
-//! [`data`] (photographs), [`regressor`] (how many tokens a block will need, without asking the model).
+//! [`data`] (photographs, videos), [`regressor`] (how many tokens a block will need, without asking the model).
 
 pub mod atomic_file;
 pub mod block;

@@ -1,9 +1,9 @@
 //! A folder of photographs, decoded and resized once.
 
+use super::folder::{self, Contents, Skipped};
 use super::resize::{Picture, resize_shortest_side};
 use crate::error::EngineError;
 use image::{DynamicImage, ImageDecoder as _, ImageReader};
-use rayon::prelude::*;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
@@ -33,76 +33,21 @@ pub struct Photo {
     pub picture: Picture,
 }
 
-/// A file that was left out.
-#[derive(Clone, Debug)]
-pub struct Skipped {
-    /// Path below the folder.
-    pub name: String,
-    /// Why.
-    pub reason: String,
-}
-
-const EXTENSIONS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
+const PICTURES: Contents =
+    Contents { noun: "picture", extensions: &["jpg", "jpeg", "png", "webp"], listed: ".jpg, .jpeg, .png or .webp" };
 
 impl PhotoSet {
     /// Decodes every picture below `folder` and resizes its shortest side to `side`. Pictures that do not decode, or
     /// whose shortest side is below `smallest` pixels, are skipped and named; none left is an error.
     pub fn load(folder: &Path, side: usize, smallest: usize) -> Result<Self, EngineError> {
-        let mut files = Vec::new();
-        list(folder, folder, &mut files)?;
-        files.sort();
-        let loaded: Vec<Result<Photo, Skipped>> = files
-            .into_par_iter()
-            .map(|name| load(folder, &name, side, smallest).map_err(|reason| Skipped { name, reason }))
-            .collect();
-        let found = loaded.len();
-        let (mut photos, mut skipped) = (Vec::new(), Vec::new());
-        for result in loaded {
-            match result {
-                Ok(photo) => photos.push(photo),
-                Err(reason) => skipped.push(reason),
-            }
-        }
-        if photos.is_empty() {
-            let first = skipped.first().map(|s| format!(" (the first: {}: {})", s.name, s.reason)).unwrap_or_default();
-            return Err(EngineError::NoPictures { folder: folder.to_owned(), found, skipped: skipped.len(), first });
-        }
+        let (photos, skipped) = PICTURES.load(folder, |name| load(folder, name, side, smallest))?;
         Ok(Self { folder: folder.to_owned(), photos, skipped })
     }
 
     /// Names the set by the content of its photographs, in order: a blake3 hash.
     pub fn key(&self) -> blake3::Hash {
-        let mut hasher = blake3::Hasher::new();
-        self.photos.iter().for_each(|photo| {
-            hasher.update(photo.hash.as_bytes());
-        });
-        hasher.finalize()
+        folder::key(self.photos.iter().map(|photo| photo.hash))
     }
-}
-
-/// Adds the pictures below `folder`, as paths below `root`. Hidden files and folders are left alone.
-fn list(root: &Path, folder: &Path, files: &mut Vec<String>) -> Result<(), EngineError> {
-    let error = |source| EngineError::Folder { folder: folder.to_owned(), source };
-    for entry in std::fs::read_dir(folder).map_err(error)? {
-        let entry = entry.map_err(error)?;
-        let path = entry.path();
-        if entry.file_name().to_string_lossy().starts_with('.') {
-            continue;
-        }
-        // Follows links, so that a folder of links to pictures works.
-        if path.is_dir() {
-            list(root, &path, files)?;
-        } else if is_picture(&path) {
-            let below = path.strip_prefix(root).expect("the walk stays below its root");
-            let parts: Vec<_> = below.components().map(|part| part.as_os_str().to_string_lossy()).collect();
-            files.push(parts.join("/"));
-        }
-    }
-    Ok(())
-}
-
-fn is_picture(path: &Path) -> bool {
-    path.extension().is_some_and(|e| EXTENSIONS.iter().any(|known| e.eq_ignore_ascii_case(known)))
 }
 
 fn load(folder: &Path, name: &str, side: usize, smallest: usize) -> Result<Photo, String> {
