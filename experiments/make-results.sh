@@ -22,14 +22,17 @@ make_figure() { # EXPERIMENT FIGURE
     elastictok "${options[@]}" figure "$2" --experiment "$1" --output "experiments/results/$1/$2.svg"
 }
 
-for experiment in satisfaction search regressor mask-conditioning mask-distribution scale-256 scale-1024; do
+for experiment in satisfaction search search-live similarity regressor mask-conditioning mask-distribution scale-256 \
+    scale-1024; do
     elastictok "${options[@]}" run "experiments/$experiment.toml" >/dev/null
     mkdir -p "experiments/results/$experiment"
 done
 
 for table in satisfaction fewer-tokens equal-mean rate monotonicity content; do make_table satisfaction "$table"; done
 for figure in satisfaction quality content; do make_figure satisfaction "$figure"; done
-make_table search search
+for table in search search-cost bits; do make_table search "$table"; done
+for table in search search-cost; do make_table search-live "$table"; done
+make_table similarity search
 make_table regressor regressor
 make_figure regressor margin
 make_table mask-conditioning mask-conditioning
@@ -37,4 +40,4 @@ make_table mask-distribution mask-distribution
 make_table mask-distribution rate
 make_figure mask-distribution quality
 make_table scale-256 search
-make_table scale-1024 results
+make_table scale-1024 search

@@ -45,10 +45,20 @@ fn every_strategy_answers_the_same_live_and_replayed_and_regressors_are_trained_
     let bench = Bench::new();
     let (_, err) = bench.succeed(&run(&[]));
     assert!(err.contains("3 trained") && err.contains("70 trials evaluated"), "{err}");
-    let live = rows(&bench, &["search"]);
+    let mut live = rows(&bench, &["search"]);
     let (_, err) = bench.succeed(&run(&["--set", "sweep.search=replay"]));
     assert!(err.contains("elastic FSQ seed 0: regressor trained before, reused"), "{err}");
-    let replayed = rows(&bench, &["search"]);
+    let mut replayed = rows(&bench, &["search"]);
+    let take_times = |rows: &mut Vec<serde_json::Value>| -> Vec<Option<f64>> {
+        let measured = rows.iter_mut().filter(|row| row["source"] == "measured");
+        measured.map(|row| row.as_object_mut().unwrap().remove("milliseconds_per_block").unwrap().as_f64()).collect()
+    };
+    let in_life = take_times(&mut live);
+    // One count for every block takes no search.
+    assert!(in_life.iter().all(Option::is_some) && in_life.contains(&Some(0.0)), "{in_life:?}");
+    assert!(in_life.iter().any(|time| time.is_some_and(|time| time > 0.0)), "{in_life:?}");
+    let in_replay = take_times(&mut replayed);
+    assert!(in_replay.iter().any(Option::is_none), "{in_replay:?}");
     assert_eq!(live, replayed);
 
     let measured = live.iter().filter(|row| row["source"] == "measured" && row["variant"] == "elastic FSQ");
@@ -70,6 +80,15 @@ fn every_strategy_answers_the_same_live_and_replayed_and_regressors_are_trained_
     assert!(value(&of("regression(0.5)")["prediction_mflop"]) > 0.0);
     assert_eq!(of("binary")["prediction_mflop"], serde_json::Value::Null);
     assert_eq!(value(&of("binary")["evaluations_saved"]), 0.0);
+    let costs = rows(&bench, &["search-cost"]);
+    let of = |strategy: &str| costs.iter().find(|row| row["strategy"] == strategy).unwrap();
+    assert_eq!((value(&of("full")["largest_batch"]), value(&of("full")["sequential_depth"])), (15.0, 1.0));
+    assert_eq!((value(&of("binary")["largest_batch"]), value(&of("binary")["final_evaluations"])), (1.0, 1.0));
+    let bits = rows(&bench, &["bits"]);
+    let fixed = bits.iter().find(|row| row["strategy"] == "target-length(4)").unwrap();
+    // 4 indices into 64 000 codes take ⌈4 · 15.97⌉ = 64 bits, the count, one of 15, takes 4.
+    assert_eq!(value(&fixed["bits"]), 68.0);
+    assert!(value(&fixed["codebook_perplexity"]) > 1.0);
     bench.succeed(&["figure", "margin", "--output", "margin.svg"]);
     for name in ["satisfaction", "fewer-tokens", "equal-mean", "mask-distribution", "rate", "monotonicity", "content"] {
         assert!(!rows(&bench, &[name]).is_empty(), "{name}");

@@ -1,7 +1,7 @@
 //! Figures that can be asked for by name, and those that need more of the trials than their means.
 
 use super::make::Make::{self, OfBlocks, OfReport};
-use super::outcome::{Outcome, Outcomes, estimate};
+use super::outcome::{Outcome, Outcomes, estimate, share};
 use super::{Report, figures};
 use crate::chart::{Axis, Chart, Mark, Panel, Point, Scale, Series};
 use crate::error::{EvaluatorError, Result};
@@ -76,7 +76,7 @@ fn margin(report: &Report, outcomes: &[Outcomes]) -> Chart {
         let mut series: Vec<Series> = Vec::new();
         for trial in outcomes.iter().filter(|trial| trial.threshold == threshold) {
             let Some(name) = predictor(&trial.strategy) else { continue };
-            let violated = estimate(&trial.blocks, Outcome::threshold_violated);
+            let violated = share(&trial.blocks, Outcome::threshold_violated);
             let kept = estimate(&trial.blocks, |outcome| Some(f64::from(outcome.row.kept_tokens)));
             let Some((violated, kept)) = violated.zip(kept) else { continue };
             let (x, y) = (kept.mean, 100.0 * violated.mean);

@@ -7,7 +7,7 @@ use super::Report;
 use crate::error::Result;
 use crate::experiment::{Criterion, encodes_as_measured};
 use crate::search::meets;
-use crate::statistics::{BOOTSTRAP_SEED, clustered_interval, mean};
+use crate::statistics::{BOOTSTRAP_SEED, Interval, clustered_interval, clustered_rate_interval, mean};
 use crate::store::{CurvePoint, CurveRow, OutcomeRow, Reader, SampleId, SourceId, TrialId, TrialReport};
 use std::collections::BTreeMap;
 
@@ -57,14 +57,13 @@ impl Outcome {
     }
 
     /// The answer is not the best count.
-    pub(super) fn optimum_missed(&self) -> Option<f64> {
-        self.extra().map(|extra| indicator(extra != 0.0))
+    pub(super) fn optimum_missed(&self) -> Option<bool> {
+        self.extra().map(|extra| extra != 0.0)
     }
 
     /// The threshold could have been met, and is not.
-    pub(super) fn threshold_violated(&self) -> Option<f64> {
-        let violated = self.best?.attainable && self.row.threshold_met == Some(false);
-        Some(indicator(violated))
+    pub(super) fn threshold_violated(&self) -> Option<bool> {
+        Some(self.best?.attainable && self.row.threshold_met == Some(false))
     }
 
     /// Tokens kept beyond the best count.
@@ -78,17 +77,17 @@ impl Outcome {
     }
 
     /// The answer is at most `k` tokens from the best count.
-    pub(super) fn within(&self, k: f64) -> Option<f64> {
-        self.extra().map(|extra| indicator(extra.abs() <= k))
+    pub(super) fn within(&self, k: f64) -> Option<bool> {
+        self.extra().map(|extra| extra.abs() <= k)
     }
 
-    pub(super) fn met(&self) -> Option<f64> {
-        self.row.threshold_met.map(indicator)
+    pub(super) fn met(&self) -> Option<bool> {
+        self.row.threshold_met
     }
 }
 
 /// 1 or 0, whose mean is a share.
-fn indicator(holds: bool) -> f64 {
+pub(super) fn indicator(holds: bool) -> f64 {
     f64::from(u8::from(holds))
 }
 
@@ -96,7 +95,7 @@ fn indicator(holds: bool) -> f64 {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Estimate {
     pub(super) mean: f64,
-    pub(super) interval: Option<(f64, f64)>,
+    pub(super) interval: Option<Interval>,
 }
 
 /// The mean of a value over blocks, if every block has it.
@@ -104,14 +103,28 @@ pub(super) fn estimate<'a>(
     blocks: impl IntoIterator<Item = &'a Outcome>,
     value: impl Fn(&Outcome) -> Option<f64>,
 ) -> Option<Estimate> {
-    let values = blocks.into_iter().map(|block| Some((block.row.source_id, value(block)?)));
-    let values: Vec<(SourceId, f64)> = values.collect::<Option<_>>()?;
-    if values.is_empty() {
-        return None;
-    }
+    let values = by_source(blocks, value)?;
     let mean = mean(&values.iter().map(|(_, value)| *value).collect::<Vec<_>>());
-    let interval = clustered_interval(values, BOOTSTRAP_SEED).map(|i| (i.low, i.high));
-    Some(Estimate { mean, interval })
+    Some(Estimate { mean, interval: clustered_interval(values, BOOTSTRAP_SEED) })
+}
+
+/// The share of blocks of which something holds, if it is known of every block.
+pub(super) fn share<'a>(
+    blocks: impl IntoIterator<Item = &'a Outcome>,
+    holds: impl Fn(&Outcome) -> Option<bool>,
+) -> Option<Estimate> {
+    let values = by_source(blocks, holds)?;
+    let mean = mean(&values.iter().map(|(_, holds)| indicator(*holds)).collect::<Vec<_>>());
+    Some(Estimate { mean, interval: clustered_rate_interval(values) })
+}
+
+/// A value of every block with its source; `None` without blocks, or if one lacks it.
+fn by_source<'a, V>(
+    blocks: impl IntoIterator<Item = &'a Outcome>,
+    value: impl Fn(&Outcome) -> Option<V>,
+) -> Option<Vec<(SourceId, V)>> {
+    let values = blocks.into_iter().map(|block| Some((block.row.source_id, value(block)?)));
+    values.collect::<Option<Vec<_>>>().filter(|values| !values.is_empty())
 }
 
 impl Report {
@@ -179,14 +192,24 @@ mod tests {
             block: 0,
             kept_tokens: kept,
             threshold_met: Some(met),
+            encoder_evaluations: 6,
             decoder_evaluations: 6,
+            commit_evaluations: 0,
+            final_evaluations: 1,
             sequential_depth: 6,
+            largest_batch: Some(1),
             flops: 1e6,
+            seconds: None,
             prediction_flops: None,
+            prediction_seconds: None,
             psnr: 20.0,
             ssim: 0.5,
             high_frequency: None,
             jpeg_bytes: None,
+            bits: None,
+            adaptive_bits: None,
+            bits_per_pixel: None,
+            ms_ssim: None,
         };
         Outcome { row, best: Some(Best { kept_tokens: best, attainable }) }
     }
@@ -197,11 +220,11 @@ mod tests {
         let (short, long, hopeless) =
             (outcome(9, false, 10, true), outcome(13, true, 10, true), outcome(64, false, 64, false));
         let all = [short, long, hopeless];
-        let of = |value: fn(&Outcome) -> Option<f64>| all.iter().map(|o| value(o).unwrap()).collect::<Vec<_>>();
-        assert_eq!(of(Outcome::optimum_missed), [1.0, 1.0, 0.0]);
-        assert_eq!(of(Outcome::threshold_violated), [1.0, 0.0, 0.0]);
-        assert_eq!(of(Outcome::over_allocation), [0.0, 3.0, 0.0]);
-        assert_eq!(of(Outcome::absolute_error), [1.0, 3.0, 0.0]);
-        assert_eq!(of(|o| o.within(1.0)), [1.0, 0.0, 1.0]);
+        assert_eq!(all.each_ref().map(Outcome::optimum_missed), [true, true, false].map(Some));
+        assert_eq!(all.each_ref().map(Outcome::threshold_violated), [true, false, false].map(Some));
+        assert_eq!(all.each_ref().map(Outcome::over_allocation), [0.0, 3.0, 0.0].map(Some));
+        assert_eq!(all.each_ref().map(Outcome::absolute_error), [1.0, 3.0, 0.0].map(Some));
+        assert_eq!(all.each_ref().map(|outcome| outcome.within(1.0)), [true, false, true].map(Some));
+        assert_eq!(share(&all, Outcome::threshold_violated).map(|share| share.mean), Some(1.0 / 3.0));
     }
 }

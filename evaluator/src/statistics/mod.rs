@@ -17,7 +17,7 @@ pub use comparison::{Comparison, paired};
 pub use correlation::{Correlation, clustered_correlation, pearson, spearman};
 pub use detectable::minimum_detectable_effect;
 pub use holm::holm;
-pub use rate::wilson_interval;
+pub use rate::{clustered_rate_interval, wilson_interval};
 
 /// Where a quantity lies, with 95 % confidence.
 #[derive(Clone, Copy, Debug, PartialEq)]

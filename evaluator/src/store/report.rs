@@ -127,14 +127,26 @@ pub struct OutcomeRow {
     pub kept_tokens: u32,
     /// Whether the final reconstruction meets the threshold, if there is one.
     pub threshold_met: Option<bool>,
+    /// Encoder runs of the search.
+    pub encoder_evaluations: u32,
     /// Candidates reconstructed.
     pub decoder_evaluations: u32,
-    /// Batches of them asked one after another.
+    /// Runs that fixed the answer for later blocks.
+    pub commit_evaluations: u32,
+    /// Reconstructions of the answer.
+    pub final_evaluations: u32,
+    /// Batches of candidates asked one after another.
     pub sequential_depth: u32,
+    /// Candidates of the largest batch.
+    pub largest_batch: Option<u32>,
     /// Floating point operations, those of a predictor included.
     pub flops: f64,
-    /// Those of a predictor, if one was asked.
+    /// Seconds of the search without a predictor's; not available where it was replayed.
+    pub seconds: Option<f64>,
+    /// Operations of a predictor, if one was asked.
     pub prediction_flops: Option<f64>,
+    /// Seconds of a predictor, if one was asked and timed.
+    pub prediction_seconds: Option<f64>,
     /// PSNR of the sample in dB.
     pub psnr: f64,
     /// SSIM of the sample.
@@ -143,6 +155,14 @@ pub struct OutcomeRow {
     pub high_frequency: Option<f64>,
     /// Bytes of the sample as JPEG; unknown in results of evaluator version 1.
     pub jpeg_bytes: Option<f64>,
+    /// Bits of the kept codes and their number, written plainly; FSQ only.
+    pub bits: Option<f64>,
+    /// Bits as an adaptive arithmetic coder writes them; FSQ only.
+    pub adaptive_bits: Option<f64>,
+    /// Bits written plainly over pixels; FSQ only.
+    pub bits_per_pixel: Option<f64>,
+    /// MS-SSIM of the sample; not available for small pictures.
+    pub ms_ssim: Option<f64>,
 }
 
 impl TrialReport {
@@ -192,12 +212,17 @@ pub(super) const BLOCKS: &str = "
     order by source.name, ordinal, trial_block.sample_id, block";
 
 pub(super) const OUTCOMES: &str = "
-    select trial_block.sample_id, source_id, block, kept_tokens, threshold_met, decoder_evaluations, sequential_depth,
-           flops, prediction_flops,
+    select trial_block.sample_id, source_id, block, kept_tokens, threshold_met, encoder_evaluations, decoder_evaluations,
+           commit_evaluations, final_evaluations, sequential_depth, largest_batch, flops, seconds, prediction_flops,
+           prediction_seconds,
            max(case metric.name when 'psnr' then value end) as psnr,
            max(case metric.name when 'ssim' then value end) as ssim,
            max(case metric.name when 'high_frequency_energy' then value end) as high_frequency,
-           max(case metric.name when 'jpeg_bytes' then value end) as jpeg_bytes
+           max(case metric.name when 'jpeg_bytes' then value end) as jpeg_bytes,
+           max(case metric.name when 'bits' then value end) as bits,
+           max(case metric.name when 'adaptive_bits' then value end) as adaptive_bits,
+           max(case metric.name when 'bits_per_pixel' then value end) as bits_per_pixel,
+           max(case metric.name when 'ms_ssim' then value end) as ms_ssim
     from trial_block
     join sample on sample.id = trial_block.sample_id
     join measurement on measurement.trial_id = trial_block.trial_id and measurement.sample_id = trial_block.sample_id

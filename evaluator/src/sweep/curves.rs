@@ -18,9 +18,12 @@ pub(super) type Curves = BTreeMap<SampleId, Vec<CurvePoint>>;
 /// Curves measured between two looks at the progress and at Ctrl-C.
 const TOGETHER: usize = 8;
 
+/// Counts of a curve that is too long to be measured at every count: enough to draw it.
+const DRAWN_COUNTS: usize = 64;
+
 /// The counts at which curves of held-out blocks are measured: all, or a grid if they are many.
-pub(super) fn replayable_counts(range: TokenRange) -> Vec<usize> {
-    if range.len() <= REPLAYABLE_COUNTS { range.counts().collect() } else { Binned::new(REPLAYABLE_COUNTS).grid(range) }
+pub(super) fn curve_counts(range: TokenRange) -> Vec<usize> {
+    if range.len() <= REPLAYABLE_COUNTS { range.counts().collect() } else { Binned::new(DRAWN_COUNTS).grid(range) }
 }
 
 /// Which curves are wanted.

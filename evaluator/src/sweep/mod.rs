@@ -22,7 +22,7 @@ use crate::error::{EvaluatorError, Result};
 use crate::experiment::{Data, Experiment, Variant};
 use crate::metric::{self, Protocol};
 use crate::store::{ContentHash, ExperimentId, MetricId, NewExperiment, NewMetric, ProtocolId, ProvenanceId, Store};
-use curves::{Curves, Wanted, replayable_counts};
+use curves::{Curves, Wanted, curve_counts};
 use evaluate::Bench;
 pub use memory::check_memory;
 pub use pictures::PictureSets;
@@ -191,7 +191,7 @@ impl Run<'_> {
                     samples: &pictures.held_out,
                     dataset: pictures.test_dataset,
                     protocol,
-                    counts: replayable_counts(variant.range()),
+                    counts: curve_counts(variant.range()),
                 };
                 self.curves(&wanted).await?
             }

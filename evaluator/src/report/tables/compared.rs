@@ -1,8 +1,8 @@
 //! Variants against the first one, on the same blocks: paired differences with intervals, and Holm over all of them.
 
-use super::{Cell, MEASURED, REPORTED, Report, Table, estimated, number, text};
+use super::{Cell, MEASURED, REPORTED, Report, Table, estimated, number, percent, text};
 use crate::error::Result;
-use crate::report::outcome::{Outcome, Outcomes, estimate};
+use crate::report::outcome::{Outcome, Outcomes, estimate, indicator, share};
 use crate::report::table::{Column, column};
 use crate::statistics::{BOOTSTRAP_SEED, Comparison, holm, minimum_detectable_effect, paired};
 use crate::store::TrialId;
@@ -97,6 +97,7 @@ const COMPARED: [Column; 10] = [
 pub(super) fn variants(report: &Report, outcomes: &[Outcomes]) -> Result<Table> {
     let all = Compared::all(report, outcomes);
     let kept = |outcome: &Outcome| Some(f64::from(outcome.row.kept_tokens));
+    let met = |outcome: &Outcome| outcome.met().map(indicator);
     let differences: Vec<Option<(Difference, Difference)>> = all
         .iter()
         .map(|compared| {
@@ -104,7 +105,7 @@ pub(super) fn variants(report: &Report, outcomes: &[Outcomes]) -> Result<Table> 
             if first.variant == compared.variant {
                 return None;
             }
-            Some((first.difference(compared, Outcome::met)?, first.difference(compared, kept)?))
+            Some((first.difference(compared, met)?, first.difference(compared, kept)?))
         })
         .collect();
     // One family: everything this table claims.
@@ -113,10 +114,9 @@ pub(super) fn variants(report: &Report, outcomes: &[Outcomes]) -> Result<Table> 
     let mut adjusted = adjusted.into_iter();
     let mut next = || number(adjusted.next());
     let rows = all.iter().zip(&differences).map(|(compared, difference)| {
-        let mean = |value: fn(&Outcome) -> Option<f64>| estimate(compared.blocks(), value);
         let mut row = vec![text(MEASURED), text(compared.variant), Cell::Number(compared.threshold)];
-        let met = estimated(mean(Outcome::met), 100.0);
-        let tokens = estimated(mean(|outcome| Some(f64::from(outcome.row.kept_tokens))), 1.0);
+        let met = percent(share(compared.blocks(), Outcome::met));
+        let tokens = estimated(estimate(compared.blocks(), kept), 1.0);
         match difference {
             None => {
                 row.extend([met, Cell::Missing, Cell::Missing, tokens, Cell::Missing, Cell::Missing, Cell::Missing]);
@@ -172,7 +172,7 @@ pub(super) fn satisfaction(report: &Report, outcomes: &[Outcomes]) -> Result<Tab
         vec![
             text(compared.variant),
             Cell::Number(compared.threshold),
-            estimated(mean(Outcome::met), 100.0),
+            percent(share(compared.blocks(), Outcome::met)),
             estimated(kept, 1.0),
             number(kept.map(|kept| 100.0 * kept.mean / max)),
             estimated(mean(|outcome| Some(outcome.row.psnr)), 1.0),

@@ -7,7 +7,7 @@
 use super::compared::Compared;
 use super::{Cell, MEASURED, REPORTED, Report, Table, number, text};
 use crate::error::Result;
-use crate::report::outcome::{Best, Outcomes};
+use crate::report::outcome::{Best, Outcomes, indicator};
 use crate::report::satisfaction::capped;
 use crate::report::table::{Column, column};
 use crate::statistics::{BOOTSTRAP_SEED, resampled_interval};
@@ -52,7 +52,7 @@ pub(super) fn fewer_tokens(report: &Report, outcomes: &[Outcomes]) -> Result<Tab
             }
             for block in fixed.blocks() {
                 let photograph = photographs.entry(block.row.source_id).or_insert_with(empty);
-                photograph.fixed_met.push(block.met().unwrap_or(0.0));
+                photograph.fixed_met.push(indicator(block.met() == Some(true)));
             }
             let photographs: Vec<Photograph> = photographs.into_values().collect();
             let whole: Vec<&Photograph> = photographs.iter().collect();

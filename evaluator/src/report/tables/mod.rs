@@ -2,6 +2,7 @@
 //!
 //! To add a table: write its function, list it in [`TABLES`].
 
+mod bits;
 mod compared;
 mod content;
 mod equal_mean;
@@ -14,6 +15,7 @@ use super::make::Make::{self, OfBlocks, OfReport};
 use super::outcome::Estimate;
 use super::{Cell, Report, Table};
 use crate::error::{EvaluatorError, Result};
+use crate::statistics::Interval;
 use crate::store::Reader;
 
 /// A table that can be asked for by name.
@@ -53,6 +55,11 @@ pub const TABLES: &[NamedTable] = &[
         make: OfBlocks(searches::search),
     },
     NamedTable {
+        name: "search-cost",
+        about: "what each search's cost is made of: encoder, decoder, commit and final runs, batches, predictors",
+        make: OfBlocks(searches::search_cost),
+    },
+    NamedTable {
         name: "regressor",
         about: "predicted counts against the best ones, and what a safety margin costs",
         make: OfBlocks(searches::regressor),
@@ -71,6 +78,11 @@ pub const TABLES: &[NamedTable] = &[
         name: "rate",
         about: "BD-rate and BD-PSNR of every variant against the first, tokens as rate",
         make: OfReport(rate::rate),
+    },
+    NamedTable {
+        name: "bits",
+        about: "what kept tokens cost to store, plainly and coded, and how much of the codebook they use",
+        make: OfReport(|report| Ok(bits::bits(report))),
     },
     NamedTable {
         name: "monotonicity",
@@ -124,8 +136,15 @@ fn estimated(estimate: Option<Estimate>, scale: f64) -> Cell {
     match estimate {
         None => Cell::Missing,
         Some(Estimate { mean, interval: None }) => Cell::Number(scale * mean),
-        Some(Estimate { mean, interval: Some((low, high)) }) => Cell::Estimate(scale * mean, scale * low, scale * high),
+        Some(Estimate { mean, interval: Some(Interval { low, high }) }) => {
+            Cell::Estimate(scale * mean, scale * low, scale * high)
+        }
     }
+}
+
+/// A share of blocks in per cent.
+fn percent(share: Option<Estimate>) -> Cell {
+    estimated(share, 100.0)
 }
 
 /// Where a row's numbers come from: this store, or a publication.

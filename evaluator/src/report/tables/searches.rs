@@ -1,9 +1,9 @@
 //! Searches and predictors against the best count: errors, costs, quality at the answer. Pooled over thresholds.
 
-use super::{Cell, MEASURED, REPORTED, Report, Table, estimated, number, text};
+use super::{Cell, MEASURED, REPORTED, Report, Table, estimated, number, percent, text};
 use crate::error::Result;
-use crate::report::outcome::{Outcome, Outcomes, estimate};
-use crate::report::table::{Column, column};
+use crate::report::outcome::{Outcome, Outcomes, estimate, share};
+use crate::report::table::{Column, column, noisy_column};
 use crate::store::TrialId;
 
 /// Trials of one variant and strategy, over thresholds and seeds.
@@ -16,7 +16,7 @@ struct Group<'a> {
 impl<'a> Group<'a> {
     fn all(outcomes: &'a [Outcomes]) -> Vec<Self> {
         let mut groups: Vec<Self> = Vec::new();
-        for trial in outcomes.iter().filter(|trial| trial.blocks.iter().all(|block| block.best.is_some())) {
+        for trial in outcomes {
             match groups.iter_mut().find(|g| g.variant == trial.variant && g.strategy == trial.strategy) {
                 Some(group) => group.trials.push(trial),
                 None => {
@@ -35,8 +35,18 @@ impl<'a> Group<'a> {
         estimate(self.blocks(), value).map(|estimate| estimate.mean)
     }
 
-    fn percent(&self, value: impl Fn(&Outcome) -> Option<f64>) -> Cell {
-        estimated(estimate(self.blocks(), value), 100.0)
+    fn percent(&self, holds: impl Fn(&Outcome) -> Option<bool>) -> Cell {
+        percent(share(self.blocks(), holds))
+    }
+
+    /// Share of blocks in per cent, where the interval would only repeat that of a neighbouring column.
+    fn bare_percent(&self, holds: impl Fn(&Outcome) -> Option<bool>) -> Cell {
+        number(share(self.blocks(), holds).map(|share| 100.0 * share.mean))
+    }
+
+    /// Milliseconds a block: the search's and its predictor's; not available where it was replayed.
+    fn milliseconds(&self) -> Option<f64> {
+        self.mean(|outcome| Some(1e3 * (outcome.row.seconds? + outcome.row.prediction_seconds.unwrap_or(0.0))))
     }
 
     fn trials(&self) -> Vec<TrialId> {
@@ -55,8 +65,8 @@ fn caption(report: &Report, groups: &[Group<'_>], what: &str) -> String {
     });
     let thresholds: Vec<String> = report.thresholds().iter().map(f64::to_string).collect();
     format!(
-        "{}: {what}, {blocks} held-out blocks of {sources} photographs, pooled over τ = {}. Missed: not the smallest \
-         sufficient count. Violated: τ could be met and is not. Brackets: 95 % intervals, clustered by photograph",
+        "{}: {what}; {blocks} held-out blocks of {sources} photographs, pooled over τ = {}. Missed: not the smallest \
+         sufficient count. Violated: τ could be met and is not. Brackets: 95 % intervals, clustered by photograph (means: bootstrap; shares: Wilson)",
         report.experiment.name,
         thresholds.join(", ")
     )
@@ -71,13 +81,15 @@ const SEARCH: [Column; 14] = [
     column("within 1 (%)", "within_1_percent", 1),
     column("over-allocation (tokens)", "over_allocation_tokens", 2),
     column("kept tokens", "kept_tokens", 2),
-    column("evaluations", "evaluations", 2),
-    column("depth", "sequential_depth", 2),
+    column("evaluations", EVALUATIONS, 2),
     column("MFLOP/block", "mflop_per_block", 0),
     column("of full (%)", "flops_of_full_percent", 1),
+    noisy_column("ms/block", "milliseconds_per_block", 1),
     column("PSNR (dB)", "psnr", 2),
     column("SSIM", "ssim", 4),
 ];
+
+const EVALUATIONS: &str = "evaluations";
 
 /// What each search costs and what it gives up.
 pub(super) fn search(report: &Report, outcomes: &[Outcomes]) -> Result<Table> {
@@ -92,13 +104,13 @@ pub(super) fn search(report: &Report, outcomes: &[Outcomes]) -> Result<Table> {
             text(group.strategy),
             group.percent(Outcome::optimum_missed),
             group.percent(Outcome::threshold_violated),
-            number(group.mean(|outcome| outcome.within(1.0)).map(|share| 100.0 * share)),
+            group.bare_percent(|outcome| outcome.within(1.0)),
             number(group.mean(Outcome::over_allocation)),
             number(group.mean(|outcome| Some(f64::from(outcome.row.kept_tokens)))),
             number(group.mean(evaluations)),
-            number(group.mean(|outcome| Some(f64::from(outcome.row.sequential_depth)))),
             number(flops(group).map(|flops| flops / 1e6)),
             number(of_full),
+            number(group.milliseconds()),
             number(group.mean(|outcome| Some(outcome.row.psnr))),
             number(group.mean(|outcome| Some(outcome.row.ssim))),
         ]
@@ -113,14 +125,64 @@ pub(super) fn search(report: &Report, outcomes: &[Outcomes]) -> Result<Table> {
             ("neural regression", "5–10", Some(1.0)),
         ] {
             let mut row = vec![text(REPORTED), text("the paper's FSQ, 4096 tokens"), text(strategy), text(error)];
-            row.resize(SEARCH.len(), Cell::Missing);
-            row[8] = number(evaluations);
+            row.extend(SEARCH[row.len()..].iter().map(|column| match column.name {
+                EVALUATIONS => number(evaluations),
+                _ => Cell::Missing,
+            }));
             rows.push(row);
             trials.push(Vec::new());
         }
     }
-    let caption = caption(report, &groups, "what each search costs and what it gives up");
+    let mut caption = caption(report, &groups, "what each search costs and what it gives up");
+    if groups.iter().any(|group| group.milliseconds().is_none()) {
+        caption.push_str("; without ms: replayed from stored curves");
+    }
     Ok(Table { caption, columns: SEARCH.to_vec(), rows, trials })
+}
+
+const SEARCH_COST: [Column; 12] = [
+    column("variant", "variant", 0),
+    column("strategy", "strategy", 0),
+    column("encoder", "encoder_evaluations", 2),
+    column("decoder", "decoder_evaluations", 2),
+    column("commit", "commit_evaluations", 2),
+    column("final", "final_evaluations", 2),
+    column("waits", "sequential_depth", 2),
+    column("largest batch", "largest_batch", 2),
+    column("MFLOP/block", "mflop_per_block", 0),
+    column("predictor's MFLOP", "prediction_mflop", 2),
+    noisy_column("search ms", "search_milliseconds", 2),
+    noisy_column("predictor's ms", "prediction_milliseconds", 2),
+];
+
+/// What each search's cost is made of.
+pub(super) fn search_cost(report: &Report, outcomes: &[Outcomes]) -> Result<Table> {
+    let groups = Group::all(outcomes);
+    let rows = groups.iter().map(|group| {
+        let count = |value: fn(&Outcome) -> u32| number(group.mean(|outcome| Some(f64::from(value(outcome)))));
+        vec![
+            text(group.variant),
+            text(group.strategy),
+            count(|outcome| outcome.row.encoder_evaluations),
+            count(|outcome| outcome.row.decoder_evaluations),
+            count(|outcome| outcome.row.commit_evaluations),
+            count(|outcome| outcome.row.final_evaluations),
+            count(|outcome| outcome.row.sequential_depth),
+            number(group.mean(|outcome| outcome.row.largest_batch.map(f64::from))),
+            number(group.mean(|outcome| Some(outcome.row.flops / 1e6))),
+            number(group.mean(|outcome| outcome.row.prediction_flops.map(|flops| flops / 1e6))),
+            number(group.mean(|outcome| outcome.row.seconds.map(|seconds| 1e3 * seconds))),
+            number(group.mean(|outcome| outcome.row.prediction_seconds.map(|seconds| 1e3 * seconds))),
+        ]
+    });
+    let rows = rows.collect();
+    let caption = caption(
+        report,
+        &groups,
+        "what a search's cost is made of, mean over blocks. Encoder, decoder: runs for candidates; commit: runs that fix \
+         the answer for later blocks; final: reconstructions of the answer; waits: batches asked one after another",
+    );
+    Ok(Table { caption, columns: SEARCH_COST.to_vec(), rows, trials: groups.iter().map(Group::trials).collect() })
 }
 
 const REGRESSOR: [Column; 14] = [
@@ -140,9 +202,10 @@ const REGRESSOR: [Column; 14] = [
     column("saved against binary", "evaluations_saved", 2),
 ];
 
-/// Predicted counts against the best ones.
+/// Predicted counts against the best ones, where these are known.
 pub(super) fn regressor(report: &Report, outcomes: &[Outcomes]) -> Result<Table> {
-    let groups = Group::all(outcomes);
+    let mut groups = Group::all(outcomes);
+    groups.retain(|group| group.blocks().all(|block| block.best.is_some()));
     let rows = groups.iter().map(|group| {
         let binary = groups.iter().find(|binary| binary.variant == group.variant && binary.strategy == "binary");
         let saved = binary.and_then(|binary| binary.mean(evaluations)).zip(group.mean(evaluations)).map(|(b, g)| b - g);
@@ -150,12 +213,12 @@ pub(super) fn regressor(report: &Report, outcomes: &[Outcomes]) -> Result<Table>
             text(group.variant),
             text(group.strategy),
             estimated(estimate(group.blocks(), Outcome::absolute_error), 1.0),
-            number(group.mean(|outcome| outcome.within(0.0)).map(|share| 100.0 * share)),
-            number(group.mean(|outcome| outcome.within(4.0)).map(|share| 100.0 * share)),
+            group.percent(|outcome| outcome.within(0.0)),
+            group.bare_percent(|outcome| outcome.within(4.0)),
             group.percent(Outcome::threshold_violated),
             number(group.mean(Outcome::over_allocation)),
             number(group.mean(|outcome| Some(f64::from(outcome.row.kept_tokens)))),
-            number(group.mean(Outcome::met).map(|share| 100.0 * share)),
+            group.bare_percent(Outcome::met),
             number(group.mean(|outcome| Some(outcome.row.psnr))),
             number(group.mean(|outcome| Some(outcome.row.ssim))),
             number(group.mean(|outcome| outcome.row.prediction_flops).map(|flops| flops / 1e6)),

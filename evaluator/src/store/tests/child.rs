@@ -32,7 +32,9 @@ pub(super) fn without_privileges(name: &str, path: &Path) {
     // Everybody may read and run this copy, wherever the build folder lies.
     let copy = tempfile::Builder::new().permissions(permissions(0o755)).tempdir().unwrap();
     let shared = copy.path().join("tests");
-    fs::copy(program, &shared).unwrap();
+    // By a process of its own: a child that another test starts meanwhile would inherit the file open for writing, and
+    // what is open for writing cannot be run.
+    assert!(Command::new("cp").arg(program).arg(&shared).status().unwrap().success());
     let mut command = command(&shared, name, path);
     if superuser {
         command.uid(65534).gid(65534);
