@@ -75,10 +75,11 @@ fn rate(model: &ElasticTok, batch: usize, threads: usize, seconds: Duration) -> 
     let counts: Vec<usize> = (0..batch).map(|i| 1 + i % model.config().block.tokens()).collect();
     let sequence = BlockSequence::new(model, Encoding::PerCount);
     Ok(pool.install(|| {
-        sequence.reconstruct(&block, &counts);
+        let next = sequence.next(&block);
+        next.reconstruct(&counts);
         let (began, mut evaluations) = (Instant::now(), 0);
         while evaluations == 0 || began.elapsed() < seconds {
-            sequence.reconstruct(&block, &counts);
+            next.reconstruct(&counts);
             evaluations += batch;
         }
         evaluations as f64 / began.elapsed().as_secs_f64()

@@ -4,11 +4,10 @@ use crate::cli::Cli;
 use crate::console;
 use crate::run::use_threads;
 use anyhow::Result;
-use engine::Budget;
-use engine::train::{Start, Trainer, TrainingData};
+use engine::train::{Sequence, Start, Trainer, TrainingData};
 use evaluator::EvaluatorError;
-use evaluator::experiment::{Experiment, REPLAYABLE_COUNTS, Variant};
-use evaluator::sweep::{PictureSets, Silent, check_memory};
+use evaluator::experiment::{Experiment, Variant};
+use evaluator::sweep::{DataSets, Silent, check_memory, curve_counts};
 use std::fmt::Write as _;
 use std::time::Instant;
 
@@ -16,15 +15,19 @@ use std::time::Instant;
 const TIMED_STEPS: usize = 2;
 
 /// Grey pictures: how long a step takes does not depend on what is seen.
-struct Grey(usize);
+struct Grey {
+    blocks: usize,
+    /// Bytes of a block.
+    block: usize,
+}
 
 impl TrainingData for Grey {
     fn blocks_per_sequence(&self) -> usize {
-        1
+        self.blocks
     }
 
-    fn sequence(&mut self, _: u64) -> Vec<u8> {
-        vec![128; self.0]
+    fn sequence(&self, _: u64) -> Result<Sequence, engine::EngineError> {
+        Ok(Sequence { frames: vec![128; self.blocks * self.block], segments: vec![0; self.blocks] })
     }
 }
 
@@ -32,11 +35,14 @@ impl TrainingData for Grey {
 pub(crate) fn print(cli: &Cli, experiment: &Experiment) -> Result<()> {
     use_threads(cli)?;
     check_memory(experiment)?;
-    let sets = PictureSets::load(experiment, &Silent)?;
+    let sets = DataSets::load(experiment, &Silent)?;
     let (mut total, mut text) = (0.0, String::new());
     for variant in &experiment.variants {
         let (step_seconds, rate) = time_steps(variant).map_err(EvaluatorError::from)?;
-        let evaluation = (variant.model.encoder_flops(1) + variant.model.decoder_flops(1)) / rate;
+        // Of a clip's blocks, behind all before them.
+        let blocks = variant.data.sample_blocks();
+        let of_sample = variant.model.encoder_flops(blocks) + variant.model.decoder_flops(blocks);
+        let evaluation = of_sample / blocks as f64 / rate;
         let samples = sets.held_out(&variant.data);
         let mut cost = |what: String, seconds: f64| {
             total += seconds;
@@ -45,8 +51,8 @@ pub(crate) fn print(cli: &Cli, experiment: &Experiment) -> Result<()> {
         for seed in &experiment.seeds {
             let steps = variant.train.steps;
             cost(format!("train seed {seed}: {steps} steps"), step_seconds * steps as f64)?;
-            if let Budget::Elastic(_) = variant.train.budget {
-                let counts = variant.range().len().min(REPLAYABLE_COUNTS);
+            if variant.has_curves() {
+                let counts = curve_counts(variant.range()).len();
                 let seconds = samples as f64 * counts as f64 * evaluation;
                 cost(format!("distortion curves: {samples} samples × {counts} counts"), seconds)?;
             }
@@ -64,9 +70,11 @@ pub(crate) fn print(cli: &Cli, experiment: &Experiment) -> Result<()> {
             for strategy in &variant.sweep.strategies {
                 for threshold in &variant.sweep.thresholds {
                     let most = strategy.most_evaluations(variant.range());
-                    let seconds = samples as f64 * (most as f64 + 1.0) * evaluation;
+                    let seconds = (samples * blocks) as f64 * (most as f64 + 1.0) * evaluation;
                     let name = strategy.name();
-                    cost(format!("{name} τ = {threshold}: {samples} samples × at most {most} evaluations"), seconds)?;
+                    let of = if blocks == 1 { String::new() } else { format!(" × {blocks} blocks") };
+                    let what = format!("{name} τ = {threshold}: {samples} samples{of} × at most {most} evaluations");
+                    cost(what, seconds)?;
                 }
             }
         }
@@ -79,7 +87,8 @@ pub(crate) fn print(cli: &Cli, experiment: &Experiment) -> Result<()> {
 /// Seconds of a training step, and floating-point operations a second in it.
 fn time_steps(variant: &Variant) -> Result<(f64, f64), engine::EngineError> {
     let start = Start { model: variant.model.clone(), train: variant.train.clone(), seed: 0 };
-    let mut trainer = Trainer::new(start, Grey(variant.model.block.values()))?;
+    let blocks = variant.data.blocks;
+    let mut trainer = Trainer::new(start, Grey { blocks, block: variant.model.block.values() })?;
     trainer.advance()?;
     let began = Instant::now();
     for _ in 0..TIMED_STEPS {
@@ -88,6 +97,6 @@ fn time_steps(variant: &Variant) -> Result<(f64, f64), engine::EngineError> {
     let seconds = began.elapsed().as_secs_f64() / TIMED_STEPS as f64;
     let sequences = (variant.train.batch * variant.train.accumulate) as f64;
     // A backward pass costs about two forward passes.
-    let flops = 3.0 * sequences * (variant.model.encoder_flops(1) + variant.model.decoder_flops(1));
+    let flops = 3.0 * sequences * (variant.model.encoder_flops(blocks) + variant.model.decoder_flops(blocks));
     Ok((seconds, flops / seconds))
 }

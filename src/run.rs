@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use evaluator::experiment::Experiment;
 use evaluator::report::Report;
 use evaluator::store::Store;
-use evaluator::sweep::{self, Options, Outcome, PictureSets, Stop, Until};
+use evaluator::sweep::{self, DataSets, Options, Outcome, Stop, Until};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ fn perform(cli: &Cli, asked: &Asked, experiment: &Experiment, until: Until) -> R
     let console = Console::new(cli);
     // Everything that can be wrong with the input is found before anything is written.
     sweep::check_memory(experiment)?;
-    let sets = PictureSets::load(experiment, &console)?;
+    let sets = DataSets::load(experiment, &console)?;
     let stop = Stop::default();
     let ctrl_c = stop.clone();
     ctrlc::set_handler(move || {

@@ -1,10 +1,14 @@
 //! Encoding a sequence block by block: how many tokens the next block should keep is asked before it is fixed.
+//!
+//! Block-causal attention never looks ahead, so what earlier blocks say to later ones, their keys and values, is computed
+//! once, when a block is fixed: a candidate costs one block, not the sequence up to it.
 
 use crate::bottleneck::{Bottleneck, Fsq};
 use crate::mask::PrefixMask;
-use crate::model::{ElasticTok, Untaped};
-use crate::ops::Scope;
+use crate::model::{ElasticTok, Layer, Untaped};
+use crate::ops::{BlockKeys, Past, RopeTable};
 use crate::tensor::{shape, tokens, values};
+use std::sync::OnceLock;
 
 /// Candidates reconstructed in one forward pass; more are done in several.
 const LARGEST_BATCH: usize = 64;
@@ -25,15 +29,74 @@ pub enum Encoding {
 pub struct BlockSequence<'m> {
     model: &'m ElasticTok,
     encoding: Encoding,
-    /// Patches of the fixed blocks.
-    fixed: Vec<f32>,
+    /// Earlier blocks that a block sees.
+    window: usize,
+    encoder: Memory,
+    decoder: Memory,
     kept: Vec<usize>,
 }
 
+/// A block that is not fixed yet, behind those that are.
+pub struct NextBlock<'s> {
+    sequence: &'s BlockSequence<'s>,
+    patches: &'s [f32],
+    rope: RopeTable,
+    /// What the bottleneck reads, if the encoder runs once.
+    encoded: OnceLock<Untaped>,
+}
+
+/// What a fixed block became.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Committed {
+    /// Its reconstruction as patches in (−1, 1).
+    pub reconstruction: Vec<f32>,
+    /// z of its kept tokens, (token, dims): what is transmitted of it.
+    pub latents: Vec<f32>,
+    /// Code numbers of its kept tokens; none for a VAE.
+    pub codes: Option<Vec<u32>>,
+}
+
+/// What the layers of an encoder or a decoder remember of the fixed blocks.
+#[derive(Default)]
+struct Memory {
+    layers: Vec<Past>,
+}
+
+impl Memory {
+    /// Through all layers, behind the remembered blocks; with the keys and values of every layer.
+    fn through(&self, layers: &[Layer], h: Untaped, rope: &RopeTable) -> (Untaped, Vec<BlockKeys>) {
+        let nothing = Past::default();
+        let mut own = Vec::with_capacity(layers.len());
+        let h = layers.iter().enumerate().fold(h, |h, (i, layer)| {
+            let (h, keys) = layer.forward_behind(h, rope, self.layers.get(i).unwrap_or(&nothing));
+            own.push(keys);
+            h
+        });
+        (h, own)
+    }
+
+    fn bytes(&self) -> usize {
+        self.layers.iter().map(Past::bytes).sum()
+    }
+
+    fn append(&mut self, block: Vec<BlockKeys>, most_tokens: usize) {
+        self.layers.resize_with(block.len(), Past::default);
+        self.layers.iter_mut().zip(block).for_each(|(past, keys)| past.append(keys, most_tokens));
+    }
+}
+
 impl<'m> BlockSequence<'m> {
-    /// Nothing fixed yet.
+    /// Nothing fixed yet; every block will see all before it.
     pub fn new(model: &'m ElasticTok, encoding: Encoding) -> Self {
-        Self { model, encoding, fixed: Vec::new(), kept: Vec::new() }
+        Self::with_window(model, encoding, usize::MAX)
+    }
+
+    /// Every block will see at most `window` blocks before it, which bounds the memory of a long video: none with 0.
+    ///
+    /// What lies before the window still reaches a block through those inside it.
+    pub fn with_window(model: &'m ElasticTok, encoding: Encoding, window: usize) -> Self {
+        let (encoder, decoder) = Default::default();
+        Self { model, encoding, window, encoder, decoder, kept: Vec::new() }
     }
 
     /// Kept tokens of the fixed blocks: the history that the next block is reconstructed behind.
@@ -41,61 +104,105 @@ impl<'m> BlockSequence<'m> {
         &self.kept
     }
 
-    /// The next block, given as patches, reconstructed once for each candidate count, behind the fixed blocks.
-    /// Candidates are a batch; none of them changes the sequence. Values are in (−1, 1).
-    pub fn reconstruct(&self, block: &[f32], candidates: &[usize]) -> Vec<Vec<f32>> {
-        let values_of_block = self.model.config().block.values();
-        assert_eq!(block.len(), values_of_block, "one block of patches");
-        let blocks = self.kept.len() + 1;
+    /// Bytes of the keys and values that are remembered of the fixed blocks.
+    pub fn memory_bytes(&self) -> usize {
+        self.encoder.bytes() + self.decoder.bytes()
+    }
+
+    /// The next block, given as patches (token, patch).
+    pub fn next<'s>(&'s self, patches: &'s [f32]) -> NextBlock<'s> {
+        let config = self.model.config();
+        assert_eq!(patches.len(), config.block.values(), "one block of patches");
+        let tokens = config.block.tokens();
+        // A block that sees nothing stands where training put such blocks.
+        let first = if self.window == 0 { 0 } else { self.kept.len() * tokens };
+        let rope = RopeTable::between(first, tokens, config.width / config.heads, config.rope_theta);
+        NextBlock { sequence: self, patches, rope, encoded: OnceLock::new() }
+    }
+
+    /// Fixes the next block with the tokens it keeps.
+    pub fn commit(&mut self, patches: &[f32], kept_tokens: usize) -> Committed {
+        let next = self.next(patches);
+        let (h, encoder) = match self.encoding {
+            Encoding::PerCount => next.encode(&[kept_tokens]),
+            Encoding::Once => next.encode(&[next.tokens()]),
+        };
+        let z = self.model.bottleneck(h, None, &next.mask(&[kept_tokens]));
+        let bottleneck = &self.model.config().bottleneck;
+        let latents = values(&z)[..kept_tokens * bottleneck.output_width()].to_vec();
+        let codes = match bottleneck {
+            Bottleneck::Vae { .. } => None,
+            Bottleneck::Fsq { levels } => {
+                let fsq = Fsq::new(levels);
+                Some(latents.chunks(fsq.dims()).map(|code| fsq.index(code)).collect())
+            }
+        };
+        let (reconstruction, decoder) = next.decode(z);
+        let reconstruction = values(&reconstruction).to_vec();
+        let most_tokens = self.window.saturating_mul(next.tokens());
+        if most_tokens > 0 {
+            self.encoder.append(encoder, most_tokens);
+            self.decoder.append(decoder, most_tokens);
+        }
+        self.kept.push(kept_tokens);
+        Committed { reconstruction, latents, codes }
+    }
+}
+
+impl NextBlock<'_> {
+    /// Its reconstruction for each candidate count. Candidates are a batch; none of them changes the sequence. Values are
+    /// in (−1, 1).
+    pub fn reconstruct(&self, candidates: &[usize]) -> Vec<Vec<f32>> {
         let batches = candidates.chunks(LARGEST_BATCH).flat_map(|candidates| {
-            let layout = self.model.layout(candidates.len(), blocks);
-            let mask = self.mask(candidates);
-            let h = self.encode(block, candidates);
-            let result = self.model.decode(self.model.bottleneck(h, None, &mask), &Scope::block_causal(layout));
-            let sequences = values(&result).chunks(blocks * values_of_block);
-            sequences.map(|sequence| sequence[sequence.len() - values_of_block..].to_vec()).collect::<Vec<_>>()
+            let z = self.latents(candidates);
+            let (reconstructions, _) = self.decode(z);
+            values(&reconstructions).chunks(self.patches.len()).map(<[f32]>::to_vec).collect::<Vec<_>>()
         });
         batches.collect()
     }
 
-    /// Code numbers of the next block's kept tokens; none for a VAE.
-    pub fn codes(&self, block: &[f32], kept_tokens: usize) -> Option<Vec<u32>> {
-        let Bottleneck::Fsq { levels } = &self.model.config().bottleneck else { return None };
-        let fsq = Fsq::new(levels);
-        let mask = self.mask(&[kept_tokens]);
-        let z = self.model.bottleneck(self.encode(block, &[kept_tokens]), None, &mask);
-        let of_block = &values(&z)[self.kept.len() * mask.tokens_per_block() * fsq.dims()..];
-        Some(of_block.chunks(fsq.dims()).take(kept_tokens).map(|code| fsq.index(code)).collect())
+    fn tokens(&self) -> usize {
+        self.sequence.model.config().block.tokens()
     }
 
-    /// The fixed blocks' counts and one candidate for the next, once for each candidate.
+    /// One block for each candidate.
     fn mask(&self, candidates: &[usize]) -> PrefixMask {
-        let kept = candidates.iter().flat_map(|count| self.kept.iter().chain([count])).copied().collect();
-        PrefixMask::new(self.model.config().block.tokens(), kept)
+        PrefixMask::new(self.tokens(), candidates.to_vec())
     }
 
-    /// What the bottleneck reads, one sequence for each candidate.
-    fn encode(&self, block: &[f32], candidates: &[usize]) -> Untaped {
-        let sequence = [self.fixed.as_slice(), block].concat();
-        let run = |sequences: usize, mask: &PrefixMask| {
-            let layout = self.model.layout(sequences, self.kept.len() + 1);
-            let patch = self.model.config().block.patch_values();
-            let patches = tokens(sequence.repeat(sequences), layout.tokens(), patch);
-            self.model.encode(patches, mask, &Scope::block_causal(layout))
-        };
-        match self.encoding {
-            Encoding::PerCount => run(candidates.len(), &self.mask(candidates)),
+    /// z of the block, once for each candidate.
+    fn latents(&self, candidates: &[usize]) -> Untaped {
+        let h = match self.sequence.encoding {
+            Encoding::PerCount => self.encode(candidates).0,
             Encoding::Once => {
-                let once = run(1, &self.mask(&[self.model.config().block.tokens()]));
-                let (rows, width) = shape(&once);
-                tokens(values(&once).repeat(candidates.len()), rows * candidates.len(), width)
+                let once = self.encoded.get_or_init(|| self.encode(&[self.tokens()]).0);
+                let (rows, width) = shape(once);
+                tokens(values(once).repeat(candidates.len()), rows * candidates.len(), width)
             }
-        }
+        };
+        self.sequence.model.bottleneck(h, None, &self.mask(candidates))
     }
 
-    /// Fixes the next block with the tokens it keeps.
-    pub fn commit(&mut self, block: &[f32], kept_tokens: usize) {
-        self.fixed.extend_from_slice(block);
-        self.kept.push(kept_tokens);
+    /// What the bottleneck reads, once for each count that the encoder is told.
+    fn encode(&self, told: &[usize]) -> (Untaped, Vec<BlockKeys>) {
+        let (model, mut own) = (self.sequence.model, Vec::new());
+        let patch = model.config().block.patch_values();
+        let patches = tokens(self.patches.repeat(told.len()), self.tokens() * told.len(), patch);
+        let h = model.encode_through(patches, &self.mask(told), |layers, h| {
+            let (h, keys) = self.sequence.encoder.through(layers, h, &self.rope);
+            own = keys;
+            h
+        });
+        (h, own)
+    }
+
+    fn decode(&self, z: Untaped) -> (Untaped, Vec<BlockKeys>) {
+        let mut own = Vec::new();
+        let patches = self.sequence.model.decode_through(z, |layers, h| {
+            let (h, keys) = self.sequence.decoder.through(layers, h, &self.rope);
+            own = keys;
+            h
+        });
+        (patches, own)
     }
 }

@@ -24,7 +24,7 @@ pub mod train;
 pub use block::Layout;
 pub use bottleneck::Bottleneck;
 pub use error::EngineError;
-pub use inference::{BlockSequence, Encoding};
+pub use inference::{BlockSequence, Committed, Encoding, NextBlock};
 pub use mask::{Budget, PrefixMask, TokenRange};
 pub use model::{ElasticTok, ModelConfig};
 pub use patch::BlockShape;

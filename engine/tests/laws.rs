@@ -138,15 +138,59 @@ fn candidates_are_the_sequences_they_stand_for() {
     let mut sequence = BlockSequence::new(&model, Encoding::PerCount);
     sequence.commit(&blocks[0], 4);
     sequence.commit(&blocks[1], 2);
-    let candidates = sequence.reconstruct(&blocks[2], &[1, 5, 6]);
+    let candidates = sequence.next(&blocks[2]).reconstruct(&[1, 5, 6]);
     for (candidate, kept) in candidates.iter().zip([1, 5, 6]) {
         let mask = PrefixMask::new(block.tokens(), vec![4, 2, kept]);
         let whole =
             model.reconstruct(as_tokens(&model, &blocks.concat()), &mask, &Scope::block_causal(model.layout(1, 3)));
         let last = &values(&whole)[2 * block.values()..];
         let worst = candidate.iter().zip(last).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(worst < 1e-6, "{kept} tokens: {worst:e}");
+        // Tiles of keys are cut where fixed blocks end: the same sums in another order.
+        assert!(worst < 3e-6, "{kept} tokens: {worst:e}");
     }
+}
+
+#[test]
+fn a_fixed_block_is_the_candidate_that_was_chosen() {
+    for bottleneck in [fsq(), vae()] {
+        let model = model(bottleneck);
+        let blocks = patches(&model, 3, 5);
+        for encoding in [Encoding::PerCount, Encoding::Once] {
+            let mut sequence = BlockSequence::new(&model, encoding);
+            for (block, kept) in blocks.chunks(model.config().block.values()).zip([3, 6, 1]) {
+                let candidate = sequence.next(block).reconstruct(&[kept]).remove(0);
+                let committed = sequence.commit(block, kept);
+                assert_eq!(committed.reconstruction, candidate);
+                assert_eq!(committed.latents.len(), kept * model.config().bottleneck.output_width());
+            }
+            assert_eq!(sequence.history(), [3, 6, 1]);
+        }
+    }
+}
+
+#[test]
+fn a_window_bounds_what_is_remembered_and_without_one_blocks_stand_alone() {
+    let model = model(fsq());
+    let blocks: Vec<Vec<f32>> =
+        patches(&model, 4, 5).chunks(model.config().block.values()).map(<[f32]>::to_vec).collect();
+    let fixed = |window| {
+        let mut sequence = BlockSequence::with_window(&model, Encoding::PerCount, window);
+        let bytes = blocks[..3].iter().map(|block| {
+            sequence.commit(block, 4);
+            sequence.memory_bytes()
+        });
+        let bytes: Vec<usize> = bytes.collect();
+        (bytes, sequence.next(&blocks[3]).reconstruct(&[5]).remove(0))
+    };
+    let config = model.config();
+    // Keys and values of every layer, in f32.
+    let block = config.block.tokens() * config.width * 2 * (config.encoder_layers + config.decoder_layers) * 4;
+    let ((all, whole), (three, wide), (one, narrow), (none, alone)) = (fixed(usize::MAX), fixed(3), fixed(1), fixed(0));
+    assert_eq!((all, three), (vec![block, 2 * block, 3 * block], vec![block, 2 * block, 3 * block]));
+    assert_eq!((one, none), (vec![block; 3], vec![0; 3]));
+    assert_eq!(wide, whole, "a window as long as the sequence is none");
+    assert_ne!(narrow, whole);
+    assert_eq!(alone, BlockSequence::new(&model, Encoding::PerCount).next(&blocks[3]).reconstruct(&[5]).remove(0));
 }
 
 /// Directional derivatives of the training loss in f32: coarse, but of every weight, and of nothing but the forward
@@ -162,7 +206,7 @@ fn without_mask_conditioning_encoding_once_is_exact_and_with_it_is_not() {
         let reconstruct = |encoding| {
             let mut sequence = BlockSequence::new(model, encoding);
             sequence.commit(first, 4);
-            sequence.reconstruct(second, &[1, 3, 6])
+            sequence.next(second).reconstruct(&[1, 3, 6])
         };
         let (each, once) = (reconstruct(Encoding::PerCount), reconstruct(Encoding::Once));
         let difference = each.iter().flatten().zip(once.iter().flatten()).map(|(a, b)| (a - b).abs());
@@ -175,14 +219,13 @@ fn without_mask_conditioning_encoding_once_is_exact_and_with_it_is_not() {
 fn codes_are_those_of_the_kept_tokens() {
     let model = model(fsq());
     let block = patches(&model, 1, 1);
-    let sequence = BlockSequence::new(&model, Encoding::PerCount);
-    let codes = sequence.codes(&block, 5).unwrap();
+    let codes = BlockSequence::new(&model, Encoding::PerCount).commit(&block, 5).codes.unwrap();
     let mask = PrefixMask::new(6, vec![5]);
     let h = model.encode(as_tokens(&model, &block), &mask, &Scope::block_causal(model.layout(1, 1)));
     let quantizer = Fsq::new(&[8, 5, 5]);
     let index = |h: &[f32]| quantizer.index(&[0, 1, 2].map(|dim| quantizer.code(dim, h[dim])));
     assert_eq!(codes, values(&h).chunks(3).take(5).map(index).collect::<Vec<_>>());
-    assert_eq!(BlockSequence::new(&self::model(vae()), Encoding::PerCount).codes(&block, 5), None);
+    assert_eq!(BlockSequence::new(&self::model(vae()), Encoding::PerCount).commit(&block, 5).codes, None);
 }
 
 #[test]

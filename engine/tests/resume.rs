@@ -2,7 +2,7 @@
 
 use engine::parameters::Parameters;
 use engine::tensor::values;
-use engine::train::{Start, TrainConfig, Trainer, TrainingData, load_weights, save_weights, weights_hash};
+use engine::train::{Sequence, Start, TrainConfig, Trainer, TrainingData, load_weights, save_weights, weights_hash};
 use engine::{BlockShape, Bottleneck, ElasticTok, EngineError, ModelConfig, random};
 use rand::RngCore as _;
 use std::path::Path;
@@ -18,10 +18,10 @@ impl TrainingData for Noise {
         self.blocks
     }
 
-    fn sequence(&mut self, number: u64) -> Vec<u8> {
+    fn sequence(&self, number: u64) -> Result<Sequence, EngineError> {
         let mut frames = vec![0; self.values * self.blocks];
         random::stream(1, "test", number).fill_bytes(&mut frames);
-        frames
+        Ok(Sequence { frames, segments: vec![0; self.blocks] })
     }
 }
 

@@ -2,10 +2,9 @@
 
 use super::{PhotoSet, Picture};
 use crate::random;
-use crate::train::TrainingData;
-use rand::Rng as _;
+use rand::Rng;
 use rand::seq::SliceRandom as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Where a square crop of a resized photograph starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,49 +47,52 @@ pub fn drawn_crops(set: &PhotoSet, side: usize, count: usize, seed: u64) -> Vec<
 }
 
 /// Training's crops: every photograph once an epoch in a drawn order, a drawn place, mirrored half of the time.
-///
-/// A still image fills a block of several frames by repetition.
 pub struct RandomCrops {
     photos: Arc<PhotoSet>,
     side: usize,
-    frames: usize,
     seed: u64,
     /// The last epoch's order: drawing it again for every crop would be slow.
-    order: (u64, Vec<usize>),
+    order: Mutex<(u64, Arc<[usize]>)>,
 }
 
 impl RandomCrops {
-    /// Crops of `side`² pixels, repeated over `frames` frames.
-    pub fn new(photos: Arc<PhotoSet>, side: usize, frames: usize, seed: u64) -> Self {
-        let order = (0, order(photos.photos.len(), seed, 0));
-        Self { photos, side, frames, seed, order }
+    /// Crops of `side`² pixels.
+    pub fn new(photos: Arc<PhotoSet>, side: usize, seed: u64) -> Self {
+        let order = Mutex::new((0, order(photos.photos.len(), seed, 0)));
+        Self { photos, side, seed, order }
+    }
+
+    /// The `number`-th crop.
+    pub fn crop(&self, number: u64) -> Picture {
+        let length = self.photos.photos.len() as u64;
+        let order = self.order_of(number / length);
+        let picture = &self.photos.photos[order[(number % length) as usize]].picture;
+        draw_crop(picture, self.side, &mut random::stream(self.seed, "crop", number))(picture)
+    }
+
+    fn order_of(&self, epoch: u64) -> Arc<[usize]> {
+        let mut last = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.0 != epoch {
+            *last = (epoch, order(self.photos.photos.len(), self.seed, epoch));
+        }
+        last.1.clone()
     }
 }
 
-fn order(length: usize, seed: u64, epoch: u64) -> Vec<usize> {
+fn order(length: usize, seed: u64, epoch: u64) -> Arc<[usize]> {
     let mut order: Vec<usize> = (0..length).collect();
     order.shuffle(&mut random::stream(seed, "order", epoch));
-    order
+    order.into()
 }
 
-impl TrainingData for RandomCrops {
-    fn blocks_per_sequence(&self) -> usize {
-        1
-    }
-
-    fn sequence(&mut self, number: u64) -> Vec<u8> {
-        let length = self.photos.photos.len();
-        let epoch = number / length as u64;
-        if self.order.0 != epoch {
-            self.order = (epoch, order(length, self.seed, epoch));
-        }
-        let picture = &self.photos.photos[self.order.1[(number % length as u64) as usize]].picture;
-        let mut random = random::stream(self.seed, "crop", number);
-        let x = random.random_range(0..=picture.width - self.side);
-        let y = random.random_range(0..=picture.height - self.side);
-        let crop = picture.crop(x, y, self.side, self.side);
-        let crop = if random.random() { crop.mirrored() } else { crop };
-        crop.pixels.repeat(self.frames)
+/// Draws what is done to a picture and others of its size: `side`² pixels at one place, mirrored half of the time.
+pub(super) fn draw_crop(picture: &Picture, side: usize, random: &mut impl Rng) -> impl Fn(&Picture) -> Picture {
+    let x = random.random_range(0..=picture.width - side);
+    let y = random.random_range(0..=picture.height - side);
+    let mirrored: bool = random.random();
+    move |picture| {
+        let crop = picture.crop(x, y, side, side);
+        if mirrored { crop.mirrored() } else { crop }
     }
 }
 

@@ -1,14 +1,18 @@
 //! Photographs and videos: folders of them into fixed crops for evaluation and random ones for training.
 
+mod clips;
 mod crop;
 mod duplicates;
 mod folder;
+mod mix;
 mod photos;
 mod resize;
 pub mod video;
 
+pub use clips::{Clips, RandomClips, spread_clips};
 pub use crop::{Crop, RandomCrops, drawn_crops, fixed_crops};
 pub use duplicates::{NearDuplicate, near_duplicates};
 pub use folder::Skipped;
+pub use mix::Mix;
 pub use photos::{Photo, PhotoSet};
 pub use resize::{Picture, resize, resize_shortest_side};

@@ -1,7 +1,7 @@
 //! One pre-norm transformer layer: x + attention(norm(x)), then x + feed-forward(norm(x)). No biases.
 
 use super::Init;
-use crate::ops::{self, MaybeTape, RopeTable, Scope};
+use crate::ops::{self, BlockKeys, MaybeTape, Past, RopeTable, Scope};
 use crate::parameters::parameters;
 use crate::tensor::{Parameter, Tokens};
 use dfdx::tensor::{NoneTape, WithEmptyTape as _};
@@ -53,9 +53,25 @@ impl Layer {
 
     /// (n, width) → (n, width).
     pub fn forward<T: MaybeTape>(&self, x: Tokens<T>, rope: &RopeTable, scope: &Scope) -> Tokens<T> {
+        self.around(x, |qkv| ops::attention(qkv, self.heads, rope, scope))
+    }
+
+    /// The same for one more block behind a remembered past, with the block's own keys and values.
+    pub(crate) fn forward_behind(&self, x: Tokens, rope: &RopeTable, past: &Past) -> (Tokens, BlockKeys) {
+        let mut own = None;
+        let x = self.around(x, |qkv| {
+            let (y, keys) = ops::attention_behind(qkv, self.heads, rope, past);
+            own = Some(keys);
+            y
+        });
+        (x, own.expect("a layer attends once"))
+    }
+
+    /// The layer around its attention, (n, q | k | v) → (n, width).
+    fn around<T: MaybeTape>(&self, x: Tokens<T>, attend: impl FnOnce(Tokens<T>) -> Tokens<T>) -> Tokens<T> {
         let residual = untaped(&x);
         let y = ops::rms_norm(x, &self.attention_norm, self.norm_epsilon);
-        let y = ops::attention(ops::linear(y, &self.w_qkv), self.heads, rope, scope);
+        let y = attend(ops::linear(y, &self.w_qkv));
         let x = ops::linear_add(y, &self.w_out, residual);
 
         let residual = untaped(&x);

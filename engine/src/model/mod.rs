@@ -95,13 +95,23 @@ impl ElasticTok {
 
     /// Patches (n, patch) → what the bottleneck reads (n, dims).
     pub fn encode<T: MaybeTape>(&self, patches: Tokens<T>, mask: &PrefixMask, scope: &Scope) -> Tokens<T> {
+        self.encode_through(patches, mask, |layers, h| self.through(layers, h, scope))
+    }
+
+    /// [`encode`](Self::encode), whatever its layers attend to.
+    pub(crate) fn encode_through<T: MaybeTape>(
+        &self,
+        patches: Tokens<T>,
+        mask: &PrefixMask,
+        through: impl FnOnce(&[Layer], Tokens<T>) -> Tokens<T>,
+    ) -> Tokens<T> {
         let e = &self.encoder;
         let told = match self.config.mask_conditioning {
             true => mask.clone(),
             false => PrefixMask::all(mask.tokens_per_block(), mask.blocks()),
         };
         let h = ops::patch_embed(patches, &e.in_proj, &e.kept_embedding, &e.masked_embedding, &told);
-        let h = self.through(&e.layers, h, scope);
+        let h = through(&e.layers, h);
         ops::linear(ops::rms_norm(h, &e.norm, self.config.norm_epsilon), &e.pre_quant)
     }
 
@@ -115,8 +125,17 @@ impl ElasticTok {
 
     /// z (n, dims) → patches in (−1, 1).
     pub fn decode<T: MaybeTape>(&self, z: Tokens<T>, scope: &Scope) -> Tokens<T> {
+        self.decode_through(z, |layers, h| self.through(layers, h, scope))
+    }
+
+    /// [`decode`](Self::decode), whatever its layers attend to.
+    pub(crate) fn decode_through<T: MaybeTape>(
+        &self,
+        z: Tokens<T>,
+        through: impl FnOnce(&[Layer], Tokens<T>) -> Tokens<T>,
+    ) -> Tokens<T> {
         let d = &self.decoder;
-        let h = self.through(&d.layers, ops::linear(z, &d.post_quant), scope);
+        let h = through(&d.layers, ops::linear(z, &d.post_quant));
         ops::tanh(ops::linear(ops::rms_norm(h, &d.norm, self.config.norm_epsilon), &d.out_proj))
     }
 

@@ -75,7 +75,7 @@ pub fn attention<T: MaybeTape>(qkv: Tokens<T>, heads: usize, rope: &RopeTable, s
     tasks.for_each(|(index, ((out, log_sum_exp), head))| {
         let tiles = out.par_chunks_mut(QUERIES * dim).zip(log_sum_exp.par_chunks_mut(QUERIES)).enumerate();
         tiles.for_each(|(tile, (out, log_sum_exp))| {
-            head.forward(scope, index / heads, tile * QUERIES, out, log_sum_exp);
+            head.forward(&NOTHING, scope, index / heads, tile * QUERIES, out, log_sum_exp);
         });
     });
     let y = tokens(merge_heads(&out, heads, dim, length), n, width);
@@ -116,6 +116,75 @@ pub fn attention<T: MaybeTape>(qkv: Tokens<T>, heads: usize, rope: &RopeTable, s
     y.put_tape(tape)
 }
 
+/// Attention of every head for one more block of each of several sequences that share their earlier blocks:
+/// (n, q | k | v) → (n, width), with the block's own keys and values, which [`Past::append`] remembers.
+///
+/// `rope` starts at the block's first position. Without a tape: what is searched is not trained.
+pub fn attention_behind(qkv: Tokens, heads: usize, rope: &RopeTable, past: &Past) -> (Tokens, BlockKeys) {
+    let (n, triple) = shape(&qkv);
+    let (width, length) = (triple / 3, rope.positions());
+    let dim = width / heads;
+    assert!(n % length == 0, "{n} rows are no whole blocks of {length}");
+    // All that a token may see is what came before and its own block: one block of everything, to the mask.
+    let everything = past.tokens(dim) + length;
+    let scope = Scope::block_causal(Layout { sequences: n / length, blocks: 1, tokens_per_block: everything });
+
+    let parts = split_heads(values(&qkv), heads, dim, length, rope);
+    let mut out = vec![0.0; n * width]; // (sequence, head, token, dim)
+    out.par_chunks_mut(length * dim).zip(&parts).enumerate().for_each(|(index, (out, head))| {
+        let before = past.heads.get(index % heads).unwrap_or(&NOTHING);
+        out.par_chunks_mut(QUERIES * dim).enumerate().for_each(|(tile, out)| {
+            let mut log_sum_exp = [0.0; QUERIES];
+            let queries = out.len() / dim;
+            head.forward(before, &scope, index / heads, tile * QUERIES, out, &mut log_sum_exp[..queries]);
+        });
+    });
+    (tokens(merge_heads(&out, heads, dim, length), n, width), BlockKeys { parts })
+}
+
+/// What one layer remembers of earlier blocks: their keys and values, by head.
+#[derive(Clone, Debug, Default)]
+pub struct Past {
+    heads: Vec<KeysValues>,
+}
+
+/// Keys and values of one head, (token, dim) each, keys already turned to their positions.
+#[derive(Clone, Debug)]
+struct KeysValues {
+    keys: Vec<f32>,
+    values: Vec<f32>,
+}
+
+static NOTHING: KeysValues = KeysValues { keys: Vec::new(), values: Vec::new() };
+
+/// Keys and values of one block, one sequence.
+pub struct BlockKeys {
+    parts: Vec<Head>,
+}
+
+impl Past {
+    /// Adds a block that was computed behind this past, alone, and forgets all but the last `most_tokens`.
+    pub fn append(&mut self, block: BlockKeys, most_tokens: usize) {
+        self.heads.resize(block.parts.len(), NOTHING.clone());
+        for (past, head) in self.heads.iter_mut().zip(block.parts) {
+            for (all, part) in [(&mut past.keys, 1), (&mut past.values, 2)] {
+                all.extend_from_slice(head.part(part));
+                let forgotten = all.len().saturating_sub(most_tokens.saturating_mul(head.dim));
+                all.drain(..forgotten);
+            }
+        }
+    }
+
+    /// Bytes of the numbers it holds.
+    pub fn bytes(&self) -> usize {
+        self.heads.iter().map(|head| size_of_val(&*head.keys) + size_of_val(&*head.values)).sum()
+    }
+
+    fn tokens(&self, dim: usize) -> usize {
+        self.heads.first().map_or(0, |head| head.keys.len() / dim)
+    }
+}
+
 /// One head of one sequence: q, k and v, (token, dim) each, q and k already turned to their positions.
 struct Head {
     qkv: Vec<f32>,
@@ -150,20 +219,38 @@ impl Head {
         1.0 / (self.dim as f32).sqrt()
     }
 
-    /// Attends from the queries at `first_query`.. (as many as `log_sum_exp` has room for) to all keys they may see.
-    fn forward(&self, scope: &Scope, sequence: usize, first_query: usize, out: &mut [f32], log_sum_exp: &mut [f32]) {
+    /// Attends from its own queries at `first_query`.. (as many as `log_sum_exp` has room for) to all keys they may see:
+    /// those of `past` and then its own.
+    fn forward(
+        &self,
+        past: &KeysValues,
+        scope: &Scope,
+        sequence: usize,
+        first_query: usize,
+        out: &mut [f32],
+        log_sum_exp: &mut [f32],
+    ) {
         let (queries, dim) = (log_sum_exp.len(), self.dim);
-        let reach = scope.reach(first_query + queries - 1).min(self.length);
+        let before = past.keys.len() / dim;
+        let reach = scope.reach(before + first_query + queries - 1).min(before + self.length);
+        let q = self.rows(0, first_query, queries);
         let mut scores = vec![0.0; queries * KEYS.min(reach)];
         let (mut maxima, mut sums) = ([f32::NEG_INFINITY; QUERIES], [0.0_f32; QUERIES]);
-        for first_key in (0..reach).step_by(KEYS) {
-            let keys = KEYS.min(reach - first_key);
-            let (q, k) = (self.rows(0, first_query, queries), self.rows(1, first_key, keys));
+        let mut first_key = 0;
+        while first_key < reach {
+            // A tile is all past or all own.
+            let (keys, k, v) = if first_key < before {
+                let (keys, from) = (KEYS.min(before - first_key), first_key * dim);
+                (keys, Matrix::new(&past.keys[from..], keys, dim), Matrix::new(&past.values[from..], keys, dim))
+            } else {
+                let (keys, own) = (KEYS.min(reach - first_key), first_key - before);
+                (keys, self.rows(1, own, keys), self.rows(2, own, keys))
+            };
             MatrixMut::new(&mut scores, queries, keys).set_product(self.scale(), q, k.transposed(), Threads::One);
-            let tile = Tile { sequence, first_query, first_key, keys };
+            let tile = Tile { sequence, first_query: before + first_query, first_key, keys };
             softmax_rows(&mut scores, out, &mut maxima, &mut sums, dim, &tile, scope);
-            let (p, v) = (Matrix::new(&scores, queries, keys), self.rows(2, first_key, keys));
-            MatrixMut::new(out, queries, dim).add_product(p, v, Threads::One);
+            MatrixMut::new(out, queries, dim).add_product(Matrix::new(&scores, queries, keys), v, Threads::One);
+            first_key += keys;
         }
         finish_rows(out, log_sum_exp, &maxima, &sums, dim);
     }

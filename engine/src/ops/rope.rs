@@ -3,7 +3,7 @@
 use crate::kernel::simd::vectorized;
 use std::sync::Arc;
 
-/// Cosines and sines for positions 0.. of a head of `dim` values; positions count tokens over the whole sequence.
+/// Cosines and sines for a run of positions of a head of `dim` values; positions count tokens over the whole sequence.
 ///
 /// Kept in f32 whatever the arithmetic of the model: in bf16 the table is wrong past position ~100.
 #[derive(Clone, Debug)]
@@ -14,14 +14,20 @@ pub struct RopeTable {
 }
 
 impl RopeTable {
-    /// The table for `positions` tokens.
+    /// The table for positions 0 .. `positions`.
     pub fn new(positions: usize, dim: usize, theta: f32) -> Self {
+        Self::between(0, positions, dim, theta)
+    }
+
+    /// The table for `positions` tokens, the first of which stands at `first`.
+    pub fn between(first: usize, positions: usize, dim: usize, theta: f32) -> Self {
         let half = dim / 2;
         // The power is rounded to f32 once, as numpy does for the reference.
         let power = |i: usize| f64::from(theta).powf(f64::from((2 * i) as f32 / dim as f32)) as f32;
         let frequencies: Vec<f32> = (0..half).map(|i| 1.0 / power(i)).collect();
         // The angle is rounded to f32 as the reference does; its cosine and sine are then exact to the last bit.
-        let angles = || (0..positions).flat_map(|p| frequencies.iter().map(move |f| f64::from(p as f32 * f)));
+        let angles =
+            || (first..first + positions).flat_map(|p| frequencies.iter().map(move |f| f64::from(p as f32 * f)));
         Self {
             half,
             cosine: angles().map(|a| a.cos() as f32).collect(),
@@ -34,13 +40,13 @@ impl RopeTable {
         self.cosine.len().checked_div(self.half).unwrap_or(0)
     }
 
-    /// Cosines and sines of one position, `dim / 2` each.
+    /// Cosines and sines of one position of the run, counted from its first, `dim / 2` each.
     pub fn at(&self, position: usize) -> (&[f32], &[f32]) {
         let range = position * self.half..(position + 1) * self.half;
         (&self.cosine[range.clone()], &self.sine[range])
     }
 
-    /// Turns the rows of one head, the first of which stands at position 0.
+    /// Turns the rows of one head, the first of which stands at the first position.
     pub(crate) fn rotate_rows(&self, x: &mut [f32], dim: usize) {
         rotate_rows(x, dim, &self.cosine, &self.sine, 1.0);
     }

@@ -31,6 +31,8 @@ pub(super) struct Batch {
     pub(super) kept: Vec<usize>,
     /// Standard normal values for a VAE.
     pub(super) noise: Option<Vec<f32>>,
+    /// The segment of each block, if a sequence holds several: see [`Sequence`](super::Sequence).
+    pub(super) segments: Option<Vec<i32>>,
 }
 
 /// The loss of a batch and its gradient, in visiting order of the weights.
@@ -82,6 +84,7 @@ impl Batch {
             patches: part(&self.patches, self.sequences, first, sequences),
             kept: part(&self.kept, self.sequences, first, sequences),
             noise: self.noise.as_ref().map(|noise| part(noise, self.sequences, first, sequences)),
+            segments: self.segments.as_ref().map(|segments| part(segments, self.sequences, first, sequences)),
         }
     }
 
@@ -89,7 +92,10 @@ impl Batch {
         let layout = model.layout(self.sequences, self.kept.len() / self.sequences);
         let patches = tokens(self.patches, layout.tokens(), model.config().block.patch_values());
         let mask = PrefixMask::new(layout.tokens_per_block, self.kept);
-        let scope = Scope::block_causal(layout);
+        let of_tokens = |of_blocks: Vec<i32>| {
+            of_blocks.iter().flat_map(|segment| std::iter::repeat_n(*segment, layout.tokens_per_block)).collect()
+        };
+        let scope = Scope { segments: self.segments.map(of_tokens), ..Scope::block_causal(layout) };
         let loss = model.loss::<Tape>(patches.leaky_trace(), &patches, &mask, &scope, self.noise, kl_weight);
         let (total, mse, kl) = (value(&loss.total) * share, loss.mse * share, loss.kl * share);
         let mut grads = (loss.total * share).backward();

@@ -2,6 +2,7 @@
 
 use super::adamw::AdamW;
 use super::batch::{Batch, Gradient};
+use super::data::{RunAhead, Sequence, TrainingData};
 use super::{TrainConfig, checkpoint, clip_global_norm};
 use crate::error::EngineError;
 use crate::mask::TokenRange;
@@ -11,14 +12,7 @@ use crate::random;
 use rand_distr::Distribution as _;
 use rayon::prelude::*;
 use std::path::Path;
-
-/// Where training sequences come from: a pure function of their number.
-pub trait TrainingData {
-    /// Blocks in each sequence.
-    fn blocks_per_sequence(&self) -> usize;
-    /// The 8-bit frames of the `number`-th sequence, block after block: (time, row, column, channel).
-    fn sequence(&mut self, number: u64) -> Vec<u8>;
-}
+use std::time::Duration;
 
 /// What decides a run, and where it starts.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -50,28 +44,32 @@ pub struct StepReport {
     pub tokens: usize,
 }
 
+/// Batches of sequences that are made while the model works.
+const BATCHES_AHEAD: usize = 2;
+
 /// A training run in progress.
-pub struct Trainer<D> {
+pub struct Trainer {
     start: Start,
     range: TokenRange,
     pub(super) model: ElasticTok,
     pub(super) optimizer: AdamW,
     pub(super) step: usize,
-    data: D,
+    data: RunAhead,
 }
 
-impl<D: TrainingData> Trainer<D> {
+impl Trainer {
     /// A run from fresh weights.
-    pub fn new(start: Start, data: D) -> Result<Self, EngineError> {
+    pub fn new(start: Start, data: impl TrainingData) -> Result<Self, EngineError> {
         start.train.check()?;
         let model = ElasticTok::new(start.model.clone(), start.seed)?;
         let range = TokenRange::new(start.train.min_tokens, start.model.block.tokens())?;
         let optimizer = AdamW::new(&model);
+        let data = RunAhead::new(data, BATCHES_AHEAD * start.train.batch);
         Ok(Self { start, range, model, optimizer, step: 0, data })
     }
 
     /// Goes on from a checkpoint of the same run.
-    pub fn resume(start: Start, data: D, path: &Path) -> Result<Self, EngineError> {
+    pub fn resume(start: Start, data: impl TrainingData, path: &Path) -> Result<Self, EngineError> {
         let mut trainer = Self::new(start, data)?;
         checkpoint::read(path, &trainer.start.clone(), &mut trainer.model, &mut trainer.optimizer)?;
         trainer.step = trainer.optimizer.updates;
@@ -91,6 +89,11 @@ impl<D: TrainingData> Trainer<D> {
     /// Steps of the whole run.
     pub fn steps(&self) -> usize {
         self.start.train.steps
+    }
+
+    /// How long the model waited for data so far.
+    pub fn waited(&self) -> Duration {
+        self.data.waited()
     }
 
     /// Whether every step is done.
@@ -118,7 +121,7 @@ impl<D: TrainingData> Trainer<D> {
         let share = 1.0 / config.accumulate as f32;
         let mut sum: Option<Gradient> = None;
         for pass in 0..config.accumulate {
-            let part = self.batch(pass).gradient(&self.model, config.kl_weight, share)?;
+            let part = self.batch(pass)?.gradient(&self.model, config.kl_weight, share)?;
             match &mut sum {
                 Some(sum) => sum.add(&part),
                 None => sum = Some(part),
@@ -140,17 +143,23 @@ impl<D: TrainingData> Trainer<D> {
     }
 
     /// The batch of one forward pass: its crops, kept counts and noise, all drawn by number.
-    fn batch(&mut self, pass: usize) -> Batch {
+    fn batch(&mut self, pass: usize) -> Result<Batch, EngineError> {
         let (config, seed) = (&self.start.train, self.start.seed);
         let layout = self.model.layout(config.batch, self.data.blocks_per_sequence());
         let number = (self.step * config.accumulate + pass) as u64;
         let block = self.start.model.block;
         let first = number * config.batch as u64;
-        let frames: Vec<Vec<u8>> = (first..).take(config.batch).map(|number| self.data.sequence(number)).collect();
+        let sequences = (first..).take(config.batch).map(|number| self.data.take(number));
+        let sequences: Vec<Sequence> = sequences.collect::<Result<_, _>>()?;
         let mut patches = vec![0.0; layout.tokens() * block.patch_values()];
         patches
             .par_chunks_mut(block.values())
-            .zip(frames.par_iter().flat_map_iter(|frames| frames.chunks(block.values())).collect::<Vec<_>>())
+            .zip(
+                sequences
+                    .par_iter()
+                    .flat_map_iter(|sequence| sequence.frames.chunks(block.values()))
+                    .collect::<Vec<_>>(),
+            )
             .for_each(|(patches, frames)| patches.copy_from_slice(&normalize(&block.patchify(frames))));
         let mut random = random::stream(seed, "budget", number);
         let blocks = layout.sequences * layout.blocks;
@@ -162,6 +171,10 @@ impl<D: TrainingData> Trainer<D> {
                 Some(rand_distr::StandardNormal.sample_iter(random).take(layout.tokens() * dim).collect())
             }
         };
-        Batch { sequences: layout.sequences, patches, kept, noise }
+        let segments = sequences
+            .iter()
+            .any(Sequence::is_packed)
+            .then(|| sequences.iter().flat_map(|sequence| &sequence.segments).copied().collect());
+        Ok(Batch { sequences: layout.sequences, patches, kept, noise, segments })
     }
 }

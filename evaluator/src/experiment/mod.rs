@@ -78,6 +78,45 @@ pub struct Data {
     pub crop: usize,
     /// Fixed crops of each held-out picture.
     pub crops_per_picture: usize,
+    /// Blocks of a training sequence.
+    #[serde(skip_serializing_if = "is_one")]
+    pub blocks: usize,
+    /// Videos, where there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub videos: Option<Videos>,
+}
+
+/// Which videos, and what is cut from them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Videos {
+    /// Folder of training videos.
+    pub train: Option<PathBuf>,
+    /// Folder of held-out videos, which are evaluated instead of pictures.
+    pub test: Option<PathBuf>,
+    /// How many of a hundred training sequences are of clips.
+    pub percent: u8,
+    /// Frames picked from a second.
+    pub frames_per_second: u32,
+    /// Clips of each held-out video.
+    pub clips_per_video: usize,
+    /// Blocks of each held-out clip.
+    pub clip_blocks: usize,
+}
+
+fn is_one(number: &usize) -> bool {
+    *number == 1
+}
+
+impl Data {
+    /// Whether training sees pictures.
+    pub fn trains_on_pictures(&self) -> bool {
+        self.videos.as_ref().is_none_or(|videos| videos.train.is_none() || videos.percent < 100)
+    }
+
+    /// Blocks of a held-out sample: of a clip, or of a picture one.
+    pub fn sample_blocks(&self) -> usize {
+        self.videos.as_ref().filter(|videos| videos.test.is_some()).map_or(1, |videos| videos.clip_blocks)
+    }
 }
 
 /// What is asked of a trained model.
@@ -93,6 +132,8 @@ pub struct Sweep {
     pub strategies: Vec<Arc<dyn SearchStrategy>>,
     /// Whether searches run the model.
     pub search: SearchMode,
+    /// Earlier blocks of a clip that a block sees.
+    pub window: usize,
 }
 
 /// Whether a model encoded like this has the curves that are kept, measured with an encoder run for every count: one that
@@ -156,21 +197,32 @@ impl Variant {
         TokenRange::new(self.train.min_tokens, self.model.block.tokens()).expect("checked when the file was read")
     }
 
-    /// Whether its distortion curves are measured and kept. A model of a fixed budget was trained for one count; and a
-    /// model told of the mask, encoded once nevertheless, has other curves than the ones kept, and is searched live.
+    /// Whether its distortion curves are measured and kept. A model of a fixed budget was trained for one count; a model
+    /// told of the mask, encoded once nevertheless, has other curves than the ones kept; and those of a clip's blocks
+    /// depend on what was kept before. These are searched live.
     pub fn has_curves(&self) -> bool {
         let elastic = matches!(self.train.budget, Budget::Elastic(_));
-        elastic && encodes_as_measured(self.sweep.encoding, self.model.mask_conditioning)
+        let alone = self.data.sample_blocks() == 1;
+        elastic && alone && encodes_as_measured(self.sweep.encoding, self.model.mask_conditioning)
     }
 
-    /// Everything that decides what training makes of a seed, besides the content of the pictures.
+    /// Everything that decides what training makes of a seed, besides the content of the pictures and videos.
     pub fn training_config(&self) -> serde_json::Value {
-        json!({ "model": self.model, "train": self.train, "resize": self.data.resize, "crop": self.data.crop })
+        let Data { resize, crop, blocks, videos, .. } = &self.data;
+        let mut config = json!({ "model": self.model, "train": self.train, "resize": resize, "crop": crop });
+        if *blocks > 1 {
+            config["blocks"] = json!(blocks);
+        }
+        if let Some(videos) = videos.as_ref().filter(|videos| videos.train.is_some()) {
+            config["video_percent"] = json!(videos.percent);
+            config["frames_per_second"] = json!(videos.frames_per_second);
+        }
+        config
     }
 
     fn config(&self) -> serde_json::Value {
         let strategies: Vec<String> = self.sweep.strategies.iter().map(|strategy| strategy.name()).collect();
-        json!({
+        let mut config = json!({
             "name": self.name,
             "data": self.data,
             "model": self.model,
@@ -178,7 +230,11 @@ impl Variant {
             "sweep": { "thresholds": self.sweep.thresholds, "strategies": strategies, "search": self.sweep.search,
                        "criterion": self.sweep.criterion, "encoding": self.sweep.encoding },
             "regressor": self.regressor,
-        })
+        });
+        if self.sweep.window < usize::MAX {
+            config["sweep"]["window"] = json!(self.sweep.window);
+        }
+        config
     }
 }
 

@@ -29,6 +29,20 @@ pub(super) struct RawData {
     pub crop: usize,
     /// Fixed crops of each held-out picture.
     pub crops_per_picture: usize,
+    /// Blocks of a training sequence; a still image is one.
+    pub blocks: usize,
+    /// Folder of training videos, if any: sequences are then of clips too.
+    pub train_videos: PathBuf,
+    /// Folder of held-out videos, if any: they are evaluated instead of pictures.
+    pub test_videos: PathBuf,
+    /// How many of a hundred training sequences are of clips; with 100 no pictures are read.
+    pub video_percent: u8,
+    /// Frames picked from a second of video.
+    pub frames_per_second: u32,
+    /// Clips of each held-out video.
+    pub clips_per_video: usize,
+    /// Blocks of each held-out clip.
+    pub clip_blocks: usize,
 }
 
 impl Default for RawData {
@@ -39,6 +53,13 @@ impl Default for RawData {
             resize: 128,
             crop: 64,
             crops_per_picture: 5,
+            blocks: 1,
+            train_videos: PathBuf::new(),
+            test_videos: PathBuf::new(),
+            video_percent: 50,
+            frames_per_second: 8,
+            clips_per_video: 4,
+            clip_blocks: 8,
         }
     }
 }
@@ -106,8 +127,33 @@ pub(super) struct RawSweep {
     pub strategies: Vec<String>,
     /// "live": searches run the model and are timed; "replay": they read the stored curves.
     pub search: super::SearchMode,
+    /// Earlier blocks of a clip that a block sees, which bounds the memory of long videos.
+    pub window: Window,
     /// "per-count": the encoder runs for every count; "once": once a block, and the tail is dropped behind it.
     pub encoding: engine::Encoding,
+}
+
+/// `sweep.window`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "\"all\", or a number of blocks")]
+pub(super) enum Window {
+    Blocks(usize),
+    Named(NamedWindow),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum NamedWindow {
+    All,
+}
+
+impl Window {
+    pub(super) fn blocks(self) -> usize {
+        match self {
+            Self::Blocks(blocks) => blocks,
+            Self::Named(NamedWindow::All) => usize::MAX,
+        }
+    }
 }
 
 /// `[regressor]`: the network that predicts counts, trained where a strategy asks for one.
@@ -151,6 +197,7 @@ impl Default for RawSweep {
             search: super::SearchMode::Live,
             criterion: super::Criterion::Mse,
             encoding: engine::Encoding::PerCount,
+            window: Window::Named(NamedWindow::All),
         }
     }
 }

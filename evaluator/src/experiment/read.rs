@@ -2,13 +2,14 @@
 
 use super::raw::{self, RawBottleneck, RawSections};
 use super::{
-    Criterion, Data, Experiment, ExperimentError, REPLAYABLE_COUNTS, Regression, SearchMode, Sweep, Variant, keys,
+    Criterion, Data, Experiment, ExperimentError, REPLAYABLE_COUNTS, Regression, SearchMode, Sweep, Variant, Videos,
+    keys,
 };
 use crate::search::{Fixed, SearchStrategy, parse};
 use engine::train::TrainConfig;
 use engine::{BlockShape, Bottleneck, Budget, ModelConfig, RegressorConfig, TokenRange};
 use serde::Deserialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use toml::{Table, Value};
 
@@ -37,9 +38,12 @@ impl Experiment {
         let mut base = keys::defaults();
         merge(&mut base, sections_of(text));
         let folder = path.parent().unwrap_or(Path::new(""));
-        for key in ["data.train", "data.test"] {
+        for key in PATHS {
             let below = keys::lookup(&base, key).and_then(Value::as_str).expect("read as a path above").to_owned();
-            keys::set(&mut base, key, folder.join(below).to_string_lossy().into_owned().into());
+            // No folder stays none.
+            if !below.is_empty() {
+                keys::set(&mut base, key, folder.join(below).to_string_lossy().into_owned().into());
+            }
         }
         let overrides = overrides.iter().map(read_override).collect::<Result<Vec<_>, _>>()?;
         let (of_sections, of_file): (Vec<_>, Vec<_>) = overrides.into_iter().partition(|(key, _)| key.contains('.'));
@@ -157,6 +161,9 @@ fn merge(base: &mut Table, over: Table) {
     }
 }
 
+/// Keys that hold folders, relative to the file.
+const PATHS: [&str; 4] = ["data.train", "data.test", "data.train_videos", "data.test_videos"];
+
 /// Every `[[variant]]` × every combination of `[grid]`, named; one called "default" if the file has neither.
 fn expand(
     base: &Table,
@@ -171,9 +178,9 @@ fn expand(
             variant.remove("name").and_then(|name| name.as_str().map(str::to_owned)).expect("read as text above");
         let mut sections = base.clone();
         for (key, value) in flatten(variant) {
-            let path = matches!(key.as_str(), "data.train" | "data.test");
+            let path = PATHS.contains(&key.as_str());
             let value = match value.as_str() {
-                Some(below) if path => folder.join(below).to_string_lossy().into_owned().into(),
+                Some(below) if path && !below.is_empty() => folder.join(below).to_string_lossy().into_owned().into(),
                 _ => value,
             };
             keys::set(&mut sections, &key, value);
@@ -251,6 +258,45 @@ const MOST_CROPS: usize = 1000;
 /// Curves a predictor is trained on: fewer say nothing, more fill the store.
 const MOST_CURVES: std::ops::RangeInclusive<usize> = 16..=1_000_000;
 
+/// Blocks of a sequence, clips of a video, frames of a second: more are a slip.
+const MOST_BLOCKS: usize = 1_000_000;
+
+fn data(raw: raw::RawData) -> Data {
+    let folder = |folder: PathBuf| (!folder.as_os_str().is_empty()).then_some(folder);
+    let (train, test) = (folder(raw.train_videos), folder(raw.test_videos));
+    let videos = Videos {
+        percent: raw.video_percent,
+        frames_per_second: raw.frames_per_second,
+        clips_per_video: raw.clips_per_video,
+        clip_blocks: raw.clip_blocks,
+        train,
+        test,
+    };
+    Data {
+        train: raw.train,
+        test: raw.test,
+        resize: raw.resize,
+        crop: raw.crop,
+        crops_per_picture: raw.crops_per_picture,
+        blocks: raw.blocks,
+        videos: (videos.train.is_some() || videos.test.is_some()).then_some(videos),
+    }
+}
+
+/// The first key that cannot be, with its value.
+fn impossible_clips(data: &Data) -> Option<(&'static str, usize)> {
+    let of_clips = data.videos.as_ref().map(|videos| {
+        [
+            ("video_percent", usize::from(videos.percent), 100),
+            ("frames_per_second", videos.frames_per_second as usize, MOST_BLOCKS),
+            ("clips_per_video", videos.clips_per_video, MOST_BLOCKS),
+            ("clip_blocks", videos.clip_blocks, MOST_BLOCKS),
+        ]
+    });
+    let all = [("blocks", data.blocks, MOST_BLOCKS)].into_iter().chain(of_clips.into_iter().flatten());
+    all.into_iter().find(|(_, value, most)| !(1..=*most).contains(value)).map(|(key, value, _)| (key, value))
+}
+
 /// Completes and checks one variant.
 fn variant(name: String, sections: Table) -> Result<Variant, ExperimentError> {
     let raw: RawSections = sections.try_into().map_err(|error: toml::de::Error| ExperimentError::Override {
@@ -259,13 +305,7 @@ fn variant(name: String, sections: Table) -> Result<Variant, ExperimentError> {
     })?;
     let value_error = |source| ExperimentError::Value { variant: name.clone(), source };
     let m = &raw.model;
-    let data = Data {
-        train: raw.data.train,
-        test: raw.data.test,
-        resize: raw.data.resize,
-        crop: raw.data.crop,
-        crops_per_picture: raw.data.crops_per_picture,
-    };
+    let data = data(raw.data);
     let problem = |message: String| Err(ExperimentError::Override { place: format!("variant {name}"), message });
     if data.crop > data.resize || data.crop == 0 || data.resize > LARGEST_SIDE {
         return problem(format!(
@@ -276,6 +316,9 @@ fn variant(name: String, sections: Table) -> Result<Variant, ExperimentError> {
     if !(1..=MOST_CROPS).contains(&data.crops_per_picture) {
         let count = data.crops_per_picture;
         return problem(format!("data.crops_per_picture = {count}: must be from 1 to {MOST_CROPS}"));
+    }
+    if let Some((key, value)) = impossible_clips(&data) {
+        return problem(format!("data.{key} = {value}: must be from 1 to {MOST_BLOCKS} (video_percent from 1 to 100)"));
     }
     let model = ModelConfig {
         width: m.width,
@@ -366,6 +409,6 @@ fn sweep(name: &str, raw: raw::RawSweep, budget: Budget, range: TokenRange) -> R
                 .map_err(|source| ExperimentError::Strategy { variant: name.to_owned(), source })?
         }
     };
-    let raw::RawSweep { thresholds, criterion, encoding, search, .. } = raw;
-    Ok(Sweep { thresholds, criterion, encoding, strategies, search })
+    let raw::RawSweep { thresholds, criterion, encoding, search, window, .. } = raw;
+    Ok(Sweep { thresholds, criterion, encoding, strategies, search, window: window.blocks() })
 }

@@ -55,6 +55,13 @@ pub enum Crop {
         /// How many.
         count: usize,
     },
+    /// The centre of frames picked from a second of video.
+    CentreOfClips {
+        /// Side in pixels.
+        side: usize,
+        /// Frames picked from a second.
+        frames_per_second: u32,
+    },
     /// Squares at random places: training pictures, on which predictors are trained.
     Random {
         /// Side in pixels.
@@ -114,6 +121,12 @@ impl Protocol {
             ssim_window: SsimWindow::Gaussian { side: WINDOW, sigma: SIGMA },
             averaging: Averaging::PooledPsnrMeanSsim,
         }
+    }
+
+    /// The same on the centre of `frames_per_second` frames of a second of video.
+    pub fn clips(resize: usize, crop: usize, frames_per_second: u32) -> Self {
+        let crop_of = Crop::CentreOfClips { side: crop, frames_per_second };
+        Self { crop: crop_of, ..Self::fixed_crops(resize, crop, 1) }
     }
 
     /// The same on random squares, as predictors are trained on.

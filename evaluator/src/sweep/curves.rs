@@ -2,7 +2,7 @@
 
 use super::Run;
 use super::live::quality;
-use super::pictures::Sample;
+use super::sample::Sample;
 use crate::error::{EvaluatorError, Result};
 use crate::experiment::REPLAYABLE_COUNTS;
 use crate::search::Binned;
@@ -22,7 +22,7 @@ const TOGETHER: usize = 8;
 const DRAWN_COUNTS: usize = 64;
 
 /// The counts at which curves of held-out blocks are measured: all, or a grid if they are many.
-pub(super) fn curve_counts(range: TokenRange) -> Vec<usize> {
+pub fn curve_counts(range: TokenRange) -> Vec<usize> {
     if range.len() <= REPLAYABLE_COUNTS { range.counts().collect() } else { Binned::new(DRAWN_COUNTS).grid(range) }
 }
 
@@ -88,9 +88,9 @@ impl Wanted<'_> {
         let began = Instant::now();
         let shape = self.model.config().block;
         let block = sample.block(shape);
-        let reconstructions = BlockSequence::new(self.model, Encoding::PerCount).reconstruct(&block, &self.counts);
+        let reconstructions = BlockSequence::new(self.model, Encoding::PerCount).next(&block).reconstruct(&self.counts);
         let measured = self.counts.par_iter().zip(&reconstructions).map(|(kept, reconstruction)| {
-            let quality = quality(shape, &block, reconstruction)?;
+            let quality = quality(shape, &[&block], &[reconstruction])?;
             Ok(CurvePoint {
                 kept_tokens: *kept as u32,
                 distortion: quality.mse,

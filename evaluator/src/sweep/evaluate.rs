@@ -3,8 +3,9 @@
 use super::Run;
 use super::curves::Curves;
 use super::live::{Live, Quality, flops, mean_colour, quality};
-use super::pictures::{Pictures, Sample, png};
 use super::predictors::Predictors;
+use super::sample::{Sample, png, sheet};
+use super::samples::Samples;
 use super::training::Trained;
 use super::trials::Planned;
 use crate::content;
@@ -12,9 +13,9 @@ use crate::error::Result;
 use crate::experiment::{SearchMode, Variant};
 use crate::metric::{self, MetricDef, Pictures as Frames};
 use crate::search::{Cost, DistortionSource, Found, Prediction, Probe, Question, Replay, meets};
+use crate::statistics::mean;
 use crate::store::{BlockRecord, ContentHash, MediaType, ProtocolId, SampleId, SampleRecord};
-use engine::BlockSequence;
-use engine::data::Picture;
+use engine::{BlockSequence, NextBlock};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -24,14 +25,17 @@ pub(super) struct Bench<'a> {
     pub(super) variant: &'a Variant,
     pub(super) seed: u64,
     pub(super) trained: &'a Trained,
-    pub(super) pictures: &'a Pictures,
+    pub(super) samples: &'a Samples,
     pub(super) protocol: ProtocolId,
     pub(super) curves: &'a Curves,
     pub(super) predictors: Option<Predictors>,
-    /// Trials of other thresholds and strategies often end at the same count.
-    finals: RefCell<HashMap<(SampleId, usize), Rc<Final>>>,
+    /// Trials of other thresholds and strategies often end at the same counts.
+    finals: RefCell<HashMap<Counts, Rc<Final>>>,
     facts: RefCell<HashMap<SampleId, Facts>>,
 }
+
+/// A sample and the counts of its blocks.
+type Counts = (SampleId, Vec<usize>);
 
 /// What is measured of a sample, whatever a model makes of it.
 #[derive(Clone, Copy)]
@@ -42,12 +46,32 @@ struct Facts {
     jpeg_bytes: f64,
 }
 
-/// A final reconstruction.
+/// The final reconstruction of a sample.
 struct Final {
-    quality: Quality,
-    codes: Option<Vec<u32>>,
+    /// Of each block.
+    each: Vec<Quality>,
+    /// Of all blocks together, if they are several.
+    whole: Option<Quality>,
+    /// Of each block, if there is a codebook.
+    codes: Vec<Option<Vec<u32>>>,
     /// Its picture, once it is stored.
     artifact: Cell<Option<ContentHash>>,
+}
+
+impl Final {
+    fn quality(&self) -> &Quality {
+        self.whole.as_ref().unwrap_or(&self.each[0])
+    }
+}
+
+/// A block of a sample, behind the fixed ones.
+struct Place<'a> {
+    sample: &'a Sample,
+    block: &'a [f32],
+    /// Fixed blocks before it.
+    earlier: usize,
+    is_last: bool,
+    next: NextBlock<'a>,
 }
 
 /// What a search found for one block, and what it cost.
@@ -63,31 +87,26 @@ impl<'a> Bench<'a> {
         variant: &'a Variant,
         seed: u64,
         trained: &'a Trained,
-        pictures: &'a Pictures,
+        samples: &'a Samples,
         protocol: ProtocolId,
         curves: &'a Curves,
         predictors: Option<Predictors>,
     ) -> Self {
         let (finals, facts) = Default::default();
-        Self { variant, seed, trained, pictures, protocol, curves, predictors, finals, facts }
+        Self { variant, seed, trained, samples, protocol, curves, predictors, finals, facts }
     }
 
-    fn sequence(&self) -> BlockSequence<'_> {
-        BlockSequence::new(&self.trained.model, self.variant.sweep.encoding)
-    }
-
-    fn answer(&self, trial: &Planned, sample: &Sample, previous: Option<usize>) -> Result<Answer> {
+    /// Searches one block behind the fixed ones. `previous` is the answer for the block before it.
+    fn answer(&self, trial: &Planned, place: &Place<'_>, previous: Option<usize>) -> Result<Answer> {
         let (config, sweep) = (self.trained.model.config(), &self.variant.sweep);
-        let block = sample.block(config.block);
-        let sequence = self.sequence();
-        let flops = flops(config, 0);
+        let flops = flops(config, place.earlier.min(sweep.window));
         let threshold = sweep.criterion.limit(trial.threshold);
         let prediction = match (trial.strategy.asks(), &self.predictors) {
-            (Some(asked), Some(predictors)) => Some(predictors.predict(asked, threshold, sample, previous)?),
+            (Some(asked), Some(predictors)) => Some(predictors.predict(asked, threshold, place.sample, previous)?),
             _ => None,
         };
         let (mut live, mut replay);
-        let source: &mut dyn DistortionSource = match (sweep.search, self.curves.get(&sample.id)) {
+        let source: &mut dyn DistortionSource = match (sweep.search, self.curves.get(&place.sample.id)) {
             (SearchMode::Replay, Some(curve)) => {
                 let points = curve.iter().map(|point| {
                     (point.kept_tokens as usize, sweep.criterion.distortion(point.distortion, point.ssim))
@@ -97,31 +116,72 @@ impl<'a> Bench<'a> {
             }
             _ => {
                 let (criterion, encoding, shape) = (sweep.criterion, sweep.encoding, config.block);
-                live = Live { sequence: &sequence, block: &block, shape, criterion, encoding, flops, seconds: 0.0 };
+                let (next, block) = (&place.next, place.block);
+                live = Live { next, block, shape, criterion, encoding, flops, seconds: 0.0 };
                 &mut live
             }
         };
         let mut probe = Probe::new(source, self.variant.range());
         let question = Question { threshold, previous, prediction: prediction.as_ref() };
         let found = trial.strategy.search(&question, &mut probe)?;
-        probe.count_final_reconstruction();
+        // Fixing a block for those behind it reconstructs it too.
+        if place.is_last {
+            probe.count_final_reconstruction();
+        } else {
+            probe.count_commit();
+        }
         let (cost, trace) = (probe.cost(), probe.trace().to_vec());
         Ok(Answer { found, cost, trace, prediction })
     }
 
-    /// The reconstruction that decides whether a threshold is met, whatever the search saw.
-    fn reconstruct(&self, sample: &Sample, kept_tokens: usize) -> Result<Rc<Final>> {
-        if let Some(known) = self.finals.borrow().get(&(sample.id, kept_tokens)) {
-            return Ok(known.clone());
+    /// Searches and fixes the blocks of a sample, one behind the other.
+    fn answer_all(
+        &self,
+        trial: &Planned,
+        sample: &Sample,
+        previous: Option<usize>,
+    ) -> Result<(Vec<Answer>, Rc<Final>)> {
+        let sweep = &self.variant.sweep;
+        let blocks = sample.blocks(self.trained.model.config().block);
+        let mut sequence = BlockSequence::with_window(&self.trained.model, sweep.encoding, sweep.window);
+        let (mut answers, mut reconstructions, mut codes) = (Vec::new(), Vec::new(), Vec::new());
+        let mut previous = previous;
+        for (earlier, block) in blocks.iter().enumerate() {
+            let is_last = earlier + 1 == blocks.len();
+            let place = Place { sample, block, earlier, is_last, next: sequence.next(block) };
+            let answer = self.answer(trial, &place, previous)?;
+            let kept = answer.found.kept_tokens;
+            previous = Some(kept);
+            answers.push(answer);
+            let counts = || answers.iter().map(|answer| answer.found.kept_tokens).collect::<Vec<_>>();
+            if is_last && let Some(known) = self.finals.borrow().get(&(sample.id, counts())) {
+                return Ok((answers, known.clone()));
+            }
+            let committed = sequence.commit(block, kept);
+            codes.push(committed.codes);
+            reconstructions.push(committed.reconstruction);
         }
+        let last = Rc::new(self.measure(&blocks, &reconstructions, codes)?);
+        let counts = sequence.history().to_vec();
+        self.finals.borrow_mut().insert((sample.id, counts), last.clone());
+        Ok((answers, last))
+    }
+
+    /// What decides whether thresholds are met, whatever the searches saw.
+    fn measure(
+        &self,
+        blocks: &[Vec<f32>],
+        reconstructions: &[Vec<f32>],
+        codes: Vec<Option<Vec<u32>>>,
+    ) -> Result<Final> {
         let shape = self.trained.model.config().block;
-        let block = sample.block(shape);
-        let sequence = self.sequence();
-        let reconstruction = sequence.reconstruct(&block, &[kept_tokens]).remove(0);
-        let quality = quality(shape, &block, &reconstruction)?;
-        let made = Rc::new(Final { quality, codes: sequence.codes(&block, kept_tokens), artifact: Cell::default() });
-        self.finals.borrow_mut().insert((sample.id, kept_tokens), made.clone());
-        Ok(made)
+        let each = blocks.iter().zip(reconstructions).map(|(block, made)| quality(shape, &[block], &[made]));
+        let each: Vec<Quality> = each.collect::<Result<_>>()?;
+        let whole = match blocks.len() {
+            1 => None,
+            _ => Some(quality(shape, &slices(blocks), &slices(reconstructions))?),
+        };
+        Ok(Final { each, whole, codes, artifact: Cell::default() })
     }
 
     fn facts(&self, sample: &Sample) -> Result<Facts> {
@@ -129,11 +189,13 @@ impl<'a> Bench<'a> {
             return Ok(*facts);
         }
         let shape = self.trained.model.config().block;
-        let block = sample.block(shape);
-        let pixels = sample.pixels.repeat(shape.frames);
-        let frames = Frames::new([shape.frames, shape.height, shape.width, engine::patch::CHANNELS], &pixels)?;
+        let blocks = sample.blocks(shape);
+        let painted: Vec<_> = blocks.iter().map(|block| mean_colour(block, shape.patch_values())).collect();
+        let pixels = sample.frames(shape);
+        let count = blocks.len() * shape.frames;
+        let frames = Frames::new([count, shape.height, shape.width, engine::patch::CHANNELS], &pixels)?;
         let facts = Facts {
-            mean_colour_psnr: quality(shape, &block, &mean_colour(&block, shape.patch_values()))?.psnr,
+            mean_colour_psnr: quality(shape, &slices(&blocks), &slices(&painted))?.psnr,
             high_frequency_energy: content::high_frequency_energy(frames),
             jpeg_bytes: content::jpeg_bytes(frames, content::JPEG_QUALITY) as f64,
         };
@@ -143,8 +205,8 @@ impl<'a> Bench<'a> {
 }
 
 impl Run<'_> {
-    /// Searches one sample and measures the final reconstruction. `previous` is the answer for the same photograph's
-    /// previous crop.
+    /// Searches one sample and measures the final reconstruction. `previous` is the answer for the last block of the same
+    /// source's previous sample.
     pub(super) async fn evaluate(
         &self,
         trial: &Planned,
@@ -152,26 +214,25 @@ impl Run<'_> {
         sample: &Sample,
         previous: Option<usize>,
     ) -> Result<SampleRecord> {
-        let answer = bench.answer(trial, sample, previous)?;
-        let last = bench.reconstruct(sample, answer.found.kept_tokens)?;
+        let (answers, last) = bench.answer_all(trial, sample, previous)?;
         let reconstruction = match last.artifact.get() {
             Some(stored) => stored,
             None => {
-                let shape = bench.trained.model.config().block;
-                let pixels = last.quality.pixels.clone();
-                let picture = Picture { width: shape.width, height: shape.height, pixels };
+                let picture = sheet(bench.trained.model.config().block, &last.quality().pixels);
                 self.store.put_artifact(png(&picture)?, MediaType::Png).await?.id
             }
         };
         last.artifact.set(Some(reconstruction));
-        let (quality, cost, prediction) = (&last.quality, &answer.cost, &answer.prediction);
         let criterion = bench.variant.sweep.criterion;
-        let met = meets(criterion.distortion(quality.mse, quality.ssim), criterion.limit(trial.threshold));
-        let block = BlockRecord {
-            block: 0,
-            kept_tokens: answer.found.kept_tokens as u32,
+        let blocks = answers.iter().zip(&last.each).zip(&last.codes).enumerate();
+        let blocks = blocks.map(|(index, ((Answer { found, cost, trace, prediction }, quality), codes))| BlockRecord {
+            block: index as u32,
+            kept_tokens: found.kept_tokens as u32,
             distortion: quality.mse,
-            threshold_met: Some(met),
+            threshold_met: Some(meets(
+                criterion.distortion(quality.mse, quality.ssim),
+                criterion.limit(trial.threshold),
+            )),
             encoder_evaluations: cost.evaluations.encoder as u32,
             decoder_evaluations: cost.evaluations.decoder as u32,
             commit_evaluations: cost.evaluations.commit as u32,
@@ -182,26 +243,32 @@ impl Run<'_> {
             seconds: cost.seconds,
             prediction_flops: prediction.as_ref().map(|prediction| prediction.flops),
             prediction_seconds: prediction.as_ref().and_then(|prediction| prediction.seconds),
-            probes: answer.trace.iter().map(|(kept, distortion)| (*kept as u32, *distortion)).collect(),
-            codes: last.codes.as_deref().map(write_codes),
-        };
-        let values = measurements(bench, sample, &answer, &last, &block)?;
+            probes: trace.iter().map(|(kept, distortion)| (*kept as u32, *distortion)).collect(),
+            codes: codes.as_deref().map(write_codes),
+        });
+        let blocks: Vec<BlockRecord> = blocks.collect();
+        let values = measurements(bench, sample, &answers, &last, &blocks)?;
         let measurements =
             values.into_iter().map(|(metric, value)| (self.metrics.by_name(metric.name), value)).collect();
-        Ok(SampleRecord { sample: sample.id, reconstruction: Some(reconstruction), blocks: vec![block], measurements })
+        Ok(SampleRecord { sample: sample.id, reconstruction: Some(reconstruction), blocks, measurements })
     }
 }
 
 fn measurements(
     bench: &Bench<'_>,
     sample: &Sample,
-    answer: &Answer,
+    answers: &[Answer],
     last: &Final,
-    block: &BlockRecord,
+    blocks: &[BlockRecord],
 ) -> Result<Vec<(MetricDef, f64)>> {
     let config = bench.trained.model.config();
-    let (range, quality, kept) = (bench.variant.range(), &last.quality, [answer.found.kept_tokens]);
-    let (costs, facts) = ([answer.cost], bench.facts(sample)?);
+    let (range, quality, facts) = (bench.variant.range(), last.quality(), bench.facts(sample)?);
+    let kept: Vec<usize> = answers.iter().map(|answer| answer.found.kept_tokens).collect();
+    let costs: Vec<Cost> = answers.iter().map(|answer| answer.cost).collect();
+    let over_blocks = |value: &dyn Fn(&BlockRecord) -> Option<f64>| {
+        blocks.iter().map(value).collect::<Option<Vec<f64>>>().map(|values| mean(&values))
+    };
+    let met = |block: &BlockRecord| block.threshold_met.map(|met| f64::from(u8::from(met)));
     let mut values = vec![
         (metric::MSE, quality.mse),
         (metric::PSNR, quality.psnr),
@@ -211,27 +278,32 @@ fn measurements(
         (content::JPEG_BYTES, facts.jpeg_bytes),
         (metric::KEPT_TOKENS, metric::kept_tokens(&kept)),
         (metric::TOKEN_SHARE, metric::token_share(&kept, range)),
-        (metric::THRESHOLD_MET, if block.threshold_met == Some(true) { 1.0 } else { 0.0 }),
         (metric::EVALUATIONS, metric::evaluations(&costs)),
         (metric::SEQUENTIAL_DEPTH, metric::sequential_depth(&costs)),
-        (metric::FLOPS, block.flops),
     ];
+    let codes: Option<Vec<&[u32]>> = last.codes.iter().map(Option::as_deref).collect();
     if let (Some(codebook), Some(codes), engine::Bottleneck::Fsq { levels }) =
-        (config.bottleneck.codebook_size(), &last.codes, &config.bottleneck)
+        (config.bottleneck.codebook_size(), codes, &config.bottleneck)
     {
         let codebook = codebook as usize;
         values.push((metric::BITS, metric::bits(&kept, codebook, range)));
         values.push((metric::BITS_PER_PIXEL, metric::bits_per_pixel(&kept, codebook, range, config.block.pixels())));
-        values.push((metric::ADAPTIVE_BITS, metric::adaptive_bits(&[codes], levels, range)));
+        values.push((metric::ADAPTIVE_BITS, metric::adaptive_bits(&codes, levels, range)));
     }
     let optional = [
         (metric::MS_SSIM, quality.ms_ssim),
+        (metric::THRESHOLD_MET, over_blocks(&met)),
+        (metric::FLOPS, over_blocks(&|block| Some(block.flops))),
         (metric::SEARCH_SECONDS, metric::search_seconds(&costs)),
-        (metric::PREDICTION_FLOPS, block.prediction_flops),
-        (metric::PREDICTION_SECONDS, block.prediction_seconds),
+        (metric::PREDICTION_FLOPS, over_blocks(&|block| block.prediction_flops)),
+        (metric::PREDICTION_SECONDS, over_blocks(&|block| block.prediction_seconds)),
     ];
     values.extend(optional.into_iter().filter_map(|(metric, value)| Some((metric, value?))));
     Ok(values)
+}
+
+fn slices(blocks: &[Vec<f32>]) -> Vec<&[f32]> {
+    blocks.iter().map(Vec::as_slice).collect()
 }
 
 fn write_codes(codes: &[u32]) -> Vec<u8> {

@@ -4,14 +4,15 @@ use crate::error::Result;
 use crate::experiment::Criterion;
 use crate::metric::{self, MetricError, Pictures};
 use crate::search::{DistortionSource, Encoding, Evaluations, FlopsPerEvaluation, SearchError};
+use crate::statistics::mean;
 use engine::patch::to_pixels;
-use engine::{BlockSequence, BlockShape, ModelConfig};
+use engine::{BlockShape, ModelConfig, NextBlock};
 use rayon::prelude::*;
 use std::time::Instant;
 
 /// One block, asked of the model behind its earlier blocks, and timed.
 pub(super) struct Live<'a> {
-    pub(super) sequence: &'a BlockSequence<'a>,
+    pub(super) next: &'a NextBlock<'a>,
     pub(super) block: &'a [f32],
     pub(super) shape: BlockShape,
     pub(super) criterion: Criterion,
@@ -23,11 +24,11 @@ pub(super) struct Live<'a> {
 impl DistortionSource for Live<'_> {
     fn distortions(&mut self, kept_tokens: &[usize]) -> std::result::Result<Vec<f64>, SearchError> {
         let began = Instant::now();
-        let reconstructions = self.sequence.reconstruct(self.block, kept_tokens);
+        let reconstructions = self.next.reconstruct(kept_tokens);
         let distortions = reconstructions.par_iter().map(|reconstruction| match self.criterion {
             Criterion::Mse => Ok(metric::mse(self.block, reconstruction)),
             Criterion::Ssim => {
-                let quality = quality(self.shape, self.block, reconstruction)?;
+                let quality = quality(self.shape, &[self.block], &[reconstruction])?;
                 Ok(self.criterion.distortion(quality.mse, quality.ssim))
             }
         });
@@ -49,13 +50,14 @@ impl DistortionSource for Live<'_> {
     }
 }
 
-/// What one evaluation of the block after `earlier` fixed ones costs: each candidate runs the sequence up to it.
+/// What one evaluation of a block that sees `earlier` fixed ones costs: theirs are remembered, a candidate runs one block.
 pub(super) fn flops(model: &ModelConfig, earlier: usize) -> FlopsPerEvaluation {
-    let (encoder, decoder) = (model.encoder_flops(earlier + 1), model.decoder_flops(earlier + 1));
-    FlopsPerEvaluation { encoder, decoder, commit: 0.0, final_reconstruction: encoder + decoder }
+    let encoder = model.encoder_flops(earlier + 1) - model.encoder_flops(earlier);
+    let decoder = model.decoder_flops(earlier + 1) - model.decoder_flops(earlier);
+    FlopsPerEvaluation { encoder, decoder, commit: encoder + decoder, final_reconstruction: encoder + decoder }
 }
 
-/// How good a reconstruction of one block is.
+/// How good a reconstruction of one or several blocks is.
 pub(super) struct Quality {
     /// Mean squared error in [−1, 1] after clipping.
     pub(super) mse: f64,
@@ -67,11 +69,13 @@ pub(super) struct Quality {
     pub(super) pixels: Vec<u8>,
 }
 
-/// Measures `reconstruction` against `block`, both as patches.
-pub(super) fn quality(shape: BlockShape, block: &[f32], reconstruction: &[f32]) -> Result<Quality> {
-    let bytes = |patches: &[f32]| to_pixels(&shape.unpatchify(patches));
-    let (original, pixels) = (bytes(block), bytes(reconstruction));
-    let size = [shape.frames, shape.height, shape.width, engine::patch::CHANNELS];
+/// Measures blocks against what was made of them, both as patches.
+pub(super) fn quality(shape: BlockShape, blocks: &[&[f32]], reconstructions: &[&[f32]]) -> Result<Quality> {
+    let bytes = |blocks: &[&[f32]]| -> Vec<u8> {
+        blocks.iter().flat_map(|patches| to_pixels(&shape.unpatchify(patches))).collect()
+    };
+    let (original, pixels) = (bytes(blocks), bytes(reconstructions));
+    let size = [blocks.len() * shape.frames, shape.height, shape.width, engine::patch::CHANNELS];
     let (a, b) = (Pictures::new(size, &original)?, Pictures::new(size, &pixels)?);
     let (psnr, ssim) = (metric::psnr(a, b)?, metric::ssim(a, b)?);
     let ms_ssim = match metric::ms_ssim(a, b) {
@@ -79,7 +83,8 @@ pub(super) fn quality(shape: BlockShape, block: &[f32], reconstruction: &[f32]) 
         Err(MetricError::SmallerThanScales { .. }) => None,
         Err(error) => return Err(error.into()),
     };
-    Ok(Quality { mse: metric::mse(block, reconstruction), psnr, ssim, ms_ssim, pixels })
+    let errors = blocks.iter().zip(reconstructions).map(|(block, made)| metric::mse(block, made));
+    Ok(Quality { mse: mean(&errors.collect::<Vec<_>>()), psnr, ssim, ms_ssim, pixels })
 }
 
 /// Every patch painted in its mean colour: what a model of this patch size must beat.

@@ -14,7 +14,8 @@ pub fn check_memory(experiment: &Experiment) -> Result<()> {
     let Some(available) = available_bytes() else { return Ok(()) };
     for variant in &experiment.variants {
         let parameters = variant.model.parameter_count();
-        let pixels = variant.train.batch.saturating_mul(variant.model.block.values());
+        let blocks = variant.train.batch.saturating_mul(variant.data.blocks);
+        let pixels = blocks.saturating_mul(variant.model.block.values());
         let needed = parameters.saturating_mul(BYTES_A_WEIGHT).saturating_add(pixels.saturating_mul(BYTES_A_VALUE));
         if needed > available {
             let (variant, needed, available) = (variant.name.clone(), needed >> 20, available >> 20);

@@ -8,10 +8,12 @@ mod evaluate;
 mod lines;
 mod live;
 mod memory;
-mod pictures;
 mod predictors;
 mod progress;
 mod provenance;
+mod sample;
+mod samples;
+mod sets;
 mod training;
 mod trials;
 
@@ -22,13 +24,15 @@ use crate::error::{EvaluatorError, Result};
 use crate::experiment::{Data, Experiment, Variant};
 use crate::metric::{self, Protocol};
 use crate::store::{ContentHash, ExperimentId, MetricId, NewExperiment, NewMetric, ProtocolId, ProvenanceId, Store};
-use curves::{Curves, Wanted, curve_counts};
+pub use curves::curve_counts;
+use curves::{Curves, Wanted};
 use evaluate::Bench;
 pub use memory::check_memory;
-pub use pictures::PictureSets;
-use pictures::Pictures;
+use samples::Samples;
 use serde_json::json;
+pub use sets::DataSets;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 use training::Trained;
 use trials::Planned;
@@ -100,13 +104,13 @@ impl MetricIds {
     }
 }
 
-/// Runs `experiment` on the pictures of `sets` into `store`.
+/// Runs `experiment` on what `sets` holds into `store`.
 ///
 /// # Errors
 /// [`EvaluatorError::Stopped`] when it was asked to stop; everything finished by then is stored.
 pub async fn run(
     experiment: &Experiment,
-    sets: &PictureSets,
+    sets: &DataSets,
     store: &Store,
     options: &Options,
     progress: &dyn Progress,
@@ -134,12 +138,14 @@ pub async fn run(
 }
 
 impl Run<'_> {
-    async fn all(&self, experiment: &Experiment, sets: &PictureSets) -> Result<Outcome> {
+    async fn all(&self, experiment: &Experiment, sets: &DataSets) -> Result<Outcome> {
         self.event("run started", None, json!({ "name": experiment.name })).await?;
-        let mut pictures: HashMap<&Data, Pictures> = HashMap::new();
+        // Blocks of other lengths cut videos into other clips.
+        let cut = |variant: &Variant| (variant.data.clone(), variant.model.block.frames);
+        let mut samples: HashMap<(Data, usize), Samples> = HashMap::new();
         for variant in &experiment.variants {
-            if !pictures.contains_key(&variant.data) {
-                pictures.insert(&variant.data, Pictures::register(self, sets, &variant.data).await?);
+            if let Entry::Vacant(place) = samples.entry(cut(variant)) {
+                place.insert(Samples::register(self, sets.of(&variant.data), variant).await?);
             }
         }
         let pairs =
@@ -147,7 +153,7 @@ impl Run<'_> {
         let mut outcome = Outcome::default();
         let mut trained = Vec::new();
         for (ordinal, (variant, seed)) in pairs().enumerate() {
-            let result = self.train(variant, seed, ordinal as u32, &pictures[&variant.data]).await?;
+            let result = self.train(variant, seed, ordinal as u32, &samples[&cut(variant)]).await?;
             *(if result.reused { &mut outcome.trained_before } else { &mut outcome.trained }) += 1;
             trained.push(result);
         }
@@ -157,7 +163,7 @@ impl Run<'_> {
         let mut ordinal = 0;
         for ((variant, seed), trained) in pairs().zip(&trained) {
             let trials = variant.sweep.strategies.len() * variant.sweep.thresholds.len();
-            self.evaluate_model(variant, seed, trained, &pictures[&variant.data], ordinal, &mut outcome).await?;
+            self.evaluate_model(variant, seed, trained, &samples[&cut(variant)], ordinal, &mut outcome).await?;
             ordinal += trials as u32;
         }
         Ok(outcome)
@@ -176,11 +182,11 @@ impl Run<'_> {
         variant: &Variant,
         seed: u64,
         trained: &Trained,
-        pictures: &Pictures,
+        samples: &Samples,
         ordinal: u32,
         outcome: &mut Outcome,
     ) -> Result<()> {
-        let protocol = self.protocol(pictures.protocol).await?;
+        let protocol = self.protocol(samples.protocol).await?;
         let curves = match variant.has_curves() {
             false => Curves::new(),
             true => {
@@ -188,27 +194,27 @@ impl Run<'_> {
                     title: format!("{} seed {seed}", variant.name),
                     weights: trained.weights,
                     model: &trained.model,
-                    samples: &pictures.held_out,
-                    dataset: pictures.test_dataset,
+                    samples: &samples.held_out,
+                    dataset: samples.test_dataset,
                     protocol,
                     counts: curve_counts(variant.range()),
                 };
                 self.curves(&wanted).await?
             }
         };
-        let predictors = self.predictors(variant, seed, trained, pictures).await?;
-        let bench = Bench::new(variant, seed, trained, pictures, protocol, &curves, predictors);
+        let predictors = self.predictors(variant, seed, trained, samples).await?;
+        let bench = Bench::new(variant, seed, trained, samples, protocol, &curves, predictors);
         let (open, reused) = self.plan_trials(&bench, ordinal).await?;
         if reused > 0 {
             self.progress.say(&format!("{} seed {seed}: {reused} trials evaluated before, reused", variant.name));
         }
         outcome.evaluated_before += reused;
-        let samples = (open.len() * pictures.held_out.len()) as u64;
-        if samples > 0 {
-            self.progress.begin(&format!("evaluate {} seed {seed}", variant.name), 0, samples);
+        let searches = (open.len() * samples.held_out.len()) as u64;
+        if searches > 0 {
+            self.progress.begin(&format!("evaluate {} seed {seed}", variant.name), 0, searches);
         }
         let result = self.run_trials(open, &bench, outcome).await;
-        if samples > 0 {
+        if searches > 0 {
             self.progress.end();
         }
         result

@@ -3,7 +3,8 @@
 use super::Run;
 use super::curves::{Curves, Wanted};
 use super::lines::{Line, Lines};
-use super::pictures::{Pictures, Sample};
+use super::sample::Sample;
+use super::samples::Samples;
 use super::training::Trained;
 use crate::content;
 use crate::error::{EvaluatorError, Result};
@@ -58,7 +59,7 @@ impl Run<'_> {
         variant: &Variant,
         seed: u64,
         trained: &Trained,
-        pictures: &Pictures,
+        cut: &Samples,
     ) -> Result<Option<Predictors>> {
         let asked: Vec<Asked> = variant.sweep.strategies.iter().filter_map(|strategy| strategy.asks()).collect();
         if asked.is_empty() {
@@ -66,21 +67,21 @@ impl Run<'_> {
         }
         let (settings, criterion) = (&variant.regressor, variant.sweep.criterion);
         let title = format!("{} seed {seed}", variant.name);
-        let samples = pictures.training_samples(self, &variant.data, settings.curves).await?;
+        let samples = cut.training_samples(self, &variant.data, settings.curves).await?;
         let protocol = self.protocol(Protocol::random_crops(variant.data.resize, variant.data.crop)).await?;
         let wanted = Wanted {
             title: format!("{title}, training pictures"),
             weights: trained.weights,
             model: &trained.model,
             samples: &samples,
-            dataset: pictures.train_dataset,
+            dataset: cut.train_dataset,
             protocol,
             counts: Binned::new(settings.counts).grid(variant.range()),
         };
         let curves = self.curves(&wanted).await?;
         let config = json!({
             "settings": settings, "criterion": criterion, "seed": seed, "min_tokens": variant.range().min(),
-            "pictures": pictures.train.key().to_hex().as_str(), "resize": variant.data.resize,
+            "pictures": cut.sets.training_key(), "resize": variant.data.resize,
             "crop": variant.data.crop,
         });
         let identity = json!({ "config": config, "weights": trained.weights, "version": PREDICTOR_VERSION });
@@ -91,7 +92,7 @@ impl Run<'_> {
                 Some(regressor) => Some(regressor),
                 None => {
                     let learning = Learning { key, config, title: &title, seed };
-                    Some(self.learn(learning, variant, trained, pictures, &samples, &curves).await?)
+                    Some(self.learn(learning, variant, trained, cut, &samples, &curves).await?)
                 }
             },
         };
@@ -123,7 +124,7 @@ impl Run<'_> {
         learning: Learning<'_>,
         variant: &Variant,
         trained: &Trained,
-        pictures: &Pictures,
+        cut: &Samples,
         samples: &[Sample],
         curves: &Curves,
     ) -> Result<Regressor> {
@@ -158,7 +159,7 @@ impl Run<'_> {
             key,
             config,
             weights: trained.weights,
-            dataset: pictures.train_dataset,
+            dataset: cut.train_dataset,
             provenance: Some(self.provenance),
             curves: samples.len() as u32,
             sources: sources.len() as u32,

@@ -1,14 +1,13 @@
 //! Trains one variant with one seed, or finds that it was trained before.
 
 use super::Run;
-use super::pictures::Pictures;
+use super::samples::Samples;
 use crate::error::{EvaluatorError, Result};
 use crate::experiment::Variant;
 use crate::store::{
     CheckpointFiles, ContentHash, Lease, NewEvent, NewTrainingRun, TrainingPoint, TrainingRunId, TrainingStatus,
 };
 use engine::ElasticTok;
-use engine::data::RandomCrops;
 use engine::train::{Start, StepReport, Trainer, load_weights, save_weights, weights_hash};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -27,26 +26,19 @@ pub(super) struct Trained {
 
 impl Run<'_> {
     /// The variant's weights for this seed. `ordinal` is the run's place in the experiment.
-    pub(super) async fn train(
-        &self,
-        variant: &Variant,
-        seed: u64,
-        ordinal: u32,
-        pictures: &Pictures,
-    ) -> Result<Trained> {
+    pub(super) async fn train(&self, variant: &Variant, seed: u64, ordinal: u32, samples: &Samples) -> Result<Trained> {
         let config = variant.training_config();
         let identity = json!({
-            "config": config, "seed": seed, "data": pictures.train.key().to_hex().as_str(), "version": TRAINING_VERSION,
+            "config": config, "seed": seed, "data": samples.sets.training_key(), "version": TRAINING_VERSION,
         });
         let key = ContentHash::of(identity.to_string().as_bytes());
         let start = Start { model: variant.model.clone(), train: variant.train.clone(), seed };
-        let crops = RandomCrops::new(pictures.train.clone(), variant.data.crop, variant.model.block.frames, seed);
-        let mut trainer = Trainer::new(start.clone(), crops)?;
+        let mut trainer = Trainer::new(start.clone(), samples.sets.training(variant, seed))?;
         let new = NewTrainingRun {
             key,
             config,
             seed: seed as i64,
-            dataset: pictures.train_dataset,
+            dataset: samples.train_dataset,
             provenance: Some(self.provenance),
             steps: variant.train.steps as u32,
             parameters: variant.model.parameter_count() as u32,
@@ -66,8 +58,7 @@ impl Run<'_> {
             }
         }
         if files.training.exists() {
-            let crops = RandomCrops::new(pictures.train.clone(), variant.data.crop, variant.model.block.frames, seed);
-            trainer = Trainer::resume(start, crops, &files.training)?;
+            trainer = Trainer::resume(start, samples.sets.training(variant, seed), &files.training)?;
             self.progress.say(&format!("{title}: goes on at step {}", trainer.step()));
         }
         self.store.start_training(run, trainer.step() as u32).await?;
@@ -124,7 +115,7 @@ impl Run<'_> {
     fn train_again(
         &self,
         title: &str,
-        mut trainer: Trainer<RandomCrops>,
+        mut trainer: Trainer,
         files: &CheckpointFiles,
         expected: ContentHash,
     ) -> Result<ElasticTok> {
@@ -150,12 +141,13 @@ impl Run<'_> {
         &self,
         run: TrainingRunId,
         title: &str,
-        trainer: &mut Trainer<RandomCrops>,
+        trainer: &mut Trainer,
         files: &CheckpointFiles,
     ) -> Result<()> {
         let steps = trainer.steps();
         self.progress.begin(&format!("train {title}"), trainer.step() as u64, steps as u64);
         let (mut points, mut saved, mut seconds) = (Vec::new(), Instant::now(), 0.0);
+        let mut trained_for = 0.0;
         while !trainer.is_finished() {
             let stopped = self.options.stop.is_asked();
             let due = stopped || saved.elapsed() >= self.options.checkpoint_every;
@@ -172,7 +164,10 @@ impl Run<'_> {
                 Ok(report) => {
                     seconds += took;
                     points.push(point(&report, took));
-                    let note = format!("loss {:.4}  lr {:.1e}", report.loss, report.learning_rate);
+                    trained_for += took;
+                    let stalled = 100.0 * trainer.waited().as_secs_f64() / trained_for;
+                    let (loss, rate) = (report.loss, report.learning_rate);
+                    let note = format!("loss {loss:.4}  lr {rate:.1e}  waiting for data {stalled:.1} %");
                     self.progress.advance(report.step as u64, &note);
                 }
                 Err(error) => {

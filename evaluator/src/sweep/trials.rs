@@ -28,26 +28,30 @@ impl Run<'_> {
     pub(super) async fn plan_trials(&self, bench: &Bench<'_>, first: u32) -> Result<(Vec<Planned>, usize)> {
         let (variant, sweep) = (bench.variant, &bench.variant.sweep);
         let (mut planned, mut reused) = (Vec::new(), 0);
-        let samples: Vec<String> = bench.pictures.held_out.iter().map(|sample| sample.key.to_string()).collect();
+        let samples: Vec<String> = bench.samples.held_out.iter().map(|sample| sample.key.to_string()).collect();
         let pairs = sweep.strategies.iter().flat_map(|strategy| sweep.thresholds.iter().map(move |t| (strategy, *t)));
         for (offset, (strategy, threshold)) in pairs.enumerate() {
             // What was asked, of which weights, on which pictures: equal keys mean equal numbers.
-            let config = json!({
+            let mut config = json!({
                 "strategy": strategy.name(), "threshold": threshold, "search": sweep.search,
                 "criterion": sweep.criterion, "encoding": sweep.encoding,
                 "min_tokens": variant.range().min(), "max_tokens": variant.range().max(),
                 "training": variant.training_config(),
             });
+            if variant.data.sample_blocks() > 1 {
+                let window = sweep.window;
+                config["window"] = if window == usize::MAX { json!("all") } else { json!(window) };
+            }
             let identity = json!({
                 "config": config, "seed": bench.seed, "weights": bench.trained.weights, "samples": samples,
-                "protocol": bench.pictures.protocol.key(), "version": EVALUATOR_VERSION,
+                "protocol": bench.samples.protocol.key(), "version": EVALUATOR_VERSION,
                 "predictors": strategy.asks().and(bench.predictors.as_ref()).map(|predictors| predictors.key),
             });
             let new = NewTrial {
                 key: ContentHash::of(identity.to_string().as_bytes()),
                 config,
                 training_run: Some(bench.trained.run),
-                dataset: bench.pictures.test_dataset,
+                dataset: bench.samples.test_dataset,
                 protocol: bench.protocol,
                 provenance: Some(self.provenance),
                 weights: Some(bench.trained.weights),
@@ -57,7 +61,7 @@ impl Run<'_> {
                 seed: bench.seed as i64,
                 // Without curves there is nothing to replay.
                 replayed: sweep.search == SearchMode::Replay && !bench.curves.is_empty(),
-                samples: bench.pictures.held_out.len() as u32,
+                samples: bench.samples.held_out.len() as u32,
             };
             let id = self.store.put_trial(&new).await?.id;
             self.store.link_trial(self.experiment, first + offset as u32, &variant.name, id).await?;
@@ -100,7 +104,7 @@ impl Run<'_> {
             false => self.last_counts(trial.id).await?,
         };
         let mut previous: Option<(usize, usize)> = None;
-        for sample in &bench.pictures.held_out {
+        for sample in &bench.samples.held_out {
             if done.contains(&sample.id) {
                 previous = kept.get(&sample.id).map(|count| (sample.source, *count));
                 continue;
@@ -128,12 +132,12 @@ impl Run<'_> {
 
     /// One row for each metric that every sample has.
     async fn summarize(&self, trial: TrialId, bench: &Bench<'_>) -> Result<Vec<NewSummary>> {
-        let source: HashMap<_, _> = bench.pictures.held_out.iter().map(|h| (h.id, h.source)).collect();
+        let source: HashMap<_, _> = bench.samples.held_out.iter().map(|h| (h.id, h.source)).collect();
         let mut by_metric: BTreeMap<String, Vec<(usize, f64)>> = BTreeMap::new();
         for row in self.store.measurements(trial).await? {
             by_metric.entry(row.metric).or_default().push((source[&row.sample_id], row.value));
         }
-        let complete = by_metric.into_iter().filter(|(_, values)| values.len() == bench.pictures.held_out.len());
+        let complete = by_metric.into_iter().filter(|(_, values)| values.len() == bench.samples.held_out.len());
         let summaries = complete.map(|(name, observations)| {
             let values: Vec<f64> = observations.iter().map(|(_, value)| *value).collect();
             NewSummary {
@@ -159,7 +163,7 @@ impl Run<'_> {
             blocks.iter().filter_map(|block| block.record.codes.as_deref()).map(read_codes).collect();
         let Some(used) = metric::codebook_use(codes.iter().map(Vec::as_slice), size) else { return Ok(Vec::new()) };
         let values = [(metric::CODEBOOK_USAGE, used.usage), (metric::CODEBOOK_PERPLEXITY, used.perplexity)];
-        let samples = bench.pictures.held_out.len() as u32;
+        let samples = bench.samples.held_out.len() as u32;
         let summary = |(metric, mean): (metric::MetricDef, f64)| NewSummary {
             metric: self.metrics.by_name(metric.name),
             samples,

@@ -1,0 +1,57 @@
+//! Training's sequences: photographs and clips, packed into blocks.
+
+use super::{RandomClips, RandomCrops};
+use crate::error::EngineError;
+use crate::random;
+use crate::train::{Sequence, TrainingData};
+use rand::Rng as _;
+
+/// Sequences of photographs, of clips, or of either by chance.
+///
+/// A still image fills a block by repetition and is a segment of its own: blocks see only blocks of their segment.
+pub struct Mix {
+    /// Blocks a sequence.
+    pub blocks: usize,
+    /// Frames a block.
+    pub frames_per_block: usize,
+    /// Photographs.
+    pub crops: Option<RandomCrops>,
+    /// Videos, and how many of a hundred sequences are of them.
+    pub clips: Option<(RandomClips, u8)>,
+    /// What decides which sequence is of which.
+    pub seed: u64,
+}
+
+impl TrainingData for Mix {
+    fn blocks_per_sequence(&self) -> usize {
+        self.blocks
+    }
+
+    fn sequence(&self, number: u64) -> Result<Sequence, EngineError> {
+        match (&self.crops, &self.clips) {
+            (Some(crops), None) => Ok(self.of_photographs(crops, number)),
+            (None, Some((clips, _))) => self.of_clips(clips, number),
+            (Some(crops), Some((clips, percent))) => {
+                match random::stream(self.seed, "mix", number).random_range(0..100) < *percent {
+                    true => self.of_clips(clips, number),
+                    false => Ok(self.of_photographs(crops, number)),
+                }
+            }
+            (None, None) => panic!("a mix of neither photographs nor clips"),
+        }
+    }
+}
+
+impl Mix {
+    fn of_photographs(&self, crops: &RandomCrops, number: u64) -> Sequence {
+        let first = number * self.blocks as u64;
+        let blocks = (first..).take(self.blocks).map(|number| crops.crop(number).pixels.repeat(self.frames_per_block));
+        Sequence { frames: blocks.flatten().collect(), segments: (0..self.blocks as i32).collect() }
+    }
+
+    fn of_clips(&self, clips: &RandomClips, number: u64) -> Result<Sequence, EngineError> {
+        let (frames, lengths) = clips.run(number, self.blocks)?;
+        let segments = (0..).zip(lengths).flat_map(|(segment, length)| std::iter::repeat_n(segment, length)).collect();
+        Ok(Sequence { frames, segments })
+    }
+}

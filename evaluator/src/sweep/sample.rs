@@ -1,0 +1,63 @@
+//! Held-out samples: crops of photographs, clips of videos.
+
+use crate::error::Result;
+use crate::store::{ContentHash, SampleId};
+use engine::BlockShape;
+use engine::data::Picture;
+use engine::patch::normalize;
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{ExtendedColorType, ImageEncoder as _};
+use std::borrow::Cow;
+
+/// One crop of one picture, or of the frames of a clip.
+pub(super) struct Sample {
+    pub(super) id: SampleId,
+    /// Which photograph or video: intervals are clustered by it.
+    pub(super) source: usize,
+    pub(super) key: ContentHash,
+    /// One frame, or those of whole blocks.
+    pub(super) pixels: Vec<u8>,
+}
+
+impl Sample {
+    /// Its frames; a still image fills a block by repetition.
+    pub(super) fn frames(&self, shape: BlockShape) -> Cow<'_, [u8]> {
+        match self.pixels.len() < shape.values() {
+            true => self.pixels.repeat(shape.frames).into(),
+            false => self.pixels.as_slice().into(),
+        }
+    }
+
+    /// Its blocks as patches in [−1, 1].
+    pub(super) fn blocks(&self, shape: BlockShape) -> Vec<Vec<f32>> {
+        self.frames(shape).chunks(shape.values()).map(|frames| normalize(&shape.patchify(frames))).collect()
+    }
+
+    /// The first of these, and of a crop of a picture the only one.
+    pub(super) fn block(&self, shape: BlockShape) -> Vec<f32> {
+        self.blocks(shape).remove(0)
+    }
+}
+
+/// Frames side by side: a row for each block.
+pub(super) fn sheet(shape: BlockShape, frames: &[u8]) -> Picture {
+    let row = shape.width * engine::patch::CHANNELS;
+    let blocks = frames.chunks(shape.values());
+    let height = blocks.len() * shape.height;
+    let mut pixels = Vec::with_capacity(frames.len());
+    for block in blocks {
+        for y in 0..shape.height {
+            block.chunks(shape.height * row).for_each(|frame| pixels.extend_from_slice(&frame[y * row..][..row]));
+        }
+    }
+    Picture { width: shape.frames * shape.width, height, pixels }
+}
+
+/// A picture as PNG.
+pub(super) fn png(picture: &Picture) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::Adaptive);
+    let (width, height) = (picture.width as u32, picture.height as u32);
+    encoder.write_image(&picture.pixels, width, height, ExtendedColorType::Rgb8)?;
+    Ok(bytes)
+}
