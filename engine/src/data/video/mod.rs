@@ -105,7 +105,7 @@ impl VideoReader {
     }
 
     /// The pictures that the reference picks for `frames_per_second`: [`evenly_spread`].
-    pub fn at_frame_rate(self, frames_per_second: f64) -> Picked<Self> {
+    pub fn at_frame_rate(self, frames_per_second: f64) -> impl Iterator<Item = Result<Frame, EngineError>> {
         let indices = evenly_spread(self.info.frames, self.info.frames_per_second, frames_per_second);
         Picked::new(self, indices)
     }
