@@ -4,6 +4,7 @@
 //! say), [`model`] (the equations), [`ops`] (the arithmetic and its gradients), [`train`] (optimizer, checkpoints),
 //! [`data`] (photographs, videos), [`regressor`] (how many tokens a block will need, without asking the model).
 
+mod array_file;
 pub mod atomic_file;
 pub mod block;
 pub mod bottleneck;

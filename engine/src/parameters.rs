@@ -2,7 +2,7 @@
 //!
 //! A layer lists its fields once, with the macro `parameters!`; names are the paths of fields, as `encoder.layers.0.w_out`.
 
-use crate::tensor::Parameter;
+use crate::tensor::{Parameter, values};
 
 /// Something that owns named weights.
 pub trait Parameters {
@@ -30,6 +30,25 @@ impl<P: Parameters> Parameters for Vec<P> {
     fn visit_mut(&mut self, path: &str, see: &mut dyn FnMut(&str, &mut Parameter)) {
         self.iter_mut().enumerate().for_each(|(i, part)| part.visit_mut(&join(path, &i.to_string()), see));
     }
+}
+
+/// Names weights by their content: a blake3 hash over names and values.
+pub fn weights_hash(model: &impl Parameters) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    model.visit("", &mut |name, weight| {
+        hasher.update(name.as_bytes());
+        hasher.update(&to_bytes(values(weight)));
+    });
+    hasher.finalize()
+}
+
+/// Numbers as files and hashes hold them: little-endian.
+pub(crate) fn to_bytes(values: &[f32]) -> Vec<u8> {
+    let mut bytes = vec![0; size_of_val(values)];
+    for (to, value) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(values) {
+        *to = value.to_le_bytes();
+    }
+    bytes
 }
 
 /// `path.field`, or `field` at the root.

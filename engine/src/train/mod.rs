@@ -7,6 +7,5 @@ mod config;
 mod trainer;
 
 pub use adamw::{AdamW, clip_global_norm};
-pub use checkpoint::{load_regressor, load_weights, save_regressor, save_weights, weights_hash};
 pub use config::{Schedule, TrainConfig};
 pub use trainer::{Start, StepReport, Trainer, TrainingData};
