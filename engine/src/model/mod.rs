@@ -3,17 +3,19 @@
 mod config;
 mod file;
 mod layer;
+mod presets;
 
 pub use config::ModelConfig;
 pub use file::{ModelInfo, load_model, save_model};
 pub use layer::{Layer, LayerShape};
+pub use presets::Preset;
 
 use crate::block::Layout;
 use crate::bottleneck::{Bottleneck, Fsq};
 use crate::error::EngineError;
 use crate::mask::PrefixMask;
 use crate::ops::{self, MaybeTape, RopeTable, Scope};
-use crate::parameters::parameters;
+use crate::parameters::{Parameters as _, parameters};
 use crate::tensor::{Parameter, Scalar, Tokens, tokens};
 use dfdx::tensor::{NoneTape, WithEmptyTape as _};
 use rand::SeedableRng as _;
@@ -92,6 +94,13 @@ impl ElasticTok {
             out_proj: init.normal(width, patch),
         };
         Ok(Self { config, encoder, decoder })
+    }
+
+    /// How many weights it has a name for.
+    pub(crate) fn weights(&self) -> usize {
+        let mut weights = 0;
+        self.visit("", &mut |_, _| weights += 1);
+        weights
     }
 
     /// What it was made of.
