@@ -168,8 +168,9 @@ fn an_imported_model_reconstructs_searches_and_codes_as_the_reference_does() {
     assert_eq!(searches, 28);
 }
 
-const RECONSTRUCTION_TOLERANCE: f32 = 2e-5;
-const LOSS_TOLERANCE: f64 = 1e-6;
+// Measured: 2.9e-6 and 3.5e-8.
+const RECONSTRUCTION_TOLERANCE: f32 = 1e-5;
+const LOSS_TOLERANCE: f64 = 2e-7;
 
 /// Refuses, and leaves no trace.
 fn refused(spoil: impl FnOnce(&Bench), arguments: &[&str]) -> String {

@@ -74,7 +74,7 @@ impl View for Flat<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        to_bytes(self.values).into()
+        to_bytes(self.values)
     }
 
     fn data_len(&self) -> usize {

@@ -3,6 +3,7 @@
 //! A layer lists its fields once, with the macro `parameters!`; names are the paths of fields, as `encoder.layers.0.w_out`.
 
 use crate::tensor::{Parameter, values};
+use std::borrow::Cow;
 
 /// Something that owns named weights.
 pub trait Parameters {
@@ -42,13 +43,12 @@ pub fn weights_hash(model: &impl Parameters) -> blake3::Hash {
     hasher.finalize()
 }
 
-/// Numbers as files and hashes hold them: little-endian.
-pub(crate) fn to_bytes(values: &[f32]) -> Vec<u8> {
-    let mut bytes = vec![0; size_of_val(values)];
-    for (to, value) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(values) {
-        *to = value.to_le_bytes();
+/// Numbers as files and hashes hold them, little-endian; where memory holds them so too, they are not copied.
+pub(crate) fn to_bytes(values: &[f32]) -> Cow<'_, [u8]> {
+    if cfg!(target_endian = "little") {
+        return bytemuck::cast_slice(values).into();
     }
-    bytes
+    values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>().into()
 }
 
 /// `path.field`, or `field` at the root.

@@ -1,6 +1,6 @@
 //! Bytes as a checkpoint of the released code: read as a model of finite weights or refused, whatever they are.
 //!
-//! Real files are good seeds: `cp ../tests/fixtures/reference/train_state/streaming_* corpus/released/`.
+//! Real files are good seeds: `cp tests/fixtures/reference/train_state/streaming_* fuzz/corpus/released/`.
 
 #![no_main]
 
