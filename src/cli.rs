@@ -1,6 +1,8 @@
 //! What can be typed.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use engine::model::Preset;
 use evaluator::report::{FIGURES, TABLES};
 use std::path::PathBuf;
 
@@ -96,6 +98,9 @@ trials        a row for each trial, with its configuration and, as JSON, its sum
 
 CSV is quoted as in RFC 4180, an empty field is not available. JSON is an array of objects, one a line.")]
     Export(Export),
+    /// Turn a checkpoint of the released ElasticTok code into a model file of this program.
+    #[command(after_help = import_help())]
+    Import(Import),
 }
 
 #[derive(Debug, Args)]
@@ -226,6 +231,21 @@ pub(crate) struct Figure {
     pub(crate) output: PathBuf,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// What the released code saved: `params`, or a whole `streaming_train_state`; bfloat16 or float32.
+    pub(crate) params: PathBuf,
+    /// The released model that it is.
+    #[arg(long, value_name = "NAME", value_parser = presets(), required_unless_present = "config")]
+    pub(crate) preset: Option<Preset>,
+    /// The configuration of another model: TOML, or JSON if it is called .json.
+    #[arg(long, value_name = "FILE", conflicts_with = "preset")]
+    pub(crate) config: Option<PathBuf>,
+    /// The model file to write (safetensors, float32).
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
 fn key_value(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("write KEY=VALUE, like train.steps=300")?;
     Ok((key.trim().to_owned(), value.trim().to_owned()))
@@ -249,6 +269,28 @@ pub(crate) struct BenchSearch {
 
 fn listed<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     entries.map(|(name, about)| format!("  {name:<18} {about}\n")).collect()
+}
+
+fn presets() -> impl TypedValueParser<Value = Preset> {
+    PossibleValuesParser::new(Preset::ALL.map(Preset::name))
+        .map(|name| Preset::named(&name).expect("one of the possible values"))
+}
+
+fn import_help() -> &'static str {
+    "Examples:
+  elastictok import params --preset fsq-200m -o fsq-200m.safetensors
+  elastictok import streaming_train_state --config mine.toml -o mine.safetensors
+
+A configuration file says what the model was trained with:
+  width = 1024
+  hidden = 2048            # of the feed-forward layers
+  heads = 8
+  encoder_layers = 10
+  decoder_layers = 10
+  rope_theta = 5e7
+  norm_epsilon = 1e-5
+  block = { frames = 4, height = 256, width = 256, patch = [1, 8, 8] }
+  bottleneck = { kind = \"fsq\", levels = [8, 8, 8, 5, 5, 5] }    # or { kind = \"vae\", dim = 8 }"
 }
 
 fn tables_help() -> String {

@@ -9,6 +9,7 @@ mod console;
 mod export;
 mod figure;
 mod gc;
+mod import;
 mod merge;
 mod plan;
 mod run;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Command::Gc(command) => gc::gc(&cli, command),
         Command::Backup(command) => backup::backup(&cli, command),
         Command::Export(command) => export::export(&cli, command),
+        Command::Import(command) => import::import(&cli, command),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -55,7 +55,9 @@ impl Bottleneck {
                 format!("{self:?}"),
                 "the codebook must have at most 2³¹ codes",
             )),
-            Self::Vae { dim: 0 } => Err(EngineError::config("model.vae_dim", 0, "need at least one dimension")),
+            Self::Vae { dim } if !(1..=1 << 16).contains(dim) => {
+                Err(EngineError::config("model.vae_dim", dim, "need 1 to 65536 dimensions"))
+            }
             _ => Ok(()),
         }
     }

@@ -1,5 +1,6 @@
 //! Everything that can go wrong in the engine, with the offending values and what to do.
 
+use crate::released::ReleasedError;
 use std::path::PathBuf;
 
 /// An error of the engine.
@@ -81,6 +82,14 @@ pub enum EngineError {
         path: PathBuf,
         /// Why, and what to do.
         reason: String,
+    },
+    /// A checkpoint of the released code that cannot be imported.
+    #[error("{path}: {source}")]
+    Released {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ReleasedError,
     },
     /// A file that could not be written or read.
     #[error("{action} {path}: {source}")]

@@ -2,8 +2,10 @@
 //!
 //! Read in this order: [`patch`] (pixels ↔ tokens), [`mask`] (which tokens survive), [`bottleneck`] (what a token may
 //! say), [`model`] (the equations), [`ops`] (the arithmetic and its gradients), [`train`] (optimizer, checkpoints),
-//! [`data`] (photographs, videos), [`regressor`] (how many tokens a block will need, without asking the model).
+//! [`data`] (photographs, videos), [`regressor`] (how many tokens a block will need, without asking the model),
+//! [`released`] (checkpoints of the reference implementation).
 
+mod array_file;
 pub mod atomic_file;
 pub mod block;
 pub mod bottleneck;
@@ -18,6 +20,7 @@ pub mod parameters;
 pub mod patch;
 pub mod random;
 pub mod regressor;
+pub mod released;
 pub mod tensor;
 pub mod train;
 

@@ -2,7 +2,8 @@
 //!
 //! A layer lists its fields once, with the macro `parameters!`; names are the paths of fields, as `encoder.layers.0.w_out`.
 
-use crate::tensor::Parameter;
+use crate::tensor::{Parameter, values};
+use std::borrow::Cow;
 
 /// Something that owns named weights.
 pub trait Parameters {
@@ -30,6 +31,24 @@ impl<P: Parameters> Parameters for Vec<P> {
     fn visit_mut(&mut self, path: &str, see: &mut dyn FnMut(&str, &mut Parameter)) {
         self.iter_mut().enumerate().for_each(|(i, part)| part.visit_mut(&join(path, &i.to_string()), see));
     }
+}
+
+/// Names weights by their content: a blake3 hash over names and values.
+pub fn weights_hash(model: &impl Parameters) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    model.visit("", &mut |name, weight| {
+        hasher.update(name.as_bytes());
+        hasher.update(&to_bytes(values(weight)));
+    });
+    hasher.finalize()
+}
+
+/// Numbers as files and hashes hold them, little-endian; where memory holds them so too, they are not copied.
+pub(crate) fn to_bytes(values: &[f32]) -> Cow<'_, [u8]> {
+    if cfg!(target_endian = "little") {
+        return bytemuck::cast_slice(values).into();
+    }
+    values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>().into()
 }
 
 /// `path.field`, or `field` at the root.

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// Channels of a pixel: red, green, blue.
 pub const CHANNELS: usize = 3;
 
+/// Pixels of the largest block.
+const MOST_PIXELS: usize = 1 << 32;
+
 /// How a block of frames is cut: `frames` frames of `height` × `width` pixels into patches of `patch`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlockShape {
@@ -27,7 +30,12 @@ impl BlockShape {
     pub fn new(frames: usize, height: usize, width: usize, patch: [usize; 3]) -> Result<Self, EngineError> {
         let shape = Self { frames, height, width, patch };
         let tiles = [frames, height, width].iter().zip(patch).all(|(size, patch)| patch > 0 && size % patch == 0);
-        if tiles && frames * height * width > 0 {
+        // Above that, counting weights and operations would overflow; a second of 8K video has 8e8.
+        let pixels = frames.checked_mul(height).and_then(|pixels| pixels.checked_mul(width)).unwrap_or(usize::MAX);
+        if pixels > MOST_PIXELS {
+            let size = format!("{frames} frames of {width}×{height}");
+            Err(EngineError::config("model.block", size, format!("a block has at most {MOST_PIXELS} pixels")))
+        } else if tiles && pixels > 0 {
             Ok(shape)
         } else {
             let rule = format!("patches must tile a block of {frames} frames of {width}×{height} pixels");

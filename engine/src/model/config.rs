@@ -24,7 +24,8 @@ pub struct ModelConfig {
     pub rope_theta: f32,
     /// ε of RMSNorm.
     pub norm_epsilon: f32,
-    /// Standard deviation of freshly drawn weights.
+    /// Standard deviation of freshly drawn weights; the reference's if a file does not say.
+    #[serde(default = "reference_init_std")]
     pub init_std: f32,
     /// Whether the encoder is told which tokens will be kept. Without, it need run only once a block.
     #[serde(default = "yes")]
@@ -33,6 +34,10 @@ pub struct ModelConfig {
     pub block: BlockShape,
     /// What a token may say.
     pub bottleneck: Bottleneck,
+}
+
+fn reference_init_std() -> f32 {
+    0.02
 }
 
 fn yes() -> bool {

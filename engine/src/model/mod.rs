@@ -1,17 +1,21 @@
 //! ElasticTok: an autoencoder over blocks of patches whose encoder knows how many tokens each block will keep.
 
 mod config;
+mod file;
 mod layer;
+mod presets;
 
 pub use config::ModelConfig;
+pub use file::{ModelInfo, load_model, save_model};
 pub use layer::{Layer, LayerShape};
+pub use presets::Preset;
 
 use crate::block::Layout;
 use crate::bottleneck::{Bottleneck, Fsq};
 use crate::error::EngineError;
 use crate::mask::PrefixMask;
 use crate::ops::{self, MaybeTape, RopeTable, Scope};
-use crate::parameters::parameters;
+use crate::parameters::{Parameters as _, parameters};
 use crate::tensor::{Parameter, Scalar, Tokens, tokens};
 use dfdx::tensor::{NoneTape, WithEmptyTape as _};
 use rand::SeedableRng as _;
@@ -62,8 +66,17 @@ pub struct Loss<T> {
 impl ElasticTok {
     /// Fresh weights drawn from `seed`.
     pub fn new(config: ModelConfig, seed: u64) -> Result<Self, EngineError> {
+        let init = Init::new(config.init_std, seed);
+        Self::drawn(config, init)
+    }
+
+    /// Weights to be filled in: all zero, so that memory is touched only when they are.
+    pub(crate) fn blank(config: ModelConfig) -> Result<Self, EngineError> {
+        Self::drawn(config, Init::blank())
+    }
+
+    fn drawn(config: ModelConfig, mut init: Init) -> Result<Self, EngineError> {
         config.check()?;
-        let mut init = Init::new(config.init_std, seed);
         let width = config.width;
         let patch = config.block.patch_values();
         let encoder = Encoder {
@@ -81,6 +94,13 @@ impl ElasticTok {
             out_proj: init.normal(width, patch),
         };
         Ok(Self { config, encoder, decoder })
+    }
+
+    /// How many weights it has a name for.
+    pub(crate) fn weights(&self) -> usize {
+        let mut weights = 0;
+        self.visit("", &mut |_, _| weights += 1);
+        weights
     }
 
     /// What it was made of.
@@ -181,20 +201,31 @@ impl ElasticTok {
     }
 }
 
-/// Draws fresh weights, one after another from one stream.
+/// Makes the weights of a new model.
 pub(crate) struct Init {
     std: f32,
-    random: rand_chacha::ChaCha8Rng,
+    /// Draws them, one after another from one stream; without it they are zero.
+    random: Option<rand_chacha::ChaCha8Rng>,
 }
 
 impl Init {
     pub(crate) fn new(std: f32, seed: u64) -> Self {
-        Self { std, random: rand_chacha::ChaCha8Rng::seed_from_u64(seed) }
+        Self { std, random: Some(rand_chacha::ChaCha8Rng::seed_from_u64(seed)) }
+    }
+
+    pub(crate) fn blank() -> Self {
+        Self { std: 0.0, random: None }
     }
 
     fn draw(&mut self, rows: usize, columns: usize, std: f32) -> Parameter {
-        let normal = rand_distr::Normal::new(0.0, std).expect("a checked configuration has a positive deviation");
-        let values = normal.sample_iter(&mut self.random).take(rows * columns).collect();
+        let values = match &mut self.random {
+            Some(random) => {
+                let normal = rand_distr::Normal::new(0.0, std);
+                let normal = normal.expect("a checked configuration has a positive deviation");
+                normal.sample_iter(random).take(rows * columns).collect()
+            }
+            None => vec![0.0; rows * columns],
+        };
         tokens(values, rows, columns)
     }
 

@@ -4,8 +4,10 @@
 //! count a Gaussian over the logarithm of the distortion. A threshold is then met by n tokens with probability
 //! Φ((ln τ − μ(n)) / σ(n)), so that one pass answers every threshold, and a safety margin is a quantile.
 
+mod file;
 mod train;
 
+pub use file::{load_regressor, save_regressor};
 pub use train::{CurveExample, RegressorTrainer};
 
 use crate::block::Layout;

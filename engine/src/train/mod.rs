@@ -8,7 +8,6 @@ mod data;
 mod trainer;
 
 pub use adamw::{AdamW, clip_global_norm};
-pub use checkpoint::{load_regressor, load_weights, save_regressor, save_weights, weights_hash};
 pub use config::{Schedule, TrainConfig};
 pub use data::{Sequence, TrainingData};
 pub use trainer::{Start, StepReport, Trainer};

@@ -5,6 +5,7 @@
 use engine::model::ModelConfig;
 use engine::ops::Scope;
 use engine::parameters::Parameters;
+use engine::released::{Source, sources};
 use engine::tensor::values_mut;
 use engine::{BlockShape, Bottleneck, ElasticTok, Layout, PrefixMask};
 use safetensors::SafeTensors;
@@ -54,42 +55,21 @@ impl Arrays {
         self.parse().tensor(name).unwrap().data().to_vec()
     }
 
-    /// One of this engine's weights, gathered from flax's arrays; `None` where the file leaves a part out.
-    pub fn weight(&self, name: &str) -> Option<Vec<f32>> {
-        let (side, rest) = name.split_once('.').unwrap();
-        let plain = |flax: &str| {
-            let key = format!("{side}/{flax}");
-            self.has(&key).then(|| self.f32(&key))
-        };
-        let Some((layer, field)) = rest.strip_prefix("layers.").and_then(|rest| rest.split_once('.')) else {
-            return match rest {
-                "kept_embedding" => plain("is_kept_embed"),
-                "masked_embedding" => plain("is_masked_embed"),
-                "norm" => plain("ln_f/kernel"),
-                other => plain(&format!("{other}/kernel")),
-            };
-        };
-        let layer: usize = layer.parse().unwrap();
-        let stacked = |flax: &str| {
-            let key = format!("{side}/{side}_blocks/scan_decoder/{flax}/kernel");
+    /// One of this engine's weights, gathered from flax's arrays (their names begin with `prefix`); `None` where the
+    /// file leaves a part out.
+    pub fn weight(&self, prefix: &str, name: &str) -> Option<Vec<f32>> {
+        let parts = sources(name).into_iter().map(|Source { path, layer }| {
+            let key = format!("{prefix}{path}");
             self.has(&key).then(|| {
-                let all = self.f32(&key);
-                let size = all.len() / self.shape(&key)[0];
-                let columns = *self.shape(&key).last().unwrap();
-                (all[layer * size..(layer + 1) * size].to_vec(), columns)
+                let (all, shape) = (self.f32(&key), self.shape(&key));
+                let columns = *shape.last().unwrap();
+                match layer {
+                    Some(layer) => (all.chunks(all.len() / shape[0]).nth(layer).unwrap().to_vec(), columns),
+                    None => (all, columns),
+                }
             })
-        };
-        match field {
-            "attention_norm" => Some(stacked("attention_norm")?.0),
-            "feed_forward_norm" => Some(stacked("ffn_norm")?.0),
-            "w_out" => Some(stacked("attention/wo")?.0),
-            "w_down" => Some(stacked("feed_forward/w2")?.0),
-            "w_qkv" => {
-                Some(side_by_side(&[stacked("attention/wq")?, stacked("attention/wk")?, stacked("attention/wv")?]))
-            }
-            "w_gate_up" => Some(side_by_side(&[stacked("feed_forward/w1")?, stacked("feed_forward/w3")?])),
-            other => panic!("no weight is called {other}"),
-        }
+        });
+        Some(side_by_side(&parts.collect::<Option<Vec<_>>>()?))
     }
 }
 
@@ -159,7 +139,7 @@ impl Case {
 
 pub fn set_weights(model: &mut ElasticTok, from: &Arrays) {
     model.visit_mut("", &mut |name, weight| {
-        values_mut(weight).copy_from_slice(&from.weight(name).unwrap_or_else(|| panic!("{name} is missing")));
+        values_mut(weight).copy_from_slice(&from.weight("", name).unwrap_or_else(|| panic!("{name} is missing")));
     });
 }
 

@@ -46,7 +46,7 @@ pub enum ExperimentError {
         /// The variant.
         variant: String,
         /// The rule it breaks.
-        source: engine::EngineError,
+        source: Box<engine::EngineError>,
     },
     /// A search strategy that cannot be.
     #[error("variant {variant}: sweep.strategies: {source}")]

@@ -303,7 +303,7 @@ fn variant(name: String, sections: Table) -> Result<Variant, ExperimentError> {
         place: format!("variant {name}"),
         message: error.to_string().trim().to_owned(),
     })?;
-    let value_error = |source| ExperimentError::Value { variant: name.clone(), source };
+    let value_error = |source| ExperimentError::Value { variant: name.clone(), source: Box::new(source) };
     let m = &raw.model;
     let data = data(raw.data);
     let problem = |message: String| Err(ExperimentError::Override { place: format!("variant {name}"), message });

@@ -8,7 +8,9 @@ use crate::store::{
     CheckpointFiles, ContentHash, Lease, NewEvent, NewTrainingRun, TrainingPoint, TrainingRunId, TrainingStatus,
 };
 use engine::ElasticTok;
-use engine::train::{Start, StepReport, Trainer, load_weights, save_weights, weights_hash};
+use engine::model::{load_model, save_model};
+use engine::parameters::weights_hash;
+use engine::train::{Start, StepReport, Trainer};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -73,8 +75,7 @@ impl Run<'_> {
             self.store.release(run).await?;
             return Err(error);
         }
-        save_weights(trainer.model(), &files.weights)?;
-        let weights = weights_hash(trainer.model()).into();
+        let weights = save_model(trainer.model(), None, &files.weights)?.into();
         self.store.finish_training(run, weights, &files.weights_name).await?;
         self.store.release(run).await?;
         self.event("training done", Some(run), json!({ "variant": variant.name, "seed": seed })).await?;
@@ -89,8 +90,9 @@ impl Run<'_> {
         loop {
             let row = self.store.training_run(run).await?;
             if let (TrainingStatus::Done, Some(weights)) = (row.status, row.weights_hash) {
-                let loaded = load_weights(&files.weights).ok();
-                let Some(model) = loaded.filter(|model| ContentHash::from(weights_hash(model)) == weights) else {
+                let loaded = load_model(&files.weights).ok();
+                let Some((model, _)) = loaded.filter(|(_, info)| ContentHash::from(info.weights_hash) == weights)
+                else {
                     return Ok(Wait::WeightsLost(weights));
                 };
                 self.progress.say(&format!("{title}: trained before ({} steps), reused", row.steps));
@@ -132,7 +134,7 @@ impl Run<'_> {
         if ContentHash::from(weights_hash(trainer.model())) != expected {
             return Err(EvaluatorError::Weights { path: files.weights.clone() });
         }
-        save_weights(trainer.model(), &files.weights)?;
+        save_model(trainer.model(), None, &files.weights)?;
         Ok(trainer.model().clone())
     }
 

@@ -15,10 +15,11 @@ fn clip() -> PathBuf {
 fn clips() -> Vec<PathBuf> {
     let fetched = Path::new(env!("CARGO_MANIFEST_DIR")).join("../experiments/data/fetched/videos");
     let mut clips = vec![clip()];
-    match std::fs::read_dir(&fetched) {
-        Ok(entries) => clips.extend(entries.map(|entry| entry.unwrap().path())),
-        Err(_) => eprintln!("SKIPPED: the fetched clips (run experiments/data/fetch.sh); only our own is compared"),
+    let folders = ["train", "test"].map(|split| std::fs::read_dir(fetched.join(split)));
+    if folders.iter().any(Result::is_err) {
+        eprintln!("SKIPPED: the fetched clips (run experiments/data/fetch.sh); only our own is compared");
     }
+    clips.extend(folders.into_iter().flatten().flatten().map(|entry| entry.unwrap().path()));
     clips.sort();
     clips
 }

@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use engine::train::{load_regressor, load_weights, weights_hash};
+use engine::model::load_model;
+use engine::parameters::weights_hash;
+use engine::regressor::load_regressor;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::super::error::At;
@@ -89,7 +91,7 @@ impl Named {
         }
         for (key, hash) in self.weights {
             let (theirs, ours) = (CheckpointFiles::beside(from, key).weights, CheckpointFiles::beside(to, key).weights);
-            merged.copy_weights(&theirs, &ours, |file| Some(weights_hash(&load_weights(file).ok()?).into()), hash)?;
+            merged.copy_weights(&theirs, &ours, |file| Some(load_model(file).ok()?.1.weights_hash.into()), hash)?;
         }
         for (key, hash) in self.predictors {
             let (theirs, ours) = (from.with_file_name(regressor_file(key)), to.with_file_name(regressor_file(key)));
