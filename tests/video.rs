@@ -66,6 +66,9 @@ fn blocks_are_searched_one_behind_the_other_and_fixed_but_the_last() {
         let expected = if *block < 2 { (1, 0) } else { (0, 1) };
         assert_eq!((*commit, *last), expected, "{strategy}, block {block}");
     }
+    bench.succeed(&["figure", "over-time", "--output", "over-time.svg"]);
+    let (fewer, _) = bench.succeed(&["table", "fewer-tokens", "--experiment", "tiny"]);
+    assert!(fewer.contains("| fixed 25 % FSQ"), "{fewer}");
     let (costs, _) = bench.succeed(&["table", "search-cost", "--experiment", "tiny"]);
     assert!(costs.lines().any(|line| line.contains("| binary") && line.contains(" 0.67 ")), "{costs}");
 }

@@ -39,7 +39,53 @@ pub const FIGURES: &[NamedFigure] = &[
         about: "kept tokens against high-frequency energy, one mark a block (Figure 9)",
         make: OfBlocks(content),
     },
+    NamedFigure {
+        name: "over-time",
+        about: "kept tokens of a clip's blocks, one behind the other",
+        make: OfBlocks(over_time),
+    },
 ];
+
+/// Mean kept tokens of a clip's blocks over time; one line a variant, one panel a threshold.
+fn over_time(report: &Report, outcomes: &[Outcomes]) -> Chart {
+    let panel = |threshold: f64| {
+        let mut series: Vec<Series> = Vec::new();
+        for (slot, variant) in report.variants().into_iter().enumerate() {
+            let mut first = outcomes.iter().filter(|trial| trial.variant == variant && trial.threshold == threshold);
+            let Some(trial) = first.next() else { continue };
+            let strategy = &trial.strategy;
+            let seeds = std::iter::once(trial).chain(first.filter(|other| other.strategy == *strategy));
+            let blocks: Vec<&Outcome> = seeds.flat_map(|trial| &trial.blocks).collect();
+            let last = blocks.iter().map(|block| block.row.block).max().unwrap_or(0);
+            let points = (0..=last).filter_map(|block| {
+                let kept = |outcome: &Outcome| Some(f64::from(outcome.row.kept_tokens));
+                let here = blocks.iter().copied().filter(|outcome| outcome.row.block == block);
+                let mean = estimate(here, kept)?.mean;
+                let x = f64::from(block + 1);
+                Some(point(x, mean, format!("{variant}, block {x}: {mean:.1} tokens")))
+            });
+            // One block is no line over time.
+            let points: Vec<Point> = if last > 0 { points.collect() } else { Vec::new() };
+            series.push(Series { name: variant.to_owned(), mark: Mark::Line, slot, points, band: Vec::new() });
+        }
+        Panel {
+            title: format!("τ = {threshold}"),
+            x: axis("block of the clip", None),
+            y: axis("mean kept tokens", None),
+            series,
+        }
+    };
+    let panels: Vec<Panel> = report.thresholds().into_iter().map(panel).collect();
+    Chart {
+        title: "Tokens over time".to_owned(),
+        caption: format!(
+            "{}: mean kept tokens of the first, second, … block of all held-out clips.",
+            report.experiment.name
+        ),
+        columns: panels.len().clamp(1, 2),
+        panels,
+    }
+}
 
 impl NamedFigure {
     /// The figure of that name.

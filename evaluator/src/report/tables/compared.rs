@@ -43,6 +43,11 @@ impl<'a> Compared<'a> {
         self.trials.iter().flat_map(|trial| &trial.blocks)
     }
 
+    /// Whether a model of one count was asked for that count.
+    pub(super) fn has_fixed_budget(&self) -> bool {
+        self.trials.iter().all(|trial| trial.strategy.starts_with("fixed("))
+    }
+
     pub(super) fn ids(&self) -> Vec<TrialId> {
         self.trials.iter().map(|trial| trial.trial).collect()
     }

@@ -2,7 +2,10 @@
 //!
 //! A fixed budget of n tokens satisfies a share s of the blocks. The elastic model is capped (every block keeps
 //! min(n*, cap)) until it satisfies the same share, in between two caps linearly; n over its mean tokens is the factor.
-//! Photographs are resampled for both together.
+//! Photographs, or videos, are resampled for both together.
+//!
+//! n* comes from the stored curves; where there are none, as for the blocks of a clip, from what the search found. Of a
+//! clip the cap is then a thought: really capped, a block would leave later ones another past.
 
 use super::compared::Compared;
 use super::{Cell, MEASURED, REPORTED, Report, Table, number, text};
@@ -34,21 +37,33 @@ struct Photograph {
 pub(super) fn fewer_tokens(report: &Report, outcomes: &[Outcomes]) -> Result<Table> {
     let all = Compared::all(report, outcomes);
     let (mut rows, mut trials) = (Vec::new(), Vec::new());
-    let is_elastic = |variant: &str| !report.curves_of(variant).is_empty();
+    let is_elastic = |variant: &str| {
+        let chooses = |compared: &Compared<'_>| compared.variant == variant && !compared.has_fixed_budget();
+        all.iter().any(chooses)
+    };
     for elastic in report.variants().into_iter().filter(|variant| is_elastic(variant)) {
-        for fixed in all.iter().filter(|compared| !is_elastic(compared.variant)) {
+        for fixed in all.iter().filter(|compared| compared.has_fixed_budget()) {
             let max_tokens = fixed.trials[0].max_tokens;
             let budget = fixed.blocks().next().map_or(0, |block| block.row.kept_tokens as usize);
             // A budget of all tokens leaves nothing to choose, and other strategies no budget to compare.
             if budget == max_tokens || fixed.blocks().any(|block| block.row.kept_tokens as usize != budget) {
                 continue;
             }
+            let of_elastic = |compared: &&Compared<'_>| {
+                compared.variant == elastic
+                    && compared.threshold == fixed.threshold
+                    && report.curves_of(elastic).is_empty()
+            };
             let mut photographs: BTreeMap<SourceId, Photograph> = BTreeMap::new();
             let empty = || Photograph { sufficient: Vec::new(), fixed_met: Vec::new() };
             for curve in report.curves_of(elastic) {
                 let best = Best::of(curve, report.criterion(), fixed.threshold).filter(|best| best.attainable);
                 let photograph = photographs.entry(curve.source_id).or_insert_with(empty);
                 photograph.sufficient.push(best.map(|best| best.kept_tokens));
+            }
+            for block in all.iter().find(of_elastic).iter().flat_map(|compared| compared.blocks()) {
+                let photograph = photographs.entry(block.row.source_id).or_insert_with(empty);
+                photograph.sufficient.push(block.met().and_then(|met| met.then_some(block.row.kept_tokens as usize)));
             }
             for block in fixed.blocks() {
                 let photograph = photographs.entry(block.row.source_id).or_insert_with(empty);
