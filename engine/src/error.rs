@@ -88,8 +88,8 @@ pub enum EngineError {
     Released {
         /// The file.
         path: PathBuf,
-        /// Why.
-        source: ReleasedError,
+        /// Why; boxed, as it is larger than all others.
+        source: Box<ReleasedError>,
     },
     /// A file that could not be written or read.
     #[error("{action} {path}: {source}")]

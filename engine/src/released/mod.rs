@@ -32,7 +32,8 @@ pub fn import(
 ) -> Result<ElasticTok, EngineError> {
     config.check()?;
     let file = File::open(path).map_err(EngineError::file("cannot read", path))?;
-    import_from(file, config, progress).map_err(|source| EngineError::Released { path: path.to_owned(), source })
+    import_from(file, config, progress)
+        .map_err(|source| EngineError::Released { path: path.to_owned(), source: Box::new(source) })
 }
 
 /// The same from anything that can be read twice.
