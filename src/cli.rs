@@ -86,21 +86,44 @@ pictures are left and the database is not compacted.")]
 Pictures and checkpoints are files beside the database and not in the copy. To copy them too, merge into a new store:
   elastictok merge results/elastictok.sqlite --db elsewhere/elastictok.sqlite")]
     Backup(Backup),
-    /// Write measurements, curves or trials as CSV or JSON, one row each, every digit, for other programs.
+    /// Write measurements, curves or trials as CSV or JSON, or tokens as arrays, every digit, for other programs.
     #[command(after_help = "Examples:
   elastictok export measurements --experiment quickstart --output measurements.csv
   elastictok export curves --experiment '#3' --format json
   elastictok export trials | head
-
-measurements  a row for each metric of each sample of each finished trial
-curves        a row for each point of the distortion curves
-trials        a row for each trial, with its configuration and, as JSON, its summaries
+  elastictok export tokens *.etok --format npz --output tokens.npz
 
 CSV is quoted as in RFC 4180, an empty field is not available. JSON is an array of objects, one a line.")]
+    #[command(subcommand)]
     Export(Export),
     /// Turn a checkpoint of the released ElasticTok code into a model file of this program.
     #[command(after_help = import_help())]
     Import(Import),
+    /// Encode a picture or a video into a token file, with as few tokens as a threshold allows.
+    #[command(after_help = "Examples:
+  elastictok encode photo.jpg --checkpoint model.safetensors --threshold 0.003 -o photo.etok
+  elastictok encode photo.jpg -c model.safetensors --threshold 0.003 --search full -o photo.etok
+  elastictok encode photo.jpg -c model.safetensors --tokens 32 -o photo.etok
+  elastictok encode clip.mp4 -c model.safetensors --threshold 0.003 --fps 12 --window 4 -o clip.etok
+
+A checkpoint is what `run` leaves as results/checkpoints/*/weights.safetensors. The shortest side is scaled to the \
+model's, and the centre is encoded, as evaluation does.")]
+    Encode(Encode),
+    /// Decode a token file into a picture or a video, with the checkpoint that it was encoded with.
+    #[command(after_help = "Examples:
+  elastictok decode photo.etok --checkpoint model.safetensors -o photo.png
+  elastictok decode clip.etok -c model.safetensors -o clip.mp4")]
+    Decode(Decode),
+    /// Show a picture or a video beside what a model makes of it, over a bar for the tokens each block keeps.
+    #[command(after_help = "Examples:
+  elastictok reconstruct photo.jpg --checkpoint model.safetensors --threshold 0.003 -o compared.png
+  elastictok reconstruct photo.jpg -c model.safetensors --tokens 32 -o compared.png")]
+    Reconstruct(Reconstruct),
+    /// Say what is in a token file or a checkpoint.
+    #[command(after_help = "Examples:
+  elastictok inspect photo.etok
+  elastictok inspect results/checkpoints/0123456789abcdef/weights.safetensors")]
+    Inspect(Inspect),
 }
 
 #[derive(Debug, Args)]
@@ -190,11 +213,21 @@ pub(crate) struct Backup {
     pub(crate) force: bool,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Export {
+    /// A row for each metric of each sample of each finished trial.
+    Measurements(ExportRows),
+    /// A row for each point of the distortion curves.
+    Curves(ExportRows),
+    /// A row for each trial, with its configuration and, as JSON, its summaries.
+    Trials(ExportRows),
+    /// The tokens of token files as arrays.
+    #[command(after_help = tokens_help())]
+    Tokens(ExportTokens),
+}
+
 #[derive(Debug, Args)]
-pub(crate) struct Export {
-    /// What to write.
-    #[arg(value_enum)]
-    pub(crate) what: Exported,
+pub(crate) struct ExportRows {
     /// The experiment's name (the latest one), or its number as `#3` [default: all].
     #[arg(long, value_name = "NAME")]
     pub(crate) experiment: Option<String>,
@@ -206,11 +239,105 @@ pub(crate) struct Export {
     pub(crate) output: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct ExportTokens {
+    /// Token files of one model.
+    #[arg(value_name = "FILE.etok", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// How to write them.
+    #[arg(long, value_enum, default_value_t = ArrayFormat::Npz)]
+    pub(crate) format: ArrayFormat,
+    /// The file to write.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Exported {
-    Measurements,
-    Curves,
-    Trials,
+pub(crate) enum ArrayFormat {
+    Npz,
+    Safetensors,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Encode {
+    #[command(flatten)]
+    pub(crate) input: Input,
+    #[command(flatten)]
+    pub(crate) budget: TokenBudget,
+    /// The token file to write: .etok.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+/// A picture or a video, and who encodes it.
+#[derive(Debug, Args)]
+pub(crate) struct Input {
+    /// The picture (.jpg, .png, .webp) or the video (.mp4, .gif, .y4m; others with ffmpeg).
+    #[arg(value_name = "INPUT")]
+    pub(crate) file: PathBuf,
+    /// Frames a second to take of a video [default: all].
+    #[arg(long, value_name = "RATE")]
+    pub(crate) fps: Option<f64>,
+    /// Let each block of a video see so many blocks before it [default: all]: bounds memory and time. A model that was
+    /// trained on single blocks wants 0.
+    #[arg(long, value_name = "BLOCKS")]
+    pub(crate) window: Option<usize>,
+    /// The model's weights.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) checkpoint: PathBuf,
+}
+
+/// How many tokens each block keeps.
+#[derive(Debug, Args)]
+pub(crate) struct TokenBudget {
+    /// The largest mean squared error of a block, in [−1, 1] after clipping: the fewest tokens within it are kept.
+    #[arg(
+        long,
+        value_name = "MSE",
+        allow_negative_numbers = true,
+        required_unless_present = "tokens",
+        conflicts_with = "tokens"
+    )]
+    pub(crate) threshold: Option<f64>,
+    /// Keep this many tokens of each block.
+    #[arg(long, value_name = "N")]
+    pub(crate) tokens: Option<usize>,
+    /// How to look for the fewest tokens, as experiments name it.
+    #[arg(long, value_name = "STRATEGY", default_value = "binary", conflicts_with = "tokens")]
+    pub(crate) search: String,
+    /// The fewest tokens the search may choose: fewer than training kept mean nothing to the model.
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "tokens")]
+    pub(crate) min_tokens: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Decode {
+    /// The token file.
+    #[arg(value_name = "FILE.etok")]
+    pub(crate) file: PathBuf,
+    /// The weights that the tokens were made with.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) checkpoint: PathBuf,
+    /// The picture (.png) or the video (.mp4, .gif, .y4m) to write.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reconstruct {
+    #[command(flatten)]
+    pub(crate) input: Input,
+    #[command(flatten)]
+    pub(crate) budget: TokenBudget,
+    /// The picture (.png) or the video (.mp4, .gif, .y4m) to write.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// A token file (.etok) or a checkpoint (.safetensors).
+    pub(crate) file: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -291,6 +418,15 @@ A configuration file says what the model was trained with:
   norm_epsilon = 1e-5
   block = { frames = 4, height = 256, width = 256, patch = [1, 8, 8] }
   bottleneck = { kind = \"fsq\", levels = [8, 8, 8, 5, 5, 5] }    # or { kind = \"vae\", dim = 8 }"
+}
+
+fn tokens_help() -> String {
+    format!(
+        "{}\nExamples:
+  elastictok export tokens *.etok --output tokens.npz
+  elastictok export tokens a.etok b.etok --format safetensors --output tokens.safetensors",
+        engine::token_file::export::LAYOUT
+    )
 }
 
 fn tables_help() -> String {

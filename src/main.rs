@@ -6,12 +6,18 @@ mod backup;
 mod bench;
 mod cli;
 mod console;
+mod decode;
+mod encode;
 mod export;
+mod export_tokens;
 mod figure;
+mod frames;
 mod gc;
 mod import;
+mod inspect;
 mod merge;
 mod plan;
+mod reconstruct;
 mod run;
 mod serve;
 mod status;
@@ -44,6 +50,10 @@ fn main() -> ExitCode {
         Command::Backup(command) => backup::backup(&cli, command),
         Command::Export(command) => export::export(&cli, command),
         Command::Import(command) => import::import(&cli, command),
+        Command::Encode(command) => encode::encode(&cli, command),
+        Command::Decode(command) => decode::decode(&cli, command),
+        Command::Reconstruct(command) => reconstruct::reconstruct(&cli, command),
+        Command::Inspect(command) => inspect::inspect(command),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

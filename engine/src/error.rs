@@ -61,6 +61,29 @@ pub enum EngineError {
         /// Why, and what to do.
         reason: String,
     },
+    /// A picture that does not decode.
+    #[error("cannot decode the picture {path}: {reason}; give a .jpg, .png or .webp file")]
+    Picture {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder said.
+        reason: String,
+    },
+    /// A frame of a shape that a model's frame cannot be cut out of.
+    #[error(
+        "a frame of {width}×{height} pixels cannot be made to fit the model's {frame_width}×{frame_height}: it is empty or \
+         more than 64 times as long; crop it first"
+    )]
+    Frame {
+        /// Pixels from left to right.
+        width: usize,
+        /// Pixels from top to bottom.
+        height: usize,
+        /// The model's.
+        frame_width: usize,
+        /// The model's.
+        frame_height: usize,
+    },
     /// Loss or gradient is no longer a number.
     #[error(
         "the loss at step {step} is {loss} (gradient norm {gradient_norm}): lower train.learning_rate ({learning_rate}) or train.clip_norm; the last good checkpoint is kept"

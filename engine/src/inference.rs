@@ -58,7 +58,7 @@ pub struct Committed {
 
 /// What the layers of an encoder or a decoder remember of the fixed blocks.
 #[derive(Default)]
-struct Memory {
+pub(crate) struct Memory {
     layers: Vec<Past>,
 }
 
@@ -79,10 +79,35 @@ impl Memory {
         self.layers.iter().map(Past::bytes).sum()
     }
 
-    fn append(&mut self, block: Vec<BlockKeys>, most_tokens: usize) {
+    /// z of one block, or of several candidates for it, → patches, by a decoder that remembers the blocks before.
+    pub(crate) fn decode(&self, model: &ElasticTok, z: Untaped, rope: &RopeTable) -> (Untaped, Vec<BlockKeys>) {
+        let mut own = Vec::new();
+        let patches = model.decode_through(z, |layers, h| {
+            let (h, keys) = self.through(layers, h, rope);
+            own = keys;
+            h
+        });
+        (patches, own)
+    }
+
+    /// Remembers one more block of those that the next ones see: at most `window` before each.
+    pub(crate) fn append(&mut self, block: Vec<BlockKeys>, model: &ElasticTok, window: usize) {
+        let most_tokens = window.saturating_mul(model.config().block.tokens());
+        if most_tokens == 0 {
+            return;
+        }
         self.layers.resize_with(block.len(), Past::default);
         self.layers.iter_mut().zip(block).for_each(|(past, keys)| past.append(keys, most_tokens));
     }
+}
+
+/// Where the tokens of the block after `fixed` others stand.
+pub(crate) fn positions(model: &ElasticTok, window: usize, fixed: usize) -> RopeTable {
+    let config = model.config();
+    let tokens = config.block.tokens();
+    // A block that sees nothing stands where training put such blocks.
+    let first = if window == 0 { 0 } else { fixed * tokens };
+    RopeTable::between(first, tokens, config.width / config.heads, config.rope_theta)
 }
 
 impl<'m> BlockSequence<'m> {
@@ -113,10 +138,7 @@ impl<'m> BlockSequence<'m> {
     pub fn next<'s>(&'s self, patches: &'s [f32]) -> NextBlock<'s> {
         let config = self.model.config();
         assert_eq!(patches.len(), config.block.values(), "one block of patches");
-        let tokens = config.block.tokens();
-        // A block that sees nothing stands where training put such blocks.
-        let first = if self.window == 0 { 0 } else { self.kept.len() * tokens };
-        let rope = RopeTable::between(first, tokens, config.width / config.heads, config.rope_theta);
+        let rope = positions(self.model, self.window, self.kept.len());
         NextBlock { sequence: self, patches, rope, encoded: OnceLock::new() }
     }
 
@@ -139,11 +161,8 @@ impl<'m> BlockSequence<'m> {
         };
         let (reconstruction, decoder) = next.decode(z);
         let reconstruction = values(&reconstruction).to_vec();
-        let most_tokens = self.window.saturating_mul(next.tokens());
-        if most_tokens > 0 {
-            self.encoder.append(encoder, most_tokens);
-            self.decoder.append(decoder, most_tokens);
-        }
+        self.encoder.append(encoder, self.model, self.window);
+        self.decoder.append(decoder, self.model, self.window);
         self.kept.push(kept_tokens);
         Committed { reconstruction, latents, codes }
     }
@@ -197,12 +216,6 @@ impl NextBlock<'_> {
     }
 
     fn decode(&self, z: Untaped) -> (Untaped, Vec<BlockKeys>) {
-        let mut own = Vec::new();
-        let patches = self.sequence.model.decode_through(z, |layers, h| {
-            let (h, keys) = self.sequence.decoder.through(layers, h, &self.rope);
-            own = keys;
-            h
-        });
-        (patches, own)
+        self.sequence.decoder.decode(self.sequence.model, z, &self.rope)
     }
 }

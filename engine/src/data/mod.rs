@@ -3,6 +3,7 @@
 mod clips;
 mod crop;
 mod duplicates;
+mod fit;
 mod folder;
 mod mix;
 mod photos;
@@ -12,7 +13,8 @@ pub mod video;
 pub use clips::{Clips, RandomClips, spread_clips};
 pub use crop::{Crop, RandomCrops, drawn_crops, fixed_crops};
 pub use duplicates::{NearDuplicate, near_duplicates};
+pub use fit::{Fit, to_block, to_frames};
 pub use folder::Skipped;
 pub use mix::Mix;
-pub use photos::{Photo, PhotoSet};
+pub use photos::{Photo, PhotoSet, load_picture, to_png};
 pub use resize::{Picture, resize, resize_shortest_side};

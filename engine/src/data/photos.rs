@@ -3,7 +3,8 @@
 use super::folder::{self, Contents, Skipped};
 use super::resize::{Picture, resize_shortest_side};
 use crate::error::EngineError;
-use image::{DynamicImage, ImageDecoder as _, ImageReader};
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{DynamicImage, ExtendedColorType, ImageDecoder as _, ImageEncoder as _, ImageReader};
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
@@ -59,6 +60,27 @@ fn load(folder: &Path, name: &str, side: usize, smallest: usize) -> Result<Photo
     }
     let picture = resize_shortest_side(&picture, side);
     Ok(Photo { name: name.to_owned(), hash: blake3::hash(&bytes), width, height, picture })
+}
+
+/// Decodes one picture.
+///
+/// # Errors
+/// A file that cannot be read or does not decode.
+pub fn load_picture(path: &Path) -> Result<Picture, EngineError> {
+    let bytes = std::fs::read(path).map_err(EngineError::file("cannot read the picture", path))?;
+    decode(&bytes).map_err(|error| EngineError::Picture { path: path.to_owned(), reason: error.to_string() })
+}
+
+/// A picture as PNG.
+///
+/// # Errors
+/// A picture that PNG cannot hold.
+pub fn to_png(picture: &Picture) -> image::ImageResult<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::Adaptive);
+    let (width, height) = (picture.width as u32, picture.height as u32);
+    encoder.write_image(&picture.pixels, width, height, ExtendedColorType::Rgb8)?;
+    Ok(bytes)
 }
 
 /// Decodes by content, not by name, and turns the picture as its EXIF orientation says.

@@ -4,7 +4,7 @@ use super::Run;
 use super::curves::Curves;
 use super::live::{Live, Quality, flops, mean_colour, quality};
 use super::predictors::Predictors;
-use super::sample::{Sample, png, sheet};
+use super::sample::{Sample, sheet};
 use super::samples::Samples;
 use super::training::Trained;
 use super::trials::Planned;
@@ -15,6 +15,7 @@ use crate::metric::{self, MetricDef, Pictures as Frames};
 use crate::search::{Cost, DistortionSource, Found, Prediction, Probe, Question, Replay, meets};
 use crate::statistics::mean;
 use crate::store::{BlockRecord, ContentHash, MediaType, ProtocolId, SampleId, SampleRecord};
+use engine::data::to_png;
 use engine::{BlockSequence, NextBlock};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -219,7 +220,7 @@ impl Run<'_> {
             Some(stored) => stored,
             None => {
                 let picture = sheet(bench.trained.model.config().block, &last.quality().pixels);
-                self.store.put_artifact(png(&picture)?, MediaType::Png).await?.id
+                self.store.put_artifact(to_png(&picture)?, MediaType::Png).await?.id
             }
         };
         last.artifact.set(Some(reconstruction));

@@ -11,14 +11,14 @@ use rayon::prelude::*;
 use std::time::Instant;
 
 /// One block, asked of the model behind its earlier blocks, and timed.
-pub(super) struct Live<'a> {
-    pub(super) next: &'a NextBlock<'a>,
-    pub(super) block: &'a [f32],
-    pub(super) shape: BlockShape,
-    pub(super) criterion: Criterion,
-    pub(super) encoding: Encoding,
-    pub(super) flops: FlopsPerEvaluation,
-    pub(super) seconds: f64,
+pub(crate) struct Live<'a> {
+    pub(crate) next: &'a NextBlock<'a>,
+    pub(crate) block: &'a [f32],
+    pub(crate) shape: BlockShape,
+    pub(crate) criterion: Criterion,
+    pub(crate) encoding: Encoding,
+    pub(crate) flops: FlopsPerEvaluation,
+    pub(crate) seconds: f64,
 }
 
 impl DistortionSource for Live<'_> {
@@ -51,7 +51,7 @@ impl DistortionSource for Live<'_> {
 }
 
 /// What one evaluation of a block that sees `earlier` fixed ones costs: theirs are remembered, a candidate runs one block.
-pub(super) fn flops(model: &ModelConfig, earlier: usize) -> FlopsPerEvaluation {
+pub(crate) fn flops(model: &ModelConfig, earlier: usize) -> FlopsPerEvaluation {
     let encoder = model.encoder_flops(earlier + 1) - model.encoder_flops(earlier);
     let decoder = model.decoder_flops(earlier + 1) - model.decoder_flops(earlier);
     FlopsPerEvaluation { encoder, decoder, commit: encoder + decoder, final_reconstruction: encoder + decoder }

@@ -6,7 +6,7 @@
 mod curves;
 mod evaluate;
 mod lines;
-mod live;
+pub(crate) mod live;
 mod memory;
 mod predictors;
 mod progress;

@@ -1,12 +1,9 @@
 //! Held-out samples: crops of photographs, clips of videos.
 
-use crate::error::Result;
 use crate::store::{ContentHash, SampleId};
 use engine::BlockShape;
 use engine::data::Picture;
 use engine::patch::normalize;
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use image::{ExtendedColorType, ImageEncoder as _};
 use std::borrow::Cow;
 
 /// One crop of one picture, or of the frames of a clip.
@@ -51,13 +48,4 @@ pub(super) fn sheet(shape: BlockShape, frames: &[u8]) -> Picture {
         }
     }
     Picture { width: shape.frames * shape.width, height, pixels }
-}
-
-/// A picture as PNG.
-pub(super) fn png(picture: &Picture) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::Adaptive);
-    let (width, height) = (picture.width as u32, picture.height as u32);
-    encoder.write_image(&picture.pixels, width, height, ExtendedColorType::Rgb8)?;
-    Ok(bytes)
 }

@@ -1,7 +1,7 @@
 //! The samples of a variant: cut from its folders, registered in the store.
 
 use super::Run;
-use super::sample::{Sample, png, sheet};
+use super::sample::{Sample, sheet};
 use super::sets::{Sets, Test};
 use crate::error::Result;
 use crate::experiment::{Data, Variant, Videos};
@@ -11,7 +11,7 @@ use crate::store::{
 };
 use engine::BlockShape;
 use engine::data::video::VideoSet;
-use engine::data::{Clips, Crop, Photo, PhotoSet, drawn_crops, fixed_crops, spread_clips};
+use engine::data::{Clips, Crop, Photo, PhotoSet, drawn_crops, fixed_crops, spread_clips, to_png};
 
 /// The training and held-out samples of one variant.
 pub(super) struct Samples {
@@ -97,7 +97,7 @@ async fn held_out_clips(
             let identity = (&set_key, &video.name, data.resize, videos.frames_per_second, start, x, y, &pixels);
             let key = ContentHash::of(format!("{identity:?}").as_bytes());
             let picture = sheet(block, &pixels);
-            let artifact = Some(run.store.put_artifact(png(&picture)?, MediaType::Png).await?.id);
+            let artifact = Some(run.store.put_artifact(to_png(&picture)?, MediaType::Png).await?.id);
             new.push(NewSample {
                 key,
                 source: sources[source],
@@ -148,7 +148,7 @@ impl Cut<'_> {
             let identity = (&self.set_key, &photo.name, self.data.resize, x, y, &cut.pixels);
             let key = ContentHash::of(format!("{identity:?}").as_bytes());
             let artifact = match keep {
-                Keep::Pictures => Some(run.store.put_artifact(png(&cut)?, MediaType::Png).await?.id),
+                Keep::Pictures => Some(run.store.put_artifact(to_png(&cut)?, MediaType::Png).await?.id),
                 Keep::Places => None,
             };
             new.push(NewSample {

@@ -1,0 +1,44 @@
+//! `decode`: a token file back into a picture or a video.
+
+use crate::cli::{Cli, Decode};
+use crate::console::{Console, print};
+use crate::frames::FrameWriter;
+use crate::run::use_threads;
+use anyhow::{Context as _, Result};
+use engine::data::to_frames;
+use engine::model::load_model;
+use engine::{TokenDecoder, TokenFile};
+use evaluator::sweep::Progress as _;
+use std::path::Path;
+
+pub(crate) fn decode(cli: &Cli, command: &Decode) -> Result<()> {
+    let name = command.file.display();
+    let file = read_tokens(&command.file)?;
+    let (shape, source) = (file.header().model.block, &file.header().source);
+    let (model, info) = load_model(&command.checkpoint)?;
+    file.matches(model.config(), info.weights_hash)
+        .with_context(|| format!("{name} cannot be decoded with {}", command.checkpoint.display()))?;
+    use_threads(cli)?;
+    let mut writer = FrameWriter::create(&command.output, [shape.width, shape.height], source)?;
+    let mut decoder = TokenDecoder::new(&model, file.header().window.unwrap_or(usize::MAX));
+    let console = Console::new(cli);
+    console.begin("decoding", 0, file.blocks().len() as u64);
+    for (number, block) in file.blocks().iter().enumerate() {
+        let shown = (source.frames - number * shape.frames).min(shape.frames);
+        for frame in to_frames(&decoder.decode(block)?, shape).into_iter().take(shown) {
+            writer.write(frame)?;
+        }
+        console.advance(number as u64 + 1, "");
+    }
+    console.end();
+    writer.finish()?;
+    let (width, height, frames) = (shape.width, shape.height, source.frames);
+    let frames = if frames == 1 { String::new() } else { format!("{frames} frames of ") };
+    print(&format!("{}: {frames}{width}×{height} pixels of {:?}\n", command.output.display(), source.name))
+}
+
+/// Reads a token file; errors name it.
+pub(crate) fn read_tokens(path: &Path) -> Result<TokenFile> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    TokenFile::read(&bytes).with_context(|| path.display().to_string())
+}
