@@ -3,7 +3,7 @@
 //! Read in this order: [`patch`] (pixels ↔ tokens), [`mask`] (which tokens survive), [`bottleneck`] (what a token may
 //! say), [`model`] (the equations), [`ops`] (the arithmetic and its gradients), [`train`] (optimizer, checkpoints),
 //! [`data`] (photographs, videos), [`regressor`] (how many tokens a block will need, without asking the model),
-//! [`released`] (checkpoints of the reference implementation).
+//! [`released`] (checkpoints of the reference implementation), [`perceptual`] (how different two pictures look).
 
 mod array_file;
 pub mod atomic_file;
@@ -18,6 +18,7 @@ pub mod model;
 pub mod ops;
 pub mod parameters;
 pub mod patch;
+pub mod perceptual;
 pub mod random;
 pub mod regressor;
 pub mod released;
@@ -31,4 +32,5 @@ pub use inference::{BlockSequence, Committed, Encoding, NextBlock};
 pub use mask::{Budget, PrefixMask, TokenRange};
 pub use model::{ElasticTok, ModelConfig};
 pub use patch::BlockShape;
+pub use perceptual::PerceptualNetwork;
 pub use regressor::{Regressor, RegressorConfig};
