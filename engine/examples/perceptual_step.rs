@@ -4,33 +4,74 @@
 
 use engine::patch::CHANNELS;
 use engine::perceptual::PerceptualNetwork;
+use engine::train::{PerceptualLoss, Sequence, Start, TrainConfig, Trainer, TrainingData};
+use engine::{BlockShape, Bottleneck, EngineError, ModelConfig, random};
+use rand::RngCore as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
-fn main() -> Result<(), engine::EngineError> {
+/// Pixels of the quickstart's crops.
+const CROP: usize = 64;
+
+/// Steps timed of each kind, in turns, so that whatever else the machine does slows all alike.
+const ROUNDS: usize = 9;
+
+struct Noise;
+
+impl TrainingData for Noise {
+    fn blocks_per_sequence(&self) -> usize {
+        1
+    }
+
+    fn sequence(&self, number: u64) -> Result<Sequence, EngineError> {
+        let mut frames = vec![0; CROP * CROP * CHANNELS];
+        random::stream(0, "noise", number).fill_bytes(&mut frames);
+        Ok(Sequence { frames, segments: vec![0] })
+    }
+}
+
+fn quickstart(perceptual: Option<PerceptualLoss>) -> Result<Start, EngineError> {
+    let model = ModelConfig {
+        width: 96,
+        hidden: 192,
+        heads: 3,
+        encoder_layers: 3,
+        decoder_layers: 3,
+        rope_theta: 1e4,
+        norm_epsilon: 1e-5,
+        init_std: 0.06,
+        mask_conditioning: true,
+        block: BlockShape::new(1, CROP, CROP, [1, 8, 8])?,
+        bottleneck: Bottleneck::Fsq { levels: vec![8, 8, 8, 5, 5, 5] },
+    };
+    Ok(Start { model, train: TrainConfig { batch: 32, perceptual, ..TrainConfig::default() }, seed: 0 })
+}
+
+fn main() -> Result<(), EngineError> {
     let files: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    let network = PerceptualNetwork::load(&files)?;
-    println!("{:?} {} from {} pixels a side", network.architecture(), network.key(), network.smallest_side());
+    let network = Arc::new(PerceptualNetwork::load(&files)?);
+    println!("{:?} {}, from {} pixels a side", network.architecture(), network.key(), network.smallest_side());
+    let mut runs = vec![("without".to_owned(), Trainer::new(quickstart(None)?, Noise)?, Vec::new())];
     for side in [64, 128, 224] {
-        let wave = |phase: f32| -> Vec<f32> {
-            (0..side * side * CHANNELS).map(|i| (i as f32 * 0.01 + phase).sin() * (i as f32 * 0.37).cos()).collect()
-        };
-        let (a, b) = (wave(0.0), wave(0.3));
-        let time = |run: &dyn Fn() -> f64| {
-            run();
-            let mut seconds: Vec<f64> = (0..7)
-                .map(|_| {
-                    let began = Instant::now();
-                    run();
-                    began.elapsed().as_secs_f64()
-                })
-                .collect();
-            seconds.sort_by(f64::total_cmp);
-            seconds[3] * 1e3
-        };
-        let distance = time(&|| network.distance(&a, &b, side, side));
-        let gradient = time(&|| network.distance_and_gradient(&a, &b, side, side).0);
-        println!("{side} pixels a side: distance {distance:.1} ms, with its gradient {gradient:.1} ms");
+        let loss = PerceptualLoss { network: network.key().to_hex().to_string(), weight: 0.1, side };
+        let trainer = Trainer::new(quickstart(Some(loss))?, Noise)?.with_perceptual(network.clone())?;
+        runs.push((format!("at {side} pixels"), trainer, Vec::new()));
+    }
+    for _ in 0..ROUNDS {
+        for (_, trainer, seconds) in &mut runs {
+            let began = Instant::now();
+            trainer.advance()?;
+            seconds.push(began.elapsed().as_secs_f64());
+        }
+    }
+    for (name, _, seconds) in &mut runs {
+        seconds.sort_by(f64::total_cmp);
+        println!(
+            "a step {name}: {:.1} ms (median of {ROUNDS}), least {:.1} ms",
+            seconds[ROUNDS / 2] * 1e3,
+            seconds[0] * 1e3
+        );
     }
     Ok(())
 }

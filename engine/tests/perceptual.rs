@@ -2,10 +2,11 @@
 
 use dfdx::tensor::Trace as _;
 use dfdx::tensor_ops::Backward as _;
+use engine::parameters::weights_hash;
 use engine::patch::{CHANNELS, normalize};
 use engine::perceptual::{Architecture, FramePlace, PerceptualNetwork, loss};
 use engine::tensor::{Tape, tokens, value, values};
-use engine::train::{PerceptualLoss, Start, TrainConfig, Trainer, TrainingData, weights_hash};
+use engine::train::{PerceptualLoss, Sequence, Start, TrainConfig, Trainer, TrainingData};
 use engine::{BlockShape, Bottleneck, EngineError, ModelConfig, random};
 use rand::RngCore as _;
 use safetensors::SafeTensors;
@@ -216,10 +217,10 @@ impl TrainingData for Noise {
         BLOCKS
     }
 
-    fn sequence(&mut self, number: u64) -> Vec<u8> {
+    fn sequence(&self, number: u64) -> Result<Sequence, EngineError> {
         let mut frames = vec![0; block().values() * BLOCKS];
         random::stream(1, "test", number).fill_bytes(&mut frames);
-        frames
+        Ok(Sequence { frames, segments: vec![0; BLOCKS] })
     }
 }
 

@@ -208,14 +208,12 @@ mod tests {
             let expected = by_definition(shape, &weight, &bias, &x);
             assert_eq!(y.values.len(), expected.len());
             let scale = expected.iter().map(|y| y * y).sum::<f64>() / expected.len() as f64;
-            // Measured: 9e-7 where neighbourhoods are gathered, 1.2e-5 by Winograd's method.
+            let worst = y.values.iter().zip(expected).map(|(got, y)| (f64::from(*got) - y).abs()).fold(0.0, f64::max);
+            let worst = worst / scale.sqrt();
+            // Measured with AVX-512: at most 1.6e-6 where neighbourhoods are gathered, 1.2e-5 by Winograd's method.
             let tolerance = if matches!(conv.method, Method::Winograd(_)) { 3e-5 } else { 3e-6 };
-            for (got, expected) in y.values.iter().zip(expected) {
-                assert!(
-                    (f64::from(*got) - expected).abs() < tolerance * scale.sqrt(),
-                    "{shape:?}: {got} is not {expected}"
-                );
-            }
+            eprintln!("{shape:?}: off by {worst:.1e} of the root mean square");
+            assert!(worst < tolerance, "{shape:?}: off by {worst:e} of the root mean square");
         }
     }
 

@@ -37,7 +37,7 @@ const SHIFT: [f32; CHANNELS] = [-0.030, -0.088, -0.188];
 const SCALE: [f32; CHANNELS] = [0.458, 0.448, 0.450];
 
 /// A network with its weights, which never change.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PerceptualNetwork {
     architecture: Architecture,
     stages: Stages,
@@ -45,6 +45,13 @@ pub struct PerceptualNetwork {
     heads: Vec<Vec<f32>>,
     key: blake3::Hash,
     smallest_side: usize,
+}
+
+impl std::fmt::Debug for PerceptualNetwork {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Millions of weights say less than their key.
+        f.debug_struct("PerceptualNetwork").field("architecture", &self.architecture).field("key", &self.key).finish()
+    }
 }
 
 impl PerceptualNetwork {
