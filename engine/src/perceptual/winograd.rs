@@ -6,8 +6,8 @@
 //!
 //! with kernels g transformed once, tiles d transformed on the way in, products y on the way out. Summed over channels,
 //! the ⊙ becomes 36 matrix products: 2.25 multiplications a result instead of 9, or 9 instead of 25. The matrices evaluate
-//! polynomials at 0, ±1, ±2 and ∞; results are off by about 1e-5 of their size, ten times as much as direct ones. The gradient is each step's transpose in
-//! the opposite order, on the same transformed kernels.
+//! polynomials at 0, ±1, ±2 and ∞; results are off by about 1e-5 of their size, ten times as much as direct ones. The
+//! gradient is each step's transpose in the opposite order, on the same transformed kernels.
 
 use super::conv::ConvShape;
 use super::map::FeatureMap;
