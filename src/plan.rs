@@ -89,6 +89,9 @@ fn time_steps(variant: &Variant) -> Result<(f64, f64), engine::EngineError> {
     let start = Start { model: variant.model.clone(), train: variant.train.clone(), seed: 0 };
     let blocks = variant.data.blocks;
     let mut trainer = Trainer::new(start, Grey { blocks, block: variant.model.block.values() })?;
+    if let Some(network) = &variant.perceptual.loss {
+        trainer = trainer.with_perceptual(network.clone())?;
+    }
     trainer.advance()?;
     let began = Instant::now();
     for _ in 0..TIMED_STEPS {

@@ -114,6 +114,14 @@ pub enum EngineError {
         /// Why; boxed, as it is larger than all others.
         source: Box<ReleasedError>,
     },
+    /// Files that do not hold a perceptual network.
+    #[error("perceptual network {path}: {reason}")]
+    PerceptualWeights {
+        /// The first file.
+        path: PathBuf,
+        /// What is missing or does not fit.
+        reason: String,
+    },
     /// A file that could not be written or read.
     #[error("{action} {path}: {source}")]
     File {

@@ -3,7 +3,8 @@
 //! Read in this order: [`patch`] (pixels ↔ tokens), [`mask`] (which tokens survive), [`bottleneck`] (what a token may
 //! say), [`model`] (the equations), [`ops`] (the arithmetic and its gradients), [`train`] (optimizer, checkpoints),
 //! [`data`] (photographs, videos), [`regressor`] (how many tokens a block will need, without asking the model),
-//! [`released`] (checkpoints of the reference implementation), [`token_file`] (an encoded picture or clip as a file).
+//! [`released`] (checkpoints of the reference implementation), [`token_file`] (an encoded picture or clip as a file),
+//! [`perceptual`] (how different two pictures look).
 
 mod array_file;
 pub mod atomic_file;
@@ -19,6 +20,7 @@ pub mod model;
 pub mod ops;
 pub mod parameters;
 pub mod patch;
+pub mod perceptual;
 pub mod random;
 pub mod regressor;
 pub mod released;
@@ -35,6 +37,7 @@ pub use inference::{BlockSequence, Committed, Encoding, NextBlock};
 pub use mask::{Budget, PrefixMask, TokenRange};
 pub use model::{ElasticTok, ModelConfig};
 pub use patch::BlockShape;
+pub use perceptual::PerceptualNetwork;
 pub use regressor::{Regressor, RegressorConfig};
 pub use token_file::{TokenFile, TokenFileError};
 pub use tokens::{BlockTokens, TokenValues};

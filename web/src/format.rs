@@ -61,7 +61,8 @@ pub fn short(hash: impl ToString) -> String {
 /// A metric's name in a heading.
 pub fn metric(name: &str) -> String {
     match name {
-        "mse" | "psnr" | "ssim" => name.to_uppercase(),
+        "mse" | "psnr" | "ssim" | "lpips" => name.to_uppercase(),
+        "st_lpips" => "ST-LPIPS".to_owned(),
         "flops" => "FLOPs".to_owned(),
         "mean_colour_psnr" => "PSNR of mean colours".to_owned(),
         _ => name.replace('_', " "),

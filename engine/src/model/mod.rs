@@ -53,7 +53,7 @@ struct Decoder {
 
 parameters!(Decoder { post_quant, layers, norm, out_proj });
 
-/// The two parts of the training loss.
+/// The training loss and its parts.
 pub struct Loss<T> {
     /// What is minimized: mse + kl_weight · kl.
     pub total: Scalar<T>,
@@ -61,6 +61,8 @@ pub struct Loss<T> {
     pub mse: f32,
     /// The VAE's divergence, summed over a block's kept tokens and dims, averaged over blocks; 0 for FSQ.
     pub kl: f32,
+    /// The reconstructed patches, with an empty tape: what further losses start from.
+    pub reconstruction: Tokens<T>,
 }
 
 impl ElasticTok {
@@ -182,14 +184,15 @@ impl ElasticTok {
             Bottleneck::Vae { .. } => Some(h.with_empty_tape()),
         };
         let reconstruction = self.decode(self.bottleneck(h, noise, mask), scope);
+        let further = reconstruction.with_empty_tape();
         let mse = ops::mse(reconstruction, patches);
         let mse_value = crate::tensor::value(&mse);
         match gaussian {
-            None => Loss { total: mse, mse: mse_value, kl: 0.0 },
+            None => Loss { total: mse, mse: mse_value, kl: 0.0, reconstruction: further },
             Some(gaussian) => {
                 let kl = ops::kl_divergence(gaussian, mask);
                 let kl_value = crate::tensor::value(&kl);
-                Loss { total: mse + kl * kl_weight, mse: mse_value, kl: kl_value }
+                Loss { total: mse + kl * kl_weight, mse: mse_value, kl: kl_value, reconstruction: further }
             }
         }
     }

@@ -11,10 +11,12 @@ use crate::error::EngineError;
 use crate::mask::PrefixMask;
 use crate::model::ElasticTok;
 use crate::ops::Scope;
+use crate::perceptual::{self, FramePlace, PerceptualNetwork};
 use crate::tensor::{Tape, tokens, value};
 use dfdx::tensor::Trace as _;
 use dfdx::tensor_ops::Backward as _;
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// A shard is at least this many tokens, so that its matrix products are large enough to be fast.
 const SHARD_TOKENS: usize = 512;
@@ -33,6 +35,19 @@ pub(super) struct Batch {
     pub(super) noise: Option<Vec<f32>>,
     /// The segment of each block, if a sequence holds several: see [`Sequence`](super::Sequence).
     pub(super) segments: Option<Vec<i32>>,
+    /// The frame that is compared by a perceptual network too.
+    pub(super) frame: Option<DrawnFrame>,
+}
+
+/// A frame that stands for the whole batch in a perceptual loss.
+#[derive(Clone)]
+pub(super) struct DrawnFrame {
+    pub(super) network: Arc<PerceptualNetwork>,
+    pub(super) place: FramePlace,
+    /// Pixels of the square it is scaled to.
+    pub(super) side: usize,
+    /// What its distance is multiplied by in the mean loss of these sequences.
+    pub(super) weight: f32,
 }
 
 /// The loss of a batch and its gradient, in visiting order of the weights.
@@ -40,6 +55,7 @@ pub(super) struct Gradient {
     pub(super) loss: f32,
     pub(super) mse: f32,
     pub(super) kl: f32,
+    pub(super) perceptual: f32,
     pub(super) of_weights: Vec<Vec<f32>>,
 }
 
@@ -49,6 +65,7 @@ impl Gradient {
         self.loss += other.loss;
         self.mse += other.mse;
         self.kl += other.kl;
+        self.perceptual += other.perceptual;
         self.of_weights
             .par_iter_mut()
             .zip(&other.of_weights)
@@ -79,8 +96,16 @@ impl Batch {
             let each = all.len() / of;
             all[first * each..(first + count) * each].to_vec()
         }
+        let blocks = self.kept.len() / self.sequences;
+        let frame = self.frame.as_ref().and_then(|frame| {
+            let block = frame.place.block.checked_sub(first * blocks).filter(|block| *block < sequences * blocks)?;
+            // It counts for all sequences, and this shard's mean loss for a share of them.
+            let weight = frame.weight * self.sequences as f32 / sequences as f32;
+            Some(DrawnFrame { place: FramePlace { block, ..frame.place }, weight, ..frame.clone() })
+        });
         Self {
             sequences,
+            frame,
             patches: part(&self.patches, self.sequences, first, sequences),
             kept: part(&self.kept, self.sequences, first, sequences),
             noise: self.noise.as_ref().map(|noise| part(noise, self.sequences, first, sequences)),
@@ -97,8 +122,18 @@ impl Batch {
         };
         let scope = Scope { segments: self.segments.map(of_tokens), ..Scope::block_causal(layout) };
         let loss = model.loss::<Tape>(patches.leaky_trace(), &patches, &mask, &scope, self.noise, kl_weight);
-        let (total, mse, kl) = (value(&loss.total) * share, loss.mse * share, loss.kl * share);
-        let mut grads = (loss.total * share).backward();
-        Ok(Gradient { loss: total, mse, kl, of_weights: collect(model, &mut grads)? })
+        let (mse, kl) = (loss.mse * share, loss.kl * share);
+        let (total, perceptual) = match self.frame {
+            None => (loss.total, 0.0),
+            Some(DrawnFrame { network, place, side, weight }) => {
+                let shape = model.config().block;
+                let distance = perceptual::loss(&network, loss.reconstruction, &patches, shape, place, side);
+                let distance_value = value(&distance) * weight * share;
+                (loss.total + distance * weight, distance_value)
+            }
+        };
+        let total_value = value(&total) * share;
+        let mut grads = (total * share).backward();
+        Ok(Gradient { loss: total_value, mse, kl, perceptual, of_weights: collect(model, &mut grads)? })
     }
 }

@@ -4,6 +4,18 @@ use crate::error::EngineError;
 use crate::mask::Budget;
 use serde::{Deserialize, Serialize};
 
+/// A perceptual distance in the loss: that of one frame of one block a forward pass, as in the reference.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PerceptualLoss {
+    /// [`PerceptualNetwork::key`](crate::PerceptualNetwork::key) in hex: which network, by its content.
+    pub network: String,
+    /// What the distance is multiplied by (reference: 0.1).
+    pub weight: f32,
+    /// Pixels of the square that the frame is scaled to (reference: 224).
+    pub side: usize,
+}
+
 /// A training run's settings; checked by [`TrainConfig::check`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -36,6 +48,9 @@ pub struct TrainConfig {
     pub budget: Budget,
     /// The fewest tokens an elastic budget draws.
     pub min_tokens: usize,
+    /// A perceptual distance in the loss; left out where there is none, so that it changes no other run's identity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub perceptual: Option<PerceptualLoss>,
 }
 
 /// A recipe for small models on photographs; experiments override what they ask about.
@@ -56,6 +71,7 @@ impl Default for TrainConfig {
             kl_weight: 1e-8,
             budget: Budget::ELASTIC,
             min_tokens: 4,
+            perceptual: None,
         }
     }
 }
@@ -96,6 +112,11 @@ impl TrainConfig {
         }
         if !(0.0..=1.0).contains(&self.final_share) {
             return Err(EngineError::config("train.final_share", self.final_share, "must be from 0 to 1"));
+        }
+        if let Some(PerceptualLoss { weight, .. }) = &self.perceptual
+            && !(weight.is_finite() && *weight > 0.0)
+        {
+            return Err(EngineError::config("perceptual.loss_weight", weight, "must be a positive number"));
         }
         match self.budget {
             Budget::Fixed(share) if !(share > 0.0 && share <= 1.0) => {

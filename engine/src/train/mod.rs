@@ -8,6 +8,6 @@ mod data;
 mod trainer;
 
 pub use adamw::{AdamW, clip_global_norm};
-pub use config::{Schedule, TrainConfig};
+pub use config::{PerceptualLoss, Schedule, TrainConfig};
 pub use data::{Sequence, TrainingData};
 pub use trainer::{Start, StepReport, Trainer};

@@ -1,17 +1,20 @@
 //! The training loop, one step at a time: the caller decides how long, what to show and when to save.
 
 use super::adamw::AdamW;
-use super::batch::{Batch, Gradient};
+use super::batch::{Batch, DrawnFrame, Gradient};
 use super::data::{RunAhead, Sequence, TrainingData};
 use super::{TrainConfig, checkpoint, clip_global_norm};
 use crate::error::EngineError;
 use crate::mask::TokenRange;
 use crate::model::{ElasticTok, ModelConfig};
 use crate::patch::normalize;
+use crate::perceptual::{FramePlace, PerceptualNetwork};
 use crate::random;
+use rand::Rng as _;
 use rand_distr::Distribution as _;
 use rayon::prelude::*;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What decides a run, and where it starts.
@@ -36,6 +39,8 @@ pub struct StepReport {
     pub mse: f32,
     /// The VAE's divergence; 0 for FSQ.
     pub kl: f32,
+    /// The perceptual distance's part of the loss, its weight included; 0 where there is none.
+    pub perceptual: f32,
     /// The learning rate used.
     pub learning_rate: f32,
     /// Norm of all gradients before clipping.
@@ -55,6 +60,7 @@ pub struct Trainer {
     pub(super) optimizer: AdamW,
     pub(super) step: usize,
     data: RunAhead,
+    perceptual: Option<Arc<PerceptualNetwork>>,
 }
 
 impl Trainer {
@@ -65,7 +71,23 @@ impl Trainer {
         let range = TokenRange::new(start.train.min_tokens, start.model.block.tokens())?;
         let optimizer = AdamW::new(&model);
         let data = RunAhead::new(data, BATCHES_AHEAD * start.train.batch);
-        Ok(Self { start, range, model, optimizer, step: 0, data })
+        Ok(Self { start, range, model, optimizer, step: 0, data, perceptual: None })
+    }
+
+    /// Gives the run the network that its configuration names.
+    pub fn with_perceptual(mut self, network: Arc<PerceptualNetwork>) -> Result<Self, EngineError> {
+        let asked = self.start.train.perceptual.as_ref();
+        let key = network.key().to_hex();
+        if let Some(asked) = asked.filter(|asked| asked.network != key.as_str()) {
+            let rule = format!("the run was configured with another network's weights than these, {key}");
+            return Err(EngineError::config("perceptual.loss", &asked.network, rule));
+        }
+        if let Some(side) = asked.map(|asked| asked.side).filter(|side| *side < network.smallest_side()) {
+            let rule = format!("must be at least {}, what the network can see", network.smallest_side());
+            return Err(EngineError::config("perceptual.loss_side", side, rule));
+        }
+        self.perceptual = Some(network);
+        Ok(self)
     }
 
     /// Goes on from a checkpoint of the same run.
@@ -128,7 +150,7 @@ impl Trainer {
             }
         }
         let gradient = sum.expect("a step makes at least one pass");
-        let Gradient { loss, mse, kl, of_weights: mut gradients } = gradient;
+        let Gradient { loss, mse, kl, perceptual, of_weights: mut gradients } = gradient;
         let gradient_norm = clip_global_norm(&mut gradients, config.clip_norm);
         let learning_rate = config.schedule().at(self.step + 1);
         let step = self.step + 1;
@@ -139,7 +161,7 @@ impl Trainer {
         self.optimizer.update(&mut self.model, &gradients, learning_rate, &config);
         self.step = step;
         let layout = self.model.layout(config.batch * config.accumulate, self.data.blocks_per_sequence());
-        Ok(StepReport { step, loss, mse, kl, learning_rate, gradient_norm, tokens: layout.tokens() })
+        Ok(StepReport { step, loss, mse, kl, perceptual, learning_rate, gradient_norm, tokens: layout.tokens() })
     }
 
     /// The batch of one forward pass: its crops, kept counts and noise, all drawn by number.
@@ -175,6 +197,13 @@ impl Trainer {
             .iter()
             .any(Sequence::is_packed)
             .then(|| sequences.iter().flat_map(|sequence| &sequence.segments).copied().collect());
-        Ok(Batch { sequences: layout.sequences, patches, kept, noise, segments })
+        let frame = config.perceptual.as_ref().map(|loss| {
+            let mut random = random::stream(seed, "perceptual", number);
+            let place =
+                FramePlace { block: random.random_range(0..blocks), frame: random.random_range(0..block.frames) };
+            let network = self.perceptual.clone().expect("a run with a perceptual loss is given its network");
+            DrawnFrame { network, place, side: loss.side, weight: loss.weight }
+        });
+        Ok(Batch { sequences: layout.sequences, patches, kept, noise, segments, frame })
     }
 }

@@ -12,6 +12,10 @@ pub(super) const FILE_KEYS: [&str; 3] = ["name", "question", "seeds"];
 /// Keys beside the sections that variants and grids may override.
 pub(super) const TOP: [&str; 5] = [FILE_KEYS[0], FILE_KEYS[1], FILE_KEYS[2], "variant", "grid"];
 
+/// Keys of files and folders, given relative to the experiment file.
+pub(super) const PATHS: [&str; 6] =
+    ["data.train", "data.test", "data.train_videos", "data.test_videos", "perceptual.metric", "perceptual.loss"];
+
 /// All sections with all their keys and default values.
 pub(super) fn defaults() -> Table {
     Table::try_from(RawSections::default()).expect("defaults are plain data")

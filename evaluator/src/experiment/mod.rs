@@ -6,6 +6,7 @@
 
 mod error;
 mod keys;
+mod networks;
 mod raw;
 mod read;
 #[cfg(test)]
@@ -14,9 +15,10 @@ mod tests;
 pub use error::ExperimentError;
 pub use read::Overrides;
 
+use crate::metric::PerceptualJudge;
 use crate::search::SearchStrategy;
 use engine::train::TrainConfig;
-use engine::{Budget, Encoding, ModelConfig, RegressorConfig, TokenRange};
+use engine::{Budget, Encoding, ModelConfig, PerceptualNetwork, RegressorConfig, TokenRange};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::PathBuf;
@@ -52,6 +54,17 @@ pub struct Variant {
     pub sweep: Sweep,
     /// The network that predicts its counts, if a strategy asks for one.
     pub regressor: Regression,
+    /// The networks that judge its reconstructions.
+    pub perceptual: Perceptual,
+}
+
+/// Networks that judge how reconstructions look.
+#[derive(Clone, Debug, Default)]
+pub struct Perceptual {
+    /// The one that measures them.
+    pub metric: Option<Arc<PerceptualNetwork>>,
+    /// The one in the training loss: that which `train.perceptual` names.
+    pub loss: Option<Arc<PerceptualNetwork>>,
 }
 
 /// How a predictor of counts is trained.
@@ -206,6 +219,11 @@ impl Variant {
         elastic && alone && encodes_as_measured(self.sweep.encoding, self.model.mask_conditioning)
     }
 
+    /// The network that measures its reconstructions, by its content.
+    pub fn judge(&self) -> Option<PerceptualJudge> {
+        self.perceptual.metric.as_deref().map(PerceptualJudge::from)
+    }
+
     /// Everything that decides what training makes of a seed, besides the content of the pictures and videos.
     pub fn training_config(&self) -> serde_json::Value {
         let Data { resize, crop, blocks, videos, .. } = &self.data;
@@ -233,6 +251,10 @@ impl Variant {
         });
         if self.sweep.window < usize::MAX {
             config["sweep"]["window"] = json!(self.sweep.window);
+        }
+        // Only where there is one: experiments without keep their key.
+        if let Some(judge) = self.judge() {
+            config["perceptual"] = json!(judge);
         }
         config
     }

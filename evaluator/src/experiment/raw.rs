@@ -13,6 +13,7 @@ pub(super) struct RawSections {
     pub train: TrainConfig,
     pub sweep: RawSweep,
     pub regressor: RawRegressor,
+    pub perceptual: RawPerceptual,
 }
 
 /// `[data]`: which pictures, and what is cut from them.
@@ -186,6 +187,27 @@ impl Default for RawRegressor {
             batch: 64,
             learning_rate: 2e-3,
         }
+    }
+}
+
+/// `[perceptual]`: networks that judge how reconstructions look. Each is the files that together hold its weights,
+/// relative to the experiment file; none by default.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawPerceptual {
+    /// The network that measures reconstructions.
+    pub metric: Vec<PathBuf>,
+    /// The network whose distance is part of the training loss.
+    pub loss: Vec<PathBuf>,
+    /// What that distance is multiplied by.
+    pub loss_weight: f32,
+    /// Pixels of the square that a frame is scaled to before it is judged in training.
+    pub loss_side: usize,
+}
+
+impl Default for RawPerceptual {
+    fn default() -> Self {
+        Self { metric: Vec::new(), loss: Vec::new(), loss_weight: 0.1, loss_side: 224 }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Reads an experiment file: completes it, applies overrides, checks it.
 
+use super::networks::Networks;
 use super::raw::{self, RawBottleneck, RawSections};
 use super::{
     Criterion, Data, Experiment, ExperimentError, REPLAYABLE_COUNTS, Regression, SearchMode, Sweep, Variant, Videos,
@@ -38,20 +39,17 @@ impl Experiment {
         let mut base = keys::defaults();
         merge(&mut base, sections_of(text));
         let folder = path.parent().unwrap_or(Path::new(""));
-        for key in PATHS {
-            let below = keys::lookup(&base, key).and_then(Value::as_str).expect("read as a path above").to_owned();
-            // No folder stays none.
-            if !below.is_empty() {
-                keys::set(&mut base, key, folder.join(below).to_string_lossy().into_owned().into());
-            }
+        for key in keys::PATHS {
+            let relative = keys::lookup(&base, key).expect("sections are there from the defaults").clone();
+            keys::set(&mut base, key, below(folder, relative));
         }
         let overrides = overrides.iter().map(read_override).collect::<Result<Vec<_>, _>>()?;
         let (of_sections, of_file): (Vec<_>, Vec<_>) = overrides.into_iter().partition(|(key, _)| key.contains('.'));
         of_file.into_iter().try_for_each(|(key, value)| file.set(&key, value))?;
-        let mut variants = Vec::new();
+        let (mut variants, mut networks) = (Vec::new(), Networks::default());
         for (name, mut sections) in expand(&base, &file.variant, &file.grid, folder)? {
             of_sections.iter().for_each(|(key, value)| keys::set(&mut sections, key, value.clone()));
-            variants.push(variant(name, sections)?);
+            variants.push(variant(name, sections, &mut networks)?);
         }
         let problem = |message: &str| Err(toml_error(&message));
         let is_known = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
@@ -100,6 +98,8 @@ struct SectionTypes {
     _sweep: raw::RawSweep,
     #[serde(rename = "regressor")]
     _regressor: raw::RawRegressor,
+    #[serde(rename = "perceptual")]
+    _perceptual: raw::RawPerceptual,
 }
 
 /// What every `[[variant]]` must have.
@@ -161,9 +161,6 @@ fn merge(base: &mut Table, over: Table) {
     }
 }
 
-/// Keys that hold folders, relative to the file.
-const PATHS: [&str; 4] = ["data.train", "data.test", "data.train_videos", "data.test_videos"];
-
 /// Every `[[variant]]` × every combination of `[grid]`, named; one called "default" if the file has neither.
 fn expand(
     base: &Table,
@@ -178,11 +175,7 @@ fn expand(
             variant.remove("name").and_then(|name| name.as_str().map(str::to_owned)).expect("read as text above");
         let mut sections = base.clone();
         for (key, value) in flatten(variant) {
-            let path = PATHS.contains(&key.as_str());
-            let value = match value.as_str() {
-                Some(below) if path && !below.is_empty() => folder.join(below).to_string_lossy().into_owned().into(),
-                _ => value,
-            };
+            let value = if keys::PATHS.contains(&key.as_str()) { below(folder, value) } else { value };
             keys::set(&mut sections, &key, value);
         }
         expanded.push((name, sections));
@@ -199,7 +192,8 @@ fn expand(
         let points = expanded.iter().flat_map(|(name, sections)| {
             values.iter().map(move |value| {
                 let mut sections = sections.clone();
-                keys::set(&mut sections, key, value.clone());
+                let path = keys::PATHS.contains(&key);
+                keys::set(&mut sections, key, if path { below(folder, value.clone()) } else { value.clone() });
                 let short = key.split_once('.').map_or(key, |(_, short)| short);
                 let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                 (format!("{name} {short}={shown}").trim().to_owned(), sections)
@@ -220,6 +214,16 @@ fn expand(
             message: "two variants have this name".to_owned(),
         }),
         None => Ok(expanded),
+    }
+}
+
+/// A path, or each of a list of paths, taken relative to `folder`; no path stays none.
+fn below(folder: &Path, value: Value) -> Value {
+    match value {
+        Value::String(path) if path.is_empty() => path.into(),
+        Value::String(path) => folder.join(path).to_string_lossy().into_owned().into(),
+        Value::Array(paths) => paths.into_iter().map(|path| below(folder, path)).collect::<Vec<_>>().into(),
+        other => other,
     }
 }
 
@@ -298,7 +302,7 @@ fn impossible_clips(data: &Data) -> Option<(&'static str, usize)> {
 }
 
 /// Completes and checks one variant.
-fn variant(name: String, sections: Table) -> Result<Variant, ExperimentError> {
+fn variant(name: String, sections: Table, networks: &mut Networks) -> Result<Variant, ExperimentError> {
     let raw: RawSections = sections.try_into().map_err(|error: toml::de::Error| ExperimentError::Override {
         place: format!("variant {name}"),
         message: error.to_string().trim().to_owned(),
@@ -337,7 +341,8 @@ fn variant(name: String, sections: Table) -> Result<Variant, ExperimentError> {
         },
     };
     model.check().map_err(value_error)?;
-    let train = raw.train;
+    let mut train = raw.train;
+    let perceptual = networks.perceptual(&raw.perceptual, &mut train, data.crop).map_err(value_error)?;
     train.check().map_err(value_error)?;
     let range = TokenRange::new(train.min_tokens, model.block.tokens()).map_err(value_error)?;
     let sweep = sweep(&name, raw.sweep, train.budget, range)?;
@@ -366,7 +371,7 @@ fn variant(name: String, sections: Table) -> Result<Variant, ExperimentError> {
             regressor.counts
         ));
     }
-    Ok(Variant { name, data, model, train, sweep, regressor })
+    Ok(Variant { name, data, model, train, sweep, regressor, perceptual })
 }
 
 fn sweep(name: &str, raw: raw::RawSweep, budget: Budget, range: TokenRange) -> Result<Sweep, ExperimentError> {

@@ -139,3 +139,47 @@ fn what_cannot_be_is_said_with_its_variant() {
         assert!(message.contains(expected), "{text:?} gave {message:?}, expected {expected:?}");
     }
 }
+
+/// A small network of the perceptual fixtures, as a TOML string.
+fn network(file: &str) -> String {
+    format!("\"{}/../tests/fixtures/perceptual/{file}\"", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn a_perceptual_network_is_named_by_its_content_in_every_key() {
+    let alex = network("st_lpips_alex.pth");
+    let text = format!(
+        "name = \"a\"\n[perceptual]\nmetric = [{alex}]\n[[variant]]\nname = \"x\"\n\
+         [[variant]]\nname = \"y\"\nperceptual.loss = [{}, {}]\nperceptual.loss_side = 64\n",
+        network("lpips_vgg.pth"),
+        network("lpips_vgg_heads.pth")
+    );
+    let experiment = read(&text);
+    let [x, y] = &experiment.variants[..] else { panic!("two variants") };
+    assert_eq!(x.train.perceptual, None);
+    assert_eq!(x.judge(), y.judge());
+    let (judge, loss) = (x.judge().unwrap(), y.train.perceptual.as_ref().unwrap());
+    assert_eq!((loss.weight, loss.side), (0.1, 64));
+    assert_eq!(loss.network, y.perceptual.loss.as_ref().unwrap().key().to_hex().to_string());
+    assert_ne!(loss.network, judge.weights.to_string());
+    assert_ne!(x.training_config(), y.training_config());
+    assert!(experiment.config()["variants"][0]["perceptual"]["weights"] == judge.weights.to_string());
+    // Without, nothing says so: what was run before keeps its key.
+    let plain = read("name = \"a\"").config().to_string();
+    assert!(!plain.contains("perceptual"), "{plain}");
+}
+
+#[test]
+fn a_perceptual_network_that_is_missing_or_too_large_for_the_pictures_is_refused_at_once() {
+    let alex = network("st_lpips_alex.pth");
+    let refused = |perceptual: &str| refuse(&format!("name = \"a\"\n[data]\ncrop = 16\n[perceptual]\n{perceptual}\n"));
+    let message = refused("metric = [\"nowhere.pth\"]");
+    assert!(message.contains("cannot read the perceptual network folder/nowhere.pth"), "{message}");
+    let message = refused(&format!("metric = [{alex}]"));
+    assert!(message.contains("data.crop = 16: the perceptual network sees pictures of 21 to 2048"), "{message}");
+    let message = refused(&format!("loss = [{alex}]\nloss_side = 8"));
+    assert!(message.contains("perceptual.loss_side = 8"), "{message}");
+    let message = refused(&format!("loss = [{alex}]\nloss_weight = 0.0"));
+    assert!(message.contains("perceptual.loss_weight = 0: must be a positive number"), "{message}");
+    assert!(refused("metrc = []").contains("did you mean `perceptual.metric`?"));
+}

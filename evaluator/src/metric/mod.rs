@@ -15,6 +15,7 @@ mod codebook;
 mod cost;
 mod ms_ssim;
 mod mse;
+mod perceptual;
 mod pictures;
 mod protocol;
 mod psnr;
@@ -29,6 +30,7 @@ pub use cost::{
 };
 pub use ms_ssim::{MS_SSIM, MS_SSIM_SMALLEST_SIDE, ms_ssim};
 pub use mse::{MSE, mse};
+pub use perceptual::{LPIPS, PerceptualJudge, ST_LPIPS, perceptual, perceptual_metric};
 pub use pictures::{MetricError, Pictures};
 pub use protocol::{Averaging, Crop, Protocol, Resize, Rounding, SsimWindow, ValueRange};
 pub use psnr::{MEAN_COLOUR_PSNR, PSNR, PSNR_CAP, psnr};
@@ -73,6 +75,8 @@ pub static ALL: &[MetricDef] = &[
     PSNR,
     SSIM,
     MS_SSIM,
+    LPIPS,
+    ST_LPIPS,
     MEAN_COLOUR_PSNR,
     HIGH_FREQUENCY_ENERGY,
     JPEG_BYTES,
@@ -113,7 +117,7 @@ mod tests {
             assert_eq!(by_name(metric.name), Some(metric), "two metrics are called {}", metric.name);
             assert!(metric.version > 0 && metric.description.ends_with('.'), "{}", metric.name);
         }
-        assert_eq!(by_name("lpips"), None);
+        assert_eq!(by_name("dists"), None);
     }
 
     #[test]

@@ -45,6 +45,21 @@ pub enum MetricError {
         /// Side of the window.
         window: usize,
     },
+    /// The pictures are smaller than a perceptual network can see, or not in colour.
+    #[error(
+        "the perceptual network needs colour pictures of at least {smallest} × {smallest}, not {height} × {width} with \
+         {channels} channels"
+    )]
+    SmallerThanNetwork {
+        /// Rows of a frame.
+        height: usize,
+        /// Columns of a frame.
+        width: usize,
+        /// Samples of a pixel.
+        channels: usize,
+        /// The smallest side it can take.
+        smallest: usize,
+    },
     /// Halved as often as multi-scale SSIM asks, the pictures become smaller than its window.
     #[error("multi-scale SSIM needs pictures of at least {smallest} × {smallest}, not {height} × {width}")]
     SmallerThanScales {

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::perceptual::PerceptualJudge;
 use super::ssim::{SIGMA, WINDOW};
 
 /// How pictures were made and compared.
@@ -23,6 +24,9 @@ pub struct Protocol {
     pub ssim_window: SsimWindow,
     /// How frames were put together.
     pub averaging: Averaging,
+    /// The network of the perceptual distance, where one was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub perceptual: Option<PerceptualJudge>,
 }
 
 /// How a file's pictures are scaled.
@@ -120,6 +124,7 @@ impl Protocol {
             rounding: Rounding::Nearest,
             ssim_window: SsimWindow::Gaussian { side: WINDOW, sigma: SIGMA },
             averaging: Averaging::PooledPsnrMeanSsim,
+            perceptual: None,
         }
     }
 
@@ -147,10 +152,15 @@ impl Protocol {
     /// The fields in which the two differ, each with both values; `None` if they are the same protocol.
     pub fn difference(&self, other: &Self) -> Option<String> {
         let (left, right) = (self.fields(), other.fields());
-        let differing: Vec<String> = left
-            .iter()
-            .filter(|&(name, value)| right[name] != *value)
-            .map(|(name, value)| format!("{name}: {value} against {}", right[name]))
+        let mut names: Vec<&String> = left.keys().chain(right.keys()).collect();
+        names.sort();
+        names.dedup();
+        let of = |fields: &Map<String, Value>, name| fields.get(name).unwrap_or(&Value::Null).clone();
+        let differing: Vec<String> = names
+            .into_iter()
+            .map(|name| (name, of(&left, name), of(&right, name)))
+            .filter(|(_, left, right)| left != right)
+            .map(|(name, left, right)| format!("{name}: {left} against {right}"))
             .collect();
         (!differing.is_empty()).then(|| differing.join("; "))
     }
@@ -201,5 +211,14 @@ mod tests {
             )
         );
         assert_ne!(protocol.key(), other.key());
+        let judge = PerceptualJudge {
+            architecture: engine::perceptual::Architecture::StLpipsAlex,
+            weights: crate::store::ContentHash::of(b"weights"),
+        };
+        let judged = Protocol { perceptual: Some(judge), ..protocol };
+        let difference = protocol.difference(&judged).unwrap();
+        assert!(difference.starts_with(r#"perceptual: null against {"architecture":"st_lpips_alex""#), "{difference}");
+        assert_eq!(judged.difference(&protocol).unwrap().matches("null").count(), 1);
+        assert_eq!(serde_json::from_str::<Protocol>(&judged.json()).unwrap(), judged);
     }
 }

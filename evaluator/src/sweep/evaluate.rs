@@ -11,11 +11,12 @@ use super::trials::Planned;
 use crate::content;
 use crate::error::Result;
 use crate::experiment::{SearchMode, Variant};
-use crate::metric::{self, MetricDef, Pictures as Frames};
+use crate::metric::{self, MetricDef, Pictures as Frames, Protocol};
 use crate::search::{Cost, DistortionSource, Found, Prediction, Probe, Question, Replay, meets};
 use crate::statistics::mean;
 use crate::store::{BlockRecord, ContentHash, MediaType, ProtocolId, SampleId, SampleRecord};
 use engine::data::to_png;
+use engine::patch::to_pixels;
 use engine::{BlockSequence, NextBlock};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -27,7 +28,7 @@ pub(super) struct Bench<'a> {
     pub(super) seed: u64,
     pub(super) trained: &'a Trained,
     pub(super) samples: &'a Samples,
-    pub(super) protocol: ProtocolId,
+    pub(super) protocol: (Protocol, ProtocolId),
     pub(super) curves: &'a Curves,
     pub(super) predictors: Option<Predictors>,
     /// Trials of other thresholds and strategies often end at the same counts.
@@ -55,6 +56,8 @@ struct Final {
     whole: Option<Quality>,
     /// Of each block, if there is a codebook.
     codes: Vec<Option<Vec<u32>>>,
+    /// What the perceptual network says of all frames, where there is one.
+    perceptual: Option<(MetricDef, f64)>,
     /// Its picture, once it is stored.
     artifact: Cell<Option<ContentHash>>,
 }
@@ -89,7 +92,7 @@ impl<'a> Bench<'a> {
         seed: u64,
         trained: &'a Trained,
         samples: &'a Samples,
-        protocol: ProtocolId,
+        protocol: (Protocol, ProtocolId),
         curves: &'a Curves,
         predictors: Option<Predictors>,
     ) -> Self {
@@ -182,7 +185,15 @@ impl<'a> Bench<'a> {
             1 => None,
             _ => Some(quality(shape, &slices(blocks), &slices(reconstructions))?),
         };
-        Ok(Final { each, whole, codes, artifact: Cell::default() })
+        let mut made = Final { each, whole, perceptual: None, codes, artifact: Cell::default() };
+        if let Some(network) = &self.variant.perceptual.metric {
+            let original: Vec<u8> = blocks.iter().flat_map(|block| to_pixels(&shape.unpatchify(block))).collect();
+            let size = [blocks.len() * shape.frames, shape.height, shape.width, engine::patch::CHANNELS];
+            let (original, frames) = (Frames::new(size, &original)?, Frames::new(size, &made.quality().pixels)?);
+            made.perceptual =
+                Some((metric::perceptual_metric(network), metric::perceptual(network, original, frames)?));
+        }
+        Ok(made)
     }
 
     fn facts(&self, sample: &Sample) -> Result<Facts> {
@@ -299,6 +310,7 @@ fn measurements(
         (metric::PREDICTION_FLOPS, over_blocks(&|block| block.prediction_flops)),
         (metric::PREDICTION_SECONDS, over_blocks(&|block| block.prediction_seconds)),
     ];
+    values.extend(last.perceptual);
     values.extend(optional.into_iter().filter_map(|(metric, value)| Some((metric, value?))));
     Ok(values)
 }

@@ -186,7 +186,9 @@ impl Run<'_> {
         ordinal: u32,
         outcome: &mut Outcome,
     ) -> Result<()> {
-        let protocol = self.protocol(samples.protocol).await?;
+        // Curves hold no perceptual distance: the same serve whatever network judges the trials.
+        let of_curves = self.protocol(samples.protocol).await?;
+        let of_trials = Protocol { perceptual: variant.judge(), ..samples.protocol };
         let curves = match variant.has_curves() {
             false => Curves::new(),
             true => {
@@ -196,13 +198,14 @@ impl Run<'_> {
                     model: &trained.model,
                     samples: &samples.held_out,
                     dataset: samples.test_dataset,
-                    protocol,
+                    protocol: of_curves,
                     counts: curve_counts(variant.range()),
                 };
                 self.curves(&wanted).await?
             }
         };
         let predictors = self.predictors(variant, seed, trained, samples).await?;
+        let protocol = (of_trials, self.protocol(of_trials).await?);
         let bench = Bench::new(variant, seed, trained, samples, protocol, &curves, predictors);
         let (open, reused) = self.plan_trials(&bench, ordinal).await?;
         if reused > 0 {

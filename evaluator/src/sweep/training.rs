@@ -35,7 +35,11 @@ impl Run<'_> {
         });
         let key = ContentHash::of(identity.to_string().as_bytes());
         let start = Start { model: variant.model.clone(), train: variant.train.clone(), seed };
-        let mut trainer = Trainer::new(start.clone(), samples.sets.training(variant, seed))?;
+        let judged = |trainer: Trainer| match &variant.perceptual.loss {
+            Some(network) => trainer.with_perceptual(network.clone()),
+            None => Ok(trainer),
+        };
+        let mut trainer = judged(Trainer::new(start.clone(), samples.sets.training(variant, seed))?)?;
         let new = NewTrainingRun {
             key,
             config,
@@ -60,7 +64,7 @@ impl Run<'_> {
             }
         }
         if files.training.exists() {
-            trainer = Trainer::resume(start, samples.sets.training(variant, seed), &files.training)?;
+            trainer = judged(Trainer::resume(start, samples.sets.training(variant, seed), &files.training)?)?;
             self.progress.say(&format!("{title}: goes on at step {}", trainer.step()));
         }
         self.store.start_training(run, trainer.step() as u32).await?;

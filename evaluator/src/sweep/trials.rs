@@ -44,7 +44,7 @@ impl Run<'_> {
             }
             let identity = json!({
                 "config": config, "seed": bench.seed, "weights": bench.trained.weights, "samples": samples,
-                "protocol": bench.samples.protocol.key(), "version": EVALUATOR_VERSION,
+                "protocol": bench.protocol.0.key(), "version": EVALUATOR_VERSION,
                 "predictors": strategy.asks().and(bench.predictors.as_ref()).map(|predictors| predictors.key),
             });
             let new = NewTrial {
@@ -52,7 +52,7 @@ impl Run<'_> {
                 config,
                 training_run: Some(bench.trained.run),
                 dataset: bench.samples.test_dataset,
-                protocol: bench.protocol,
+                protocol: bench.protocol.1,
                 provenance: Some(self.provenance),
                 weights: Some(bench.trained.weights),
                 evaluator_version: EVALUATOR_VERSION,
