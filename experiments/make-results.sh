@@ -40,4 +40,4 @@ make_table mask-distribution mask-distribution
 make_table mask-distribution rate
 make_figure mask-distribution quality
 make_table scale-256 search
-make_table scale-1024 search
+for table in search search-cost; do make_table scale-1024 "$table"; done
