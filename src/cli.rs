@@ -94,7 +94,7 @@ Pictures and checkpoints are files beside the database and not in the copy. To c
   elastictok export tokens *.etok --format npz --output tokens.npz
 
 CSV is quoted as in RFC 4180, an empty field is not available. JSON is an array of objects, one a line.")]
-    #[command(subcommand)]
+    #[command(subcommand, subcommand_value_name = "measurements|curves|trials|tokens")]
     Export(Export),
     /// Turn a checkpoint of the released ElasticTok code into a model file of this program.
     #[command(after_help = import_help())]
