@@ -7,8 +7,8 @@
 //! squared error; here either is a loss ([`loss`]) and a metric ([`PerceptualNetwork::distance`]).
 //!
 //! Weights come from files that the user names; none are part of this project. Everything is for one picture at a time:
-//! channels lie together ([`map`]), convolutions are matrix products ([`conv`], [`winograd`]), blurs and resizes are
-//! maps along one axis ([`separable`]), and only the picture gets a gradient.
+//! channels lie together (`map`), convolutions are matrix products (`conv`, `winograd`), blurs and resizes are
+//! maps along one axis (`separable`), and only the picture gets a gradient.
 
 mod bands;
 mod conv;
