@@ -89,6 +89,8 @@ fn a_window_of_no_blocks_is_another_trial_of_the_same_model() {
     assert!(err.contains("0 trained, 3 reused; 10 trials evaluated, 0 reused"), "{err}");
     let error = bench.refuse(&run(&["--set", "sweep.window=some"]));
     assert!(error.contains("\"all\", or a number of blocks"), "{error}");
+    let error = bench.refuse(&run(&["--set", "sweep.strategies=['regression-verified']"]));
+    assert!(error.contains("regression-verified asks a predictor, which knows pictures but no clips"), "{error}");
     let error = bench.refuse(&run(&["--set", "data.video_percent=101"]));
     assert!(error.contains("data.video_percent = 101: must be from 1"), "{error}");
 }

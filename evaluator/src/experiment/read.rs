@@ -346,6 +346,16 @@ fn variant(name: String, sections: Table, networks: &mut Networks) -> Result<Var
     train.check().map_err(value_error)?;
     let range = TokenRange::new(train.min_tokens, model.block.tokens()).map_err(value_error)?;
     let sweep = sweep(&name, raw.sweep, train.budget, range)?;
+    if let Some(strategy) = sweep.strategies.iter().find(|strategy| strategy.asks().is_some())
+        && data.sample_blocks() > 1
+    {
+        // What predictors are trained on and shown is one block of a picture.
+        return problem(format!(
+            "sweep.strategies: {} asks a predictor, which knows pictures but no clips; leave out data.test_videos or take \
+             another search, like \"binary\"",
+            strategy.name()
+        ));
+    }
     let r = raw.regressor;
     let regressor = Regression {
         curves: r.curves,
