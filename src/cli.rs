@@ -99,12 +99,13 @@ CSV is quoted as in RFC 4180, an empty field is not available. JSON is an array 
     /// Turn a checkpoint of the released ElasticTok code into a model file of this program.
     #[command(after_help = import_help())]
     Import(Import),
-    /// Encode a picture or a video into a token file, with as few tokens as a threshold allows.
+    /// Encode a picture, a video or a folder of them into token files, with as few tokens as a threshold allows.
     #[command(after_help = "Examples:
   elastictok encode photo.jpg --checkpoint model.safetensors --threshold 0.003 -o photo.etok
   elastictok encode photo.jpg -c model.safetensors --threshold 0.003 --search full -o photo.etok
   elastictok encode photo.jpg -c model.safetensors --tokens 32 -o photo.etok
   elastictok encode clip.mp4 -c model.safetensors --threshold 0.003 --fps 12 --window 4 -o clip.etok
+  elastictok encode photos/ -c model.safetensors --threshold 0.003 -o tokens/     # goes on where it was stopped
 
 A checkpoint is what `run` leaves as results/checkpoints/*/weights.safetensors. The shortest side is scaled to the \
 model's, and the centre is encoded, as evaluation does.")]
@@ -241,9 +242,14 @@ pub(crate) struct ExportRows {
 
 #[derive(Debug, Args)]
 pub(crate) struct ExportTokens {
-    /// Token files of one model.
+    /// Token files of one model, or folders of them; with --checkpoint a folder of pictures and videos to encode first.
     #[arg(value_name = "FILE.etok", required = true)]
-    pub(crate) files: Vec<PathBuf>,
+    pub(crate) inputs: Vec<PathBuf>,
+    /// The weights to encode pictures and videos with.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) checkpoint: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) encoding: Encoding,
     /// How to write them.
     #[arg(long, value_enum, default_value_t = ArrayFormat::Npz)]
     pub(crate) format: ArrayFormat,
@@ -260,21 +266,23 @@ pub(crate) enum ArrayFormat {
 
 #[derive(Debug, Args)]
 pub(crate) struct Encode {
+    /// The picture (.jpg, .png, .webp), the video (.mp4, .gif, .y4m; others with ffmpeg), or a folder of them.
+    #[arg(value_name = "INPUT")]
+    pub(crate) input: PathBuf,
+    /// The model's weights.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) checkpoint: PathBuf,
     #[command(flatten)]
-    pub(crate) input: Input,
-    #[command(flatten)]
-    pub(crate) budget: TokenBudget,
-    /// The token file to write: .etok.
+    pub(crate) encoding: Encoding,
+    /// The token file to write: .etok; of a folder, the folder for its token files. What is encoded there is not encoded
+    /// again.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
 }
 
-/// A picture or a video, and who encodes it.
+/// How something is encoded.
 #[derive(Debug, Args)]
-pub(crate) struct Input {
-    /// The picture (.jpg, .png, .webp) or the video (.mp4, .gif, .y4m; others with ffmpeg).
-    #[arg(value_name = "INPUT")]
-    pub(crate) file: PathBuf,
+pub(crate) struct Encoding {
     /// Frames a second to take of a video [default: all].
     #[arg(long, value_name = "RATE")]
     pub(crate) fps: Option<f64>,
@@ -282,25 +290,11 @@ pub(crate) struct Input {
     /// trained on single blocks wants 0.
     #[arg(long, value_name = "BLOCKS")]
     pub(crate) window: Option<usize>,
-    /// The model's weights.
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) checkpoint: PathBuf,
-}
-
-/// How many tokens each block keeps.
-#[derive(Debug, Args)]
-pub(crate) struct TokenBudget {
     /// The largest mean squared error of a block, in [−1, 1] after clipping: the fewest tokens within it are kept.
-    #[arg(
-        long,
-        value_name = "MSE",
-        allow_negative_numbers = true,
-        required_unless_present = "tokens",
-        conflicts_with = "tokens"
-    )]
+    #[arg(long, value_name = "MSE", allow_negative_numbers = true, requires = "checkpoint", conflicts_with = "tokens")]
     pub(crate) threshold: Option<f64>,
     /// Keep this many tokens of each block.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", requires = "checkpoint")]
     pub(crate) tokens: Option<usize>,
     /// How to look for the fewest tokens, as experiments name it.
     #[arg(long, value_name = "STRATEGY", default_value = "binary", conflicts_with = "tokens")]
@@ -325,10 +319,14 @@ pub(crate) struct Decode {
 
 #[derive(Debug, Args)]
 pub(crate) struct Reconstruct {
+    /// The picture (.jpg, .png, .webp) or the video (.mp4, .gif, .y4m; others with ffmpeg).
+    #[arg(value_name = "INPUT")]
+    pub(crate) input: PathBuf,
+    /// The model's weights.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) checkpoint: PathBuf,
     #[command(flatten)]
-    pub(crate) input: Input,
-    #[command(flatten)]
-    pub(crate) budget: TokenBudget,
+    pub(crate) encoding: Encoding,
     /// The picture (.png) or the video (.mp4, .gif, .y4m) to write.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
@@ -424,7 +422,11 @@ fn tokens_help() -> String {
     format!(
         "{}\nExamples:
   elastictok export tokens *.etok --output tokens.npz
-  elastictok export tokens a.etok b.etok --format safetensors --output tokens.safetensors",
+  elastictok export tokens photos/ --checkpoint model.safetensors --threshold 0.003 --output tokens.npz
+  elastictok export tokens a.etok b.etok --format safetensors --output tokens.safetensors
+
+With --checkpoint, several files are encoded at once into token files in a folder beside the output: here tokens.etok/. \
+Stopped and run again, it encodes only what is not there, and what changed.",
         engine::token_file::export::LAYOUT
     )
 }

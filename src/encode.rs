@@ -1,116 +1,183 @@
-//! `encode`: a picture or a video into a token file.
+//! `encode`: a picture, a video, or a folder of them into token files.
 
-use crate::cli::{Cli, Encode, Input, TokenBudget};
+mod folder;
+
+pub(crate) use folder::encode_folder;
+
+use crate::cli::{Cli, Encode, Encoding};
 use crate::console::{Console, bytes, print, write_file};
-use crate::frames::{self, Frames, describe};
+use crate::frames::{Frames, describe};
 use crate::run::use_threads;
 use anyhow::{Context as _, Result, bail};
-use engine::data::to_block;
+use engine::data::{Fit, to_block};
 use engine::model::{ModelInfo, load_model};
-use engine::token_file::{Header, Search};
-use engine::{BlockShape, ElasticTok, TokenFile, TokenRange};
-use evaluator::encode::{Budget, EncodedBlock, Encoder};
+use engine::token_file::{Header, Search, Source};
+use engine::{BlockShape, BlockTokens, ElasticTok, TokenFile, TokenRange};
+use evaluator::encode::{Budget, Encoder};
 use evaluator::sweep::Progress as _;
+use std::path::Path;
 
 pub(crate) fn encode(cli: &Cli, command: &Encode) -> Result<()> {
+    if command.input.is_dir() {
+        let tokenizer = Tokenizer::read(cli, &command.checkpoint, &command.encoding)?;
+        let done = encode_folder(cli, &tokenizer, &command.input, &command.output)?;
+        return print(&format!("{}: {done}\n", command.output.display()));
+    }
     if !command.output.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("etok")) {
         bail!("cannot write {}: a token file's name ends in .etok", command.output.display());
     }
-    let asked = Asked::read(cli, &command.input, &command.budget)?;
-    let encoded = asked.encode(cli)?;
-    let search = match &asked.budget {
-        Budget::Tokens(_) => None,
-        Budget::Search { strategy, threshold, .. } => Some(Search { strategy: strategy.name(), threshold: *threshold }),
-    };
-    let header = Header {
-        model: asked.model.config().clone(),
-        weights_hash: asked.info.weights_hash,
-        source: asked.input.source.clone(),
-        fit: asked.input.fit,
-        window: command.input.window,
-        search,
-    };
-    let blocks = encoded.iter().map(|block| block.tokens.clone()).collect();
-    let file = TokenFile::new(header, blocks).context("the model makes tokens that cannot be stored")?;
+    let tokenizer = Tokenizer::read(cli, &command.checkpoint, &command.encoding)?;
+    let encoded = tokenizer.encode_showing(cli, tokenizer.frames(&command.input)?)?;
+    let file = tokenizer.token_file(&encoded)?;
     let written = file.write();
     write_file(&command.output, &written)?;
     let bits = file.token_bits();
-    let pixels = (asked.shape().width * asked.shape().height * asked.input.frames.len()) as f64;
+    let pixels = (tokenizer.shape().width * tokenizer.shape().height * encoded.source.frames) as f64;
     print(&format!(
         "{}{}: {bits} bits of tokens, {:.4} bits a pixel; {} with header and checksums\n",
-        asked.summary(&encoded),
+        tokenizer.summary(&encoded),
         command.output.display(),
         bits as f64 / pixels,
         bytes(written.len() as u64)
     ))
 }
 
-/// A model, and what it is asked to encode.
-pub(crate) struct Asked {
+/// A model, and how it is asked to encode.
+pub(crate) struct Tokenizer {
     pub(crate) model: ElasticTok,
     info: ModelInfo,
-    pub(crate) input: Frames,
-    window: usize,
+    frames_per_second: Option<f64>,
+    window: Option<usize>,
     budget: Budget,
 }
 
-impl Asked {
-    pub(crate) fn read(cli: &Cli, input: &Input, budget: &TokenBudget) -> Result<Self> {
+/// What became of a picture or a clip.
+pub(crate) struct Encoded {
+    pub(crate) source: Source,
+    pub(crate) fit: Fit,
+    pub(crate) tokens: Vec<BlockTokens>,
+    /// Mean squared error of each block.
+    distortions: Vec<f64>,
+    /// Blocks within the threshold, if there is one.
+    met: Option<usize>,
+    /// The first block above it.
+    above: Option<usize>,
+    evaluations: usize,
+}
+
+impl Tokenizer {
+    pub(crate) fn read(cli: &Cli, checkpoint: &Path, encoding: &Encoding) -> Result<Self> {
         use_threads(cli)?;
-        if let Some(rate) = input.fps.filter(|rate| !(rate.is_finite() && *rate > 0.0)) {
+        if let Some(rate) = encoding.fps.filter(|rate| !(rate.is_finite() && *rate > 0.0)) {
             bail!("--fps {rate}: need a positive number of frames a second");
         }
-        let (model, info) = load_model(&input.checkpoint)?;
-        let budget = read_budget(budget, &model)?;
-        let read = frames::read(&input.file, model.config().block, input.fps)?;
-        Ok(Self { model, info, input: read, window: input.window.unwrap_or(usize::MAX), budget })
+        let (model, info) = load_model(checkpoint)?;
+        let budget = read_budget(encoding, &model)?;
+        Ok(Self { model, info, frames_per_second: encoding.fps, window: encoding.window, budget })
     }
 
     pub(crate) fn shape(&self) -> BlockShape {
         self.model.config().block
     }
 
-    /// Encodes every block, showing progress, and warns of those that no count brought within the threshold.
-    pub(crate) fn encode(&self, cli: &Cli) -> Result<Vec<EncodedBlock>> {
-        let (console, shape) = (Console::new(cli), self.shape());
-        let mut encoder = Encoder::new(&self.model, self.window, &self.budget);
-        let mut encoded = Vec::new();
-        console.begin("encoding", 0, self.input.frames.len().div_ceil(shape.frames) as u64);
-        for frames in self.input.frames.chunks(shape.frames) {
-            encoded.push(encoder.encode(&to_block(frames, shape))?);
-            console.advance(encoded.len() as u64, "");
+    pub(crate) fn frames(&self, path: &Path) -> Result<Frames> {
+        Frames::open(path, self.shape(), self.frames_per_second)
+    }
+
+    /// How many earlier blocks a block sees.
+    pub(crate) fn window(&self) -> usize {
+        self.window.unwrap_or(usize::MAX)
+    }
+
+    /// Encodes block by block; of the frames, no more than a block is held. `told` is how many blocks are done.
+    fn encode(&self, mut frames: Frames, told: impl Fn(usize)) -> Result<Encoded> {
+        let (shape, fit) = (self.shape(), frames.fit);
+        let mut encoder = Encoder::new(&self.model, self.window(), &self.budget);
+        let (mut tokens, mut distortions, mut count) = (Vec::new(), Vec::new(), 0);
+        let (mut met, mut above, mut evaluations) = (None, None, 0);
+        loop {
+            let pictures = frames.next_block(shape.frames)?;
+            if pictures.is_empty() {
+                break;
+            }
+            count += pictures.len();
+            let block = encoder.encode(&to_block(&pictures, shape))?;
+            if let Some(is_met) = block.threshold_met {
+                *met.get_or_insert(0) += usize::from(is_met);
+                above = above.or((!is_met).then_some(tokens.len()));
+            }
+            evaluations += block.evaluations;
+            distortions.push(block.distortion);
+            tokens.push(block.tokens);
+            told(tokens.len());
         }
+        Ok(Encoded { source: frames.source(count)?, fit, tokens, distortions, met, above, evaluations })
+    }
+
+    /// The same with a bar, and a warning if blocks are above the threshold.
+    pub(crate) fn encode_showing(&self, cli: &Cli, frames: Frames) -> Result<Encoded> {
+        let console = Console::new(cli);
+        console.begin("encoding", 0, frames.expected.div_ceil(self.shape().frames) as u64);
+        let encoded = self.encode(frames, |done| console.advance(done as u64, ""))?;
         console.end();
-        let mut above = encoded.iter().enumerate().filter(|(_, block)| block.threshold_met == Some(false));
-        if let Some((first, EncodedBlock { distortion, tokens, .. })) = above.next() {
+        if let (Some(first), Some(met)) = (encoded.above, encoded.met) {
+            let (all, kept) = (encoded.tokens.len(), encoded.tokens[first].kept_tokens);
+            let (above, distortion) = (all - met, encoded.distortions[first]);
             eprintln!(
-                "warning: {} of {} blocks are above the threshold, the first is block {first}: mean squared error \
-                 {distortion:.3e} with {} tokens",
-                above.count() + 1,
-                encoded.len(),
-                tokens.kept_tokens
+                "warning: {above} of {all} blocks are above the threshold, the first is block {first}: mean squared error \
+                 {distortion:.3e} with {kept} tokens"
             );
         }
         Ok(encoded)
     }
 
+    /// The header of a token file of `source`.
+    fn header(&self, source: Source, fit: Fit) -> Header {
+        let search = match &self.budget {
+            Budget::Tokens(_) => None,
+            Budget::Search { strategy, threshold, .. } => {
+                Some(Search { strategy: strategy.name(), threshold: *threshold })
+            }
+        };
+        let (model, weights_hash, window) = (self.model.config().clone(), self.info.weights_hash, self.window);
+        Header { model, weights_hash, source, fit, window, search }
+    }
+
+    /// Whether a token file is what encoding its source would give now.
+    fn made(&self, file: &TokenFile) -> bool {
+        let Header { source, fit, .. } = file.header();
+        let kept = |tokens: usize| file.blocks().iter().all(|block| block.kept_tokens == tokens);
+        let rate = match self.frames_per_second {
+            Some(rate) => source.frames_per_second.is_none_or(|of_file| of_file == rate),
+            None => true,
+        };
+        let counts = match &self.budget {
+            Budget::Tokens(tokens) => kept(*tokens),
+            Budget::Search { range, .. } => file.blocks().iter().all(|block| range.contains(block.kept_tokens)),
+        };
+        rate && counts && *file.header() == self.header(source.clone(), *fit)
+    }
+
+    pub(crate) fn token_file(&self, encoded: &Encoded) -> Result<TokenFile> {
+        let header = self.header(encoded.source.clone(), encoded.fit);
+        TokenFile::new(header, encoded.tokens.clone()).context("the model makes tokens that cannot be stored")
+    }
+
     /// What was encoded, how many tokens that took and how far it is from the original.
-    pub(crate) fn summary(&self, encoded: &[EncodedBlock]) -> String {
-        let (source, fit) = (&self.input.source, self.input.fit);
+    pub(crate) fn summary(&self, encoded: &Encoded) -> String {
+        let (source, fit) = (&encoded.source, encoded.fit);
         let mut text = format!("{}: {}\n", source.name, describe(source, fit, self.shape()));
-        let (blocks, all) = (encoded.len(), encoded.len() * self.shape().tokens());
-        let kept: usize = encoded.iter().map(|block| block.tokens.kept_tokens).sum();
-        let distortion = encoded.iter().map(|block| block.distortion).sum::<f64>() / blocks as f64;
+        let (blocks, all) = (encoded.tokens.len(), encoded.tokens.len() * self.shape().tokens());
+        let kept: usize = encoded.tokens.iter().map(|tokens| tokens.kept_tokens).sum();
+        let distortion = encoded.distortions.iter().sum::<f64>() / blocks as f64;
         // Peak 2 in [−1, 1].
         let psnr = 10.0 * (4.0 / distortion).log10();
         let noun = if blocks == 1 { "block" } else { "blocks" };
         let mut line = |line: String| text.push_str(&(line + "\n"));
         line(format!("{kept} of {all} tokens in {blocks} {noun}"));
         line(format!("mean squared error {distortion:.3e} in [−1, 1], {psnr:.2} dB, before rounding to 8 bits"));
-        if let Budget::Search { strategy, threshold, .. } = &self.budget {
-            let met = encoded.iter().filter(|block| block.threshold_met == Some(true)).count();
-            let evaluations: usize = encoded.iter().map(|block| block.evaluations).sum();
-            let strategy = strategy.name();
+        if let (Budget::Search { strategy, threshold, .. }, Some(met)) = (&self.budget, encoded.met) {
+            let (strategy, evaluations) = (strategy.name(), encoded.evaluations);
             line(format!("{strategy}: threshold {threshold} met by {met} of {blocks}, {evaluations} evaluations"));
         }
         text
@@ -118,7 +185,7 @@ impl Asked {
 }
 
 /// What was typed, for this model.
-fn read_budget(budget: &TokenBudget, model: &ElasticTok) -> Result<Budget> {
+fn read_budget(budget: &Encoding, model: &ElasticTok) -> Result<Budget> {
     let all = model.config().block.tokens();
     if let Some(tokens) = budget.tokens {
         if !(1..=all).contains(&tokens) {

@@ -16,7 +16,7 @@ pub(crate) fn export(cli: &Cli, command: &Asked) -> Result<()> {
         Asked::Measurements(rows) => export_rows(cli, Export::Measurements, rows),
         Asked::Curves(rows) => export_rows(cli, Export::Curves, rows),
         Asked::Trials(rows) => export_rows(cli, Export::Trials, rows),
-        Asked::Tokens(tokens) => export_tokens::export(tokens),
+        Asked::Tokens(tokens) => export_tokens::export(cli, tokens),
     }
 }
 

@@ -7,40 +7,82 @@ use engine::BlockShape;
 use engine::data::video::{VideoReader, VideoWriter};
 use engine::data::{Fit, Picture, load_picture, to_png};
 use engine::token_file::Source;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// What is encoded: frames of the model's size, and what they were.
+/// What is encoded: frames of the model's size, read as they are asked for, and what they were.
 pub(crate) struct Frames {
-    pub(crate) source: Source,
+    name: String,
+    hash: blake3::Hash,
+    /// Width and height before they were made to fit.
+    size: [usize; 2],
+    frames_per_second: Option<f64>,
     pub(crate) fit: Fit,
-    pub(crate) frames: Vec<Picture>,
+    /// How many frames to expect; a damaged video gives fewer.
+    pub(crate) expected: usize,
+    frames: Box<dyn Iterator<Item = Result<Picture>>>,
 }
 
-/// Reads a picture or a video and makes it fit the model's frame. Of a video, so many frames a second are taken, or all.
-pub(crate) fn read(path: &Path, block: BlockShape, frames_per_second: Option<f64>) -> Result<Frames> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let fit = |width, height| Fit::new(width, height, block).with_context(|| path.display().to_string());
-    if has_extension(path, &["jpg", "jpeg", "png", "webp"]) {
-        let picture = load_picture(path)?;
-        let (width, height) = (picture.width, picture.height);
-        let fit = fit(width, height)?;
-        let source = Source { name, width, height, frames: 1, frames_per_second: None };
-        return Ok(Frames { source, fit, frames: vec![fit.apply(&picture, block)] });
+impl Frames {
+    /// Opens a picture or a video and makes it fit the model's frame. Of a video, so many frames a second are taken, or
+    /// all.
+    pub(crate) fn open(path: &Path, block: BlockShape, frames_per_second: Option<f64>) -> Result<Self> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let unreadable = || format!("cannot read {}", path.display());
+        let mut hasher = blake3::Hasher::new();
+        File::open(path).and_then(|file| hasher.update_reader(file).map(drop)).with_context(unreadable)?;
+        let hash = hasher.finalize();
+        let fit =
+            |[width, height]: [usize; 2]| Fit::new(width, height, block).with_context(|| path.display().to_string());
+        if has_extension(path, &["jpg", "jpeg", "png"]) || is_still_webp(path) {
+            let picture = load_picture(path)?;
+            let size = [picture.width, picture.height];
+            let fit = fit(size)?;
+            let frames = Box::new(std::iter::once(Ok(fit.apply(&picture, block))));
+            return Ok(Self { name, hash, size, frames_per_second: None, fit, expected: 1, frames });
+        }
+        let video = VideoReader::open(path)?;
+        let info = video.info();
+        let size = [info.width, info.height];
+        let fit = fit(size)?;
+        let apply =
+            move |frame: Result<engine::data::video::Frame, engine::EngineError>| Ok(fit.apply(&frame?.picture, block));
+        let (expected, frames): (_, Box<dyn Iterator<Item = Result<Picture>>>) = match frames_per_second {
+            Some(rate) => {
+                let picked = (info.frames as f64 * rate / info.frames_per_second).ceil() as usize;
+                (picked, Box::new(video.at_frame_rate(rate).map(apply)))
+            }
+            None => (info.frames, Box::new(video.map(apply))),
+        };
+        let frames_per_second = Some(frames_per_second.unwrap_or(info.frames_per_second));
+        Ok(Self { name, hash, size, frames_per_second, fit, expected, frames })
     }
-    let video = VideoReader::open(path)?;
-    let info = video.info();
-    let fit = fit(info.width, info.height)?;
-    let apply = |frame: Result<engine::data::video::Frame, engine::EngineError>| Ok(fit.apply(&frame?.picture, block));
-    let frames: Vec<Picture> = match frames_per_second {
-        Some(rate) => video.at_frame_rate(rate).map(apply).collect::<Result<_>>()?,
-        None => video.map(apply).collect::<Result<_>>()?,
-    };
-    if frames.is_empty() {
-        bail!("{} gives no frame to encode; a higher --fps takes more of a short video", path.display());
+
+    /// What the header of a token file says of it once `frames` frames were encoded.
+    ///
+    /// # Errors
+    /// Without a frame.
+    pub(crate) fn source(&self, frames: usize) -> Result<Source> {
+        if frames == 0 {
+            bail!("{} gives no frame to encode; a higher --fps takes more of a short video", self.name);
+        }
+        let [width, height] = self.size;
+        let (name, hash, frames_per_second) = (self.name.clone(), self.hash, self.frames_per_second);
+        Ok(Source { name, hash: Some(hash), width, height, frames, frames_per_second })
     }
-    let frames_per_second = Some(frames_per_second.unwrap_or(info.frames_per_second));
-    let source = Source { name, width: info.width, height: info.height, frames: frames.len(), frames_per_second };
-    Ok(Frames { source, fit, frames })
+
+    pub(crate) fn hash(&self) -> blake3::Hash {
+        self.hash
+    }
+
+    /// The frames of the next block, fewer at the end, none behind it.
+    pub(crate) fn next_block(&mut self, frames_per_block: usize) -> Result<Vec<Picture>> {
+        self.frames.by_ref().take(frames_per_block).collect()
+    }
+}
+
+fn is_still_webp(path: &Path) -> bool {
+    has_extension(path, &["webp"]) && VideoReader::open(path).is_err()
 }
 
 fn has_extension(path: &Path, extensions: &[&str]) -> bool {

@@ -51,7 +51,7 @@ pub(crate) fn print(cli: &Cli, experiment: &Experiment) -> Result<()> {
         for seed in &experiment.seeds {
             let steps = variant.train.steps;
             cost(format!("train seed {seed}: {steps} steps"), step_seconds * steps as f64)?;
-            if variant.has_curves() {
+            if variant.has_curves_beforehand() {
                 let counts = curve_counts(variant.range()).len();
                 let seconds = samples as f64 * counts as f64 * evaluation;
                 cost(format!("distortion curves: {samples} samples × {counts} counts"), seconds)?;
@@ -60,11 +60,12 @@ pub(crate) fn print(cli: &Cli, experiment: &Experiment) -> Result<()> {
                 let regressor = &variant.regressor;
                 let seconds = (regressor.curves * regressor.counts) as f64 * evaluation;
                 cost(
-                    format!("curves of training pictures: {} × {} counts", regressor.curves, regressor.counts),
+                    format!("curves of training samples: {} × {} counts", regressor.curves, regressor.counts),
                     seconds,
                 )?;
                 let network = &regressor.network;
-                let flops = 3.0 * network.flops(regressor.counts) * (network.steps * network.batch) as f64;
+                let flops =
+                    3.0 * network.flops(regressor.counts, network.earlier) * (network.steps * network.batch) as f64;
                 cost(format!("regressor: {} steps", network.steps), flops / rate)?;
             }
             for strategy in &variant.sweep.strategies {

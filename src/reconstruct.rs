@@ -2,25 +2,34 @@
 
 use crate::cli::{Cli, Reconstruct};
 use crate::console::print;
-use crate::encode::Asked;
+use crate::encode::Tokenizer;
 use crate::frames::FrameWriter;
 use anyhow::Result;
+use engine::TokenDecoder;
 use engine::data::{Picture, to_frames};
 
 pub(crate) fn reconstruct(cli: &Cli, command: &Reconstruct) -> Result<()> {
-    let asked = Asked::read(cli, &command.input, &command.budget)?;
-    let (shape, source) = (asked.shape(), &asked.input.source);
-    let mut writer = FrameWriter::create(&command.output, size(shape.width, shape.height), source)?;
-    let encoded = asked.encode(cli)?;
+    let tokenizer = Tokenizer::read(cli, &command.checkpoint, &command.encoding)?;
+    let shape = tokenizer.shape();
+    // Begun first: what cannot be written is better known before the work than after.
+    let frames = tokenizer.frames(&command.input)?;
+    let expected = frames.source(frames.expected)?;
+    let mut writer = FrameWriter::create(&command.output, size(shape.width, shape.height), &expected)?;
+    let encoded = tokenizer.encode_showing(cli, frames)?;
     let share = |kept: usize| kept as f64 / shape.tokens() as f64;
-    let shares: Vec<f64> = encoded.iter().map(|block| share(block.tokens.kept_tokens)).collect();
-    for (number, (block, originals)) in encoded.iter().zip(asked.input.frames.chunks(shape.frames)).enumerate() {
-        for (original, made) in originals.iter().zip(&to_frames(&block.reconstruction, shape)) {
+    let shares: Vec<f64> = encoded.tokens.iter().map(|tokens| share(tokens.kept_tokens)).collect();
+    // Every frame shows the whole strip: the file is read again, so that neither its frames nor what is made of them need
+    // to be held.
+    let mut frames = tokenizer.frames(&command.input)?;
+    let mut decoder = TokenDecoder::new(&tokenizer.model, tokenizer.window());
+    for (number, tokens) in encoded.tokens.iter().enumerate() {
+        let originals = frames.next_block(shape.frames)?;
+        for (original, made) in originals.iter().zip(&to_frames(&decoder.decode(tokens)?, shape)) {
             writer.write(side_by_side(original, made, &shares, number))?;
         }
     }
     writer.finish()?;
-    print(&format!("{}{}\n", asked.summary(&encoded), command.output.display()))
+    print(&format!("{}{}\n", tokenizer.summary(&encoded), command.output.display()))
 }
 
 /// Between the pictures and around the strip.

@@ -216,7 +216,7 @@ fn bad_input_is_refused_with_what_to_do() {
         (&["--threshold", "-1"], "b.etok", "--threshold -1: need a positive mean squared error"),
         (&["--threshold", "nan"], "b.etok", "need a positive mean squared error"),
         (&["--threshold", "0.1", "--tokens", "5"], "b.etok", "cannot be used with"),
-        (&[], "b.etok", "--threshold <MSE>"),
+        (&[], "b.etok", "give --threshold or --tokens"),
         (&["--threshold", "0.1", "--search", "binray"], "b.etok", "did you mean binary?"),
         (&["--threshold", "0.1", "--search", "regression(0.5)"], "b.etok", "it asks a predictor"),
         (&["--threshold", "0.1", "--min-tokens", "17"], "b.etok", "token range 17..=16 is empty"),
@@ -227,7 +227,7 @@ fn bad_input_is_refused_with_what_to_do() {
     }
     let checkpoint = ["--checkpoint", &t.fsq];
     for (command, expected) in [
-        (["encode", "nothing.png", "--tokens", "5", "-o", "b.etok"], "cannot read the picture nothing.png"),
+        (["encode", "nothing.png", "--tokens", "5", "-o", "b.etok"], "cannot read nothing.png"),
         (["encode", "tiny.toml", "--tokens", "5", "-o", "b.etok"], "tiny.toml"),
         (["reconstruct", &t.photo, "--tokens", "5", "-o", "b.jpg"], "a picture is written as .png"),
     ] {
@@ -298,4 +298,68 @@ fn tokens_are_exported_from_files_of_one_model_only() {
     let error = t.bench.refuse(&["export", "tokens", "a.etok", "vae.etok", "-o", "both.npz"]);
     assert!(error.contains("a.etok and vae.etok are of different models"), "{error}");
     assert!(!t.bench.path("both.npz").exists());
+}
+
+#[test]
+fn a_folder_is_encoded_once_and_again_only_where_something_changed() {
+    let t = Trained::new();
+    let folder = t.bench.path("photos/test");
+    std::fs::create_dir(folder.join("more")).unwrap();
+    std::fs::copy(t.clip(5), folder.join("more/clip.y4m")).unwrap();
+    std::fs::write(folder.join("broken.png"), "no picture").unwrap();
+    let encode = |threshold: &str| {
+        let budget = ["--threshold", threshold, "-o", "tokens"];
+        t.bench.succeed(&[&["encode", "photos/test", "-c", &t.fsq], &budget[..]].concat())
+    };
+    let (out, err) = encode("0.1");
+    assert_eq!(out, "tokens: 4 encoded, 0 encoded before, 1 skipped\n");
+    assert!(err.contains("skipped broken.png: "), "{err}");
+    let clip = t.tokens("tokens/more/clip.y4m.etok");
+    assert_eq!((clip.blocks().len(), clip.header().source.name.as_str()), (5, "clip.y4m"));
+    // One by one they are the same.
+    let name = Path::new(&t.photo).file_name().unwrap().to_str().unwrap();
+    let (alone, of_folder) = ("alone.etok", format!("tokens/{name}.etok"));
+    t.encode(&t.fsq, &["--threshold", "0.1"], alone);
+    assert_eq!(t.tokens(alone), t.tokens(&of_folder));
+
+    assert_eq!(encode("0.1").0, "tokens: 0 encoded, 4 encoded before, 1 skipped\n");
+    let whole = std::fs::read(t.bench.path(&of_folder)).unwrap();
+    std::fs::write(t.bench.path(&of_folder), &whole[..whole.len() - 1]).unwrap();
+    assert_eq!(encode("0.1").0, "tokens: 1 encoded, 3 encoded before, 1 skipped\n", "a damaged token file");
+    std::fs::copy(t.clip(6), folder.join("more/clip.y4m")).unwrap();
+    assert_eq!(encode("0.1").0, "tokens: 1 encoded, 3 encoded before, 1 skipped\n", "another clip of that name");
+    assert_eq!(encode("0.3").0, "tokens: 4 encoded, 0 encoded before, 1 skipped\n", "another threshold");
+    let error = t.bench.refuse(&["encode", "photos/nowhere", "-c", &t.fsq, "--tokens", "5", "-o", "b.etok"]);
+    assert!(error.contains("cannot read photos/nowhere"), "{error}");
+    std::fs::create_dir(t.bench.path("empty")).unwrap();
+    let error = t.bench.refuse(&["encode", "empty", "-c", &t.fsq, "--tokens", "5", "-o", "b"]);
+    assert!(error.contains("empty"), "{error}");
+    assert!(!t.bench.path("b").exists());
+}
+
+#[test]
+fn tokens_of_a_folder_are_exported_and_a_killed_export_goes_on() {
+    let t = Trained::new();
+    let export = ["export", "tokens", "photos/test", "-c", &t.fsq, "--tokens", "5", "-o", "arrays.npz"];
+    for number in 0..200 {
+        std::fs::copy(&t.photo, t.bench.path(&format!("photos/test/copy {number}.jpg"))).unwrap();
+    }
+    let mut child = t.bench.start(&export);
+    let is_begun = || std::fs::read_dir(t.bench.path("arrays.etok")).is_ok_and(|files| files.count() > 3);
+    common::wait_until("token files", is_begun);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let (out, _) = t.bench.succeed(&export);
+    let counts: Vec<usize> = out.split(|c: char| !c.is_ascii_digit()).filter_map(|text| text.parse().ok()).collect();
+    let [encoded, before, 0, 203, 203] = counts[..] else { panic!("{out}") };
+    assert!(encoded + before == 203 && before > 0, "{out}");
+    let exported = std::fs::read(t.bench.path("arrays.npz")).unwrap();
+    // The token files that it left are a folder of token files like any other.
+    let (out, _) = t.bench.succeed(&["export", "tokens", "arrays.etok", "-o", "again.npz"]);
+    assert_eq!(out, "again.npz: 203 files, 203 blocks\n");
+    assert_eq!(std::fs::read(t.bench.path("again.npz")).unwrap(), exported);
+    let error = t.bench.refuse(&["export", "tokens", "arrays.etok", "--tokens", "5", "-o", "b.npz"]);
+    assert!(error.contains("--checkpoint"), "{error}");
+    let error = t.bench.refuse(&["export", "tokens", &t.photo, "-c", &t.fsq, "--tokens", "5", "-o", "b.npz"]);
+    assert!(error.contains("a folder of pictures and videos is encoded"), "{error}");
 }

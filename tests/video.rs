@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Bench, assert_same};
-use evaluator::store::Store;
+use evaluator::store::{CurveFilter, CurveRow, Store};
 
 /// Blocks of two frames, sequences of three blocks, from a clip and photographs.
 const CLIPS: [&str; 16] = [
@@ -89,10 +89,62 @@ fn a_window_of_no_blocks_is_another_trial_of_the_same_model() {
     assert!(err.contains("0 trained, 3 reused; 10 trials evaluated, 0 reused"), "{err}");
     let error = bench.refuse(&run(&["--set", "sweep.window=some"]));
     assert!(error.contains("\"all\", or a number of blocks"), "{error}");
-    let error = bench.refuse(&run(&["--set", "sweep.strategies=['regression-verified']"]));
-    assert!(error.contains("regression-verified asks a predictor, which knows pictures but no clips"), "{error}");
     let error = bench.refuse(&run(&["--set", "data.video_percent=101"]));
     assert!(error.contains("data.video_percent = 101: must be from 1"), "{error}");
+}
+
+/// A second video and a predictor small enough for a test.
+const PREDICTORS: [&str; 14] = [
+    "--set",
+    "sweep.search=replay",
+    "--set",
+    "sweep.strategies=['binary', 'regression(0.5)', 'regression-verified', 'guess(frame-difference)', 'guess(previous)']",
+    "--set",
+    "regressor.curves=24",
+    "--set",
+    "regressor.counts=4",
+    "--set",
+    "regressor.earlier=5",
+    "--set",
+    "regressor.steps=8",
+    "--set",
+    "regressor.batch=8",
+];
+
+#[test]
+fn predictors_know_clips_behind_their_earlier_blocks() {
+    let bench = bench();
+    std::fs::copy(bench.path("videos/pan.mp4"), bench.path("videos/same.mp4")).unwrap();
+    let (_, err) = bench.succeed(&run(&PREDICTORS));
+    assert!(err.contains("regressor"), "{err}");
+    let (table, _) = bench.succeed(&["table", "regressor", "--experiment", "tiny"]);
+    assert!(table.contains("frame-difference") && table.contains("regression-verified"), "{table}");
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let reader = Store::open_existing_read_only(bench.db()).await.unwrap();
+        let experiment = reader.experiment_by_name("tiny").await.unwrap().id;
+        let trials = reader.trials(experiment).await.unwrap();
+        let mut costs = std::collections::BTreeSet::new();
+        for trial in trials.iter().filter(|trial| trial.strategy == "regression(0.5)") {
+            for block in reader.blocks(trial.id).await.unwrap() {
+                costs.insert((block.record.block, block.record.prediction_flops.unwrap() as u64));
+            }
+        }
+        // It costs what it reads: the block, one more, two more. Sequences of three blocks hold no more.
+        let costs: Vec<(u32, u64)> = costs.into_iter().collect();
+        assert_eq!(costs.iter().map(|(block, _)| *block).collect::<Vec<_>>(), [0, 1, 2]);
+        assert!(costs.windows(2).all(|pair| pair[0].1 < pair[1].1), "{costs:?}");
+        let curves = reader.curves(trials[0].weights_hash.unwrap(), &CurveFilter::default()).await.unwrap();
+        let is_held_out = |curve: &&CurveRow| curve.points.len() == 31;
+        assert!(curves.iter().any(|curve| is_held_out(&curve) && curve.block == 2), "each behind what was kept");
+        let training: Vec<&CurveRow> = curves.iter().filter(|curve| !is_held_out(curve)).collect();
+        assert_eq!(training.len(), 24);
+        assert!(training.iter().all(|curve| curve.history.len() == curve.block as usize && curve.points.len() == 4));
+        assert_eq!(training.iter().map(|curve| curve.block).max(), Some(2));
+    });
+    let (_, err) = bench.succeed(&run(&PREDICTORS));
+    assert!(err.contains("0 trained, 3 reused; 0 trials evaluated"), "{err}");
 }
 
 #[test]

@@ -232,16 +232,17 @@ fn codes_are_those_of_the_kept_tokens() {
 fn pooling_and_likelihood_have_the_gradients_of_their_values() {
     let mut random = ChaCha8Rng::seed_from_u64(5);
     let mut draw = |n: usize| (0..n).map(|_| random.random_range(-1.0..1.0)).collect::<Vec<f32>>();
-    // Two blocks of three tokens; a mean and a deviation for each of two targets.
-    let (x, target) = (tokens(draw(6 * 4), 6, 4), tokens(draw(2 * 2), 2, 2));
-    let loss = |x: &Tokens| value(&ops::gaussian_nll(ops::mean_pool(x.clone(), 3), &target));
-    let taped = ops::gaussian_nll(ops::mean_pool(x.leaky_trace(), 3), &target);
+    // Two sequences of two blocks of three tokens; a mean and a deviation for each of two targets.
+    let layout = Layout { sequences: 2, blocks: 2, tokens_per_block: 3 };
+    let (x, target) = (tokens(draw(12 * 4), 12, 4), tokens(draw(2 * 2), 2, 2));
+    let loss = |x: &Tokens| value(&ops::gaussian_nll(ops::pool_last_block(x.clone(), layout), &target));
+    let taped = ops::gaussian_nll(ops::pool_last_block(x.leaky_trace(), layout), &target);
     let gradient = taped.backward().get_or_alloc_mut(&x).unwrap().clone();
     for (i, slope) in gradient.iter().enumerate() {
         let moved = |by: f32| {
             let mut moved = values(&x).to_vec();
             moved[i] += by;
-            f64::from(loss(&tokens(moved, 6, 4)))
+            f64::from(loss(&tokens(moved, 12, 4)))
         };
         let numeric = (moved(1e-2) - moved(-1e-2)) / 2e-2;
         assert!((f64::from(*slope) - numeric).abs() < 1e-3, "value {i}: {slope} against {numeric}");

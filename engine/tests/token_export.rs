@@ -22,7 +22,14 @@ fn file(name: &str, bottleneck: Bottleneck, blocks: Vec<BlockTokens>) -> TokenFi
         block: BlockShape::new(1, 4, 4, [1, 4, 2]).unwrap(),
         bottleneck,
     };
-    let source = Source { name: name.into(), width: 4, height: 4, frames: blocks.len(), frames_per_second: Some(5.0) };
+    let source = Source {
+        name: name.into(),
+        hash: Some(blake3::hash(name.as_bytes())),
+        width: 4,
+        height: 4,
+        frames: blocks.len(),
+        frames_per_second: Some(5.0),
+    };
     let fit = Fit { resized: [4, 4], crop: [0, 0] };
     let header = Header { model, weights_hash: blake3::hash(b"weights"), source, fit, window: None, search: None };
     TokenFile::new(header, blocks).unwrap()

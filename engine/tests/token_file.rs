@@ -38,7 +38,7 @@ fn header(model: ModelConfig, frames: usize) -> Header {
     Header {
         model,
         weights_hash: weights(),
-        source: Source { name: "a.gif".into(), width: 9, height: 7, frames, frames_per_second: Some(12.5) },
+        source: Source { name: "a.gif".into(), hash: None, width: 9, height: 7, frames, frames_per_second: Some(12.5) },
         fit: Fit { resized: [5, 4], crop: [1, 0] },
         window: Some(4),
         search: Some(Search { strategy: "binary".into(), threshold: 0.1 }),
@@ -134,6 +134,18 @@ fn the_bytes_of_a_small_file_by_hand() {
     let file = small_vae().write();
     let blocks = blocks_of(&file);
     assert_eq!(hex(&file[blocks..blocks + 20]), "020000000000003f000080bf6042a20d00004040");
+}
+
+#[test]
+fn the_hash_of_what_was_encoded_is_kept_as_64_digits() {
+    let small = small();
+    let mut header = small.header().clone();
+    header.source.hash = Some(blake3::Hash::from_bytes([7; 32]));
+    let file = TokenFile::new(header, small.blocks().to_vec()).unwrap();
+    let written = file.write();
+    let digits = format!(r#""source":{{"name":"a.gif","hash":"{}","width":9"#, "07".repeat(32));
+    assert!(written.windows(digits.len()).any(|bytes| bytes == digits.as_bytes()));
+    assert_eq!(TokenFile::read(&written).unwrap(), file);
 }
 
 /// Files written by version 1, kept: they must be readable for ever, and the same is written today.

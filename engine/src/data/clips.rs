@@ -1,7 +1,7 @@
 //! Clips: runs of a video's frames, a few a second, at one size.
 
 use super::Picture;
-use super::crop::draw_crop;
+use super::crop::{Crop, draw_crop, draw_place};
 use super::video::VideoSet;
 use crate::error::EngineError;
 use crate::random;
@@ -94,6 +94,55 @@ pub fn spread_clips(frames: usize, length: usize, block: usize, count: usize) ->
     let mut starts: Vec<usize> = (0..count).map(start).collect();
     starts.dedup();
     starts.into_iter().map(|start| (start, length)).collect()
+}
+
+/// A run of a video's frames, cut to a square.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clip {
+    /// Which video of the set.
+    pub video: usize,
+    /// Its first frame. Where the video ends before the clip does, its last frame is repeated.
+    pub start: usize,
+    /// How many frames.
+    pub frames: usize,
+    /// Where in the frames.
+    pub crop: Crop,
+}
+
+impl Clips {
+    /// The pixels of a clip of `side`² pixels: frames · side · side · RGB.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn cut(&self, clip: &Clip, side: usize) -> Result<Vec<u8>, EngineError> {
+        let frames = self.frames(clip.video)?;
+        let shown = (clip.start..clip.start + clip.frames).map(|i| &frames[i.min(frames.len() - 1)]);
+        Ok(shown.flat_map(|frame| frame.crop(clip.crop.x, clip.crop.y, side, side).pixels).collect())
+    }
+}
+
+/// `count` drawn clips of `side`² pixels, the videos in turn, of `blocks` blocks of `frames_per_block` frames, or of as
+/// many as a video has.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn drawn_clips(
+    clips: &Clips,
+    side: usize,
+    frames_per_block: usize,
+    blocks: usize,
+    count: usize,
+    seed: u64,
+) -> Result<Vec<Clip>, EngineError> {
+    let draw = |number: usize| {
+        let video = number % clips.set.videos.len();
+        let pictures = clips.frames(video)?;
+        let frames = (pictures.len() / frames_per_block).clamp(1, blocks) * frames_per_block;
+        let mut random = random::stream(seed, "drawn clip", number as u64);
+        let start = random.random_range(0..=pictures.len().saturating_sub(frames));
+        Ok(Clip { video, start, frames, crop: draw_place(&pictures[0], side, &mut random) })
+    };
+    (0..count).map(draw).collect()
 }
 
 /// Training's clips: a drawn video, a drawn place and time, mirrored half of the time.

@@ -39,9 +39,7 @@ pub fn drawn_crops(set: &PhotoSet, side: usize, count: usize, seed: u64) -> Vec<
     let draw = |number: usize| {
         let photo = number % set.photos.len();
         let picture = &set.photos[photo].picture;
-        let mut random = random::stream(seed, "drawn crop", number as u64);
-        let x = random.random_range(0..=picture.width - side);
-        (photo, Crop { x, y: random.random_range(0..=picture.height - side) })
+        (photo, draw_place(picture, side, &mut random::stream(seed, "drawn crop", number as u64)))
     };
     (0..count).map(draw).collect()
 }
@@ -85,10 +83,15 @@ fn order(length: usize, seed: u64, epoch: u64) -> Arc<[usize]> {
     order.into()
 }
 
+/// Draws where a square of `side`² pixels is cut.
+pub(super) fn draw_place(picture: &Picture, side: usize, random: &mut impl Rng) -> Crop {
+    let x = random.random_range(0..=picture.width - side);
+    Crop { x, y: random.random_range(0..=picture.height - side) }
+}
+
 /// Draws what is done to a picture and others of its size: `side`² pixels at one place, mirrored half of the time.
 pub(super) fn draw_crop(picture: &Picture, side: usize, random: &mut impl Rng) -> impl Fn(&Picture) -> Picture {
-    let x = random.random_range(0..=picture.width - side);
-    let y = random.random_range(0..=picture.height - side);
+    let Crop { x, y } = draw_place(picture, side, random);
     let mirrored: bool = random.random();
     move |picture| {
         let crop = picture.crop(x, y, side, side);

@@ -1,4 +1,4 @@
-//! What a folder of photographs and a folder of videos have in common.
+//! Which files of a folder are meant, and what folders of photographs and of videos have in common.
 
 use crate::error::EngineError;
 use rayon::prelude::*;
@@ -14,7 +14,7 @@ pub struct Skipped {
 }
 
 /// What a folder should hold.
-pub(super) struct Contents {
+pub struct Contents {
     /// One of it.
     pub noun: &'static str,
     /// In lower case, without dots.
@@ -24,6 +24,33 @@ pub(super) struct Contents {
 }
 
 impl Contents {
+    /// Every fitting file below `folder`, in the order of their names, which are paths below it with `/` between their
+    /// parts. Hidden files and folders are left alone.
+    ///
+    /// # Errors
+    /// A folder that cannot be read, or holds none.
+    pub fn files(&self, folder: &Path) -> Result<Vec<String>, EngineError> {
+        let mut files = Vec::new();
+        self.list(folder, folder, &mut files)?;
+        files.sort();
+        match files.is_empty() {
+            true => Err(self.nothing_usable(folder, 0, &[])),
+            false => Ok(files),
+        }
+    }
+
+    fn nothing_usable(&self, folder: &Path, found: usize, skipped: &[Skipped]) -> EngineError {
+        let first = skipped.first().map(|s| format!(" (the first: {}: {})", s.name, s.reason)).unwrap_or_default();
+        EngineError::NothingUsable {
+            folder: folder.to_owned(),
+            noun: self.noun,
+            extensions: self.listed,
+            found,
+            skipped: skipped.len(),
+            first,
+        }
+    }
+
     /// Loads every fitting file below `folder`, in the order of their names, which are paths below it with `/` between
     /// their parts. Returns those that could be loaded and those that could not; nothing loaded is an error.
     pub(super) fn load<T: Send>(
@@ -31,10 +58,8 @@ impl Contents {
         folder: &Path,
         load: impl Fn(&str) -> Result<T, String> + Sync,
     ) -> Result<(Vec<T>, Vec<Skipped>), EngineError> {
-        let mut files = Vec::new();
-        self.list(folder, folder, &mut files)?;
-        files.sort();
-        let loaded = files.into_par_iter().map(|name| load(&name).map_err(|reason| Skipped { name, reason }));
+        let loaded =
+            self.files(folder)?.into_par_iter().map(|name| load(&name).map_err(|reason| Skipped { name, reason }));
         let loaded: Vec<Result<T, Skipped>> = loaded.collect();
         let found = loaded.len();
         let (mut usable, mut skipped) = (Vec::new(), Vec::new());
@@ -45,20 +70,12 @@ impl Contents {
             }
         }
         if usable.is_empty() {
-            let first = skipped.first().map(|s| format!(" (the first: {}: {})", s.name, s.reason)).unwrap_or_default();
-            return Err(EngineError::NothingUsable {
-                folder: folder.to_owned(),
-                noun: self.noun,
-                extensions: self.listed,
-                found,
-                skipped: skipped.len(),
-                first,
-            });
+            return Err(self.nothing_usable(folder, found, &skipped));
         }
         Ok((usable, skipped))
     }
 
-    /// Adds the fitting files below `folder`, as paths below `root`. Hidden files and folders are left alone.
+    /// Adds the fitting files below `folder`, as paths below `root`.
     fn list(&self, root: &Path, folder: &Path, files: &mut Vec<String>) -> Result<(), EngineError> {
         let (noun, extensions) = (self.noun, self.listed);
         let error = |source| EngineError::Folder { folder: folder.to_owned(), noun, extensions, source };

@@ -10,11 +10,11 @@ mod photos;
 mod resize;
 pub mod video;
 
-pub use clips::{Clips, RandomClips, spread_clips};
+pub use clips::{Clip, Clips, RandomClips, drawn_clips, spread_clips};
 pub use crop::{Crop, RandomCrops, drawn_crops, fixed_crops};
 pub use duplicates::{NearDuplicate, near_duplicates};
 pub use fit::{Fit, to_block, to_frames};
-pub use folder::Skipped;
+pub use folder::{Contents, Skipped};
 pub use mix::Mix;
 pub use photos::{Photo, PhotoSet, load_picture, to_png};
 pub use resize::{Picture, resize, resize_shortest_side};

@@ -23,7 +23,7 @@ pub use gaussian::{LN_DEVIATION_LIMIT, gaussian_nll};
 pub use linear::{linear, linear_add};
 pub use mse::mse;
 pub use patch_embed::patch_embed;
-pub use pool::mean_pool;
+pub use pool::pool_last_block;
 pub use rms_norm::rms_norm;
 pub use rope::RopeTable;
 pub use swiglu::swiglu;

@@ -3,21 +3,25 @@
 //! A small transformer of the same layers reads the block's patches and predicts the whole distortion curve: at every
 //! count a Gaussian over the logarithm of the distortion. A threshold is then met by n tokens with probability
 //! Φ((ln τ − μ(n)) / σ(n)), so that one pass answers every threshold, and a safety margin is a quantile.
+//!
+//! Of a clip it reads the blocks before, too: a block costs less behind blocks that show the same scene, and less again
+//! if they kept more tokens. What they kept is marked as the model's encoder marks it, by an embedding of each token.
 
+mod batch;
 mod file;
 mod train;
 
+pub use batch::SeenBlock;
 pub use file::{load_regressor, save_regressor};
 pub use train::{CurveExample, RegressorTrainer};
 
-use crate::block::Layout;
 use crate::error::EngineError;
-use crate::mask::PrefixMask;
 use crate::model::{Init, Layer, LayerShape};
-use crate::ops::{self, LN_DEVIATION_LIMIT, MaybeTape, RopeTable, Scope};
+use crate::ops::{self, LN_DEVIATION_LIMIT, MaybeTape, RopeTable};
 use crate::parameters::parameters;
 use crate::patch::BlockShape;
-use crate::tensor::{Parameter, Tokens, tokens, values};
+use crate::tensor::{Parameter, Tokens, values};
+use batch::Batch;
 use serde::{Deserialize, Serialize};
 
 /// A regressor's shape and training.
@@ -34,6 +38,8 @@ pub struct RegressorConfig {
     pub layers: usize,
     /// The blocks it reads.
     pub block: BlockShape,
+    /// How many blocks before the one it predicts it reads; there are fewer at a clip's start, and none of a picture.
+    pub earlier: usize,
     /// Optimizer steps.
     pub steps: usize,
     /// Blocks a step.
@@ -57,6 +63,10 @@ impl RegressorConfig {
                 return Err(EngineError::config(key, value, "must be 1 to 1048576"));
             }
         }
+        if self.earlier > MOST_EARLIER {
+            let rule = format!("must be at most {MOST_EARLIER}");
+            return Err(EngineError::config("regressor.earlier", self.earlier, rule));
+        }
         if !self.width.is_multiple_of(2 * self.heads) {
             let rule = format!("heads of even width must divide regressor.width = {}", self.width);
             return Err(EngineError::config("regressor.heads", self.heads, rule));
@@ -71,13 +81,16 @@ impl RegressorConfig {
         Ok(())
     }
 
-    /// Floating-point operations of one block's prediction at `counts` counts.
-    pub fn flops(&self, counts: usize) -> f64 {
+    /// Floating-point operations of one block's prediction at `counts` counts, with so many blocks before it.
+    pub fn flops(&self, counts: usize, earlier: usize) -> f64 {
         let (width, tokens) = (self.width as f64, self.block.tokens() as f64);
+        let blocks = (earlier.min(self.earlier) + 1) as f64;
         let layer = 4.0 * width * width + 3.0 * width * self.hidden as f64;
         let linear = self.layers as f64 * layer + self.block.patch_values() as f64 * width;
+        // Each block sees itself and those before it.
+        let pairs = tokens * tokens * blocks * (blocks + 1.0) / 2.0;
         let head = 2.0 * width * (2 * counts) as f64;
-        2.0 * linear * tokens + self.layers as f64 * 4.0 * tokens * tokens * width + head
+        2.0 * linear * tokens * blocks + self.layers as f64 * 4.0 * pairs * width + head
     }
 }
 
@@ -129,19 +142,25 @@ pub struct Regressor {
     config: RegressorConfig,
     scale: CurveScale,
     in_proj: Parameter,
-    /// Added to every token: beside it, the norms let through how strong a patch is.
+    /// Added to every token of the block, and to those that earlier blocks kept: beside it, the norms let through how
+    /// strong a patch is.
     embedding: Parameter,
     layers: Vec<Layer>,
     norm: Parameter,
     head: Parameter,
+    /// Added to tokens that earlier blocks dropped.
+    dropped: Parameter,
 }
 
-parameters!(Regressor { in_proj, embedding, layers, norm, head });
+parameters!(Regressor { in_proj, embedding, layers, norm, head, dropped });
 
 /// ε of RMSNorm, base of the rotary frequencies and deviation of fresh weights: as the models it serves.
 const NORM_EPSILON: f32 = 1e-5;
 const ROPE_THETA: f32 = 1e4;
 const INIT_STD: f32 = 0.06;
+
+/// Blocks it may read before its own: more than a model is trained on is a slip.
+const MOST_EARLIER: usize = 64;
 
 /// Blocks predicted in one pass.
 const LARGEST_BATCH: usize = 64;
@@ -159,6 +178,7 @@ impl Regressor {
             layers: (0..config.layers).map(|_| Layer::new(shape, &mut init)).collect(),
             norm: init.ones(width),
             head: init.normal(width, 2 * scale.counts.len()),
+            dropped: init.embedding(width),
             config,
             scale,
         })
@@ -174,24 +194,23 @@ impl Regressor {
         &self.scale
     }
 
-    /// Patches (blocks · tokens, patch) → (blocks, 2 · counts): scaled means, then logarithms of scaled deviations.
-    fn forward<T: MaybeTape>(&self, patches: Tokens<T>, blocks: usize) -> Tokens<T> {
-        let tokens_per_block = self.config.block.tokens();
-        let scope = Scope::block_causal(Layout { sequences: blocks, blocks: 1, tokens_per_block });
-        let rope = RopeTable::new(tokens_per_block, self.config.width / self.config.heads, ROPE_THETA);
-        let all = PrefixMask::all(tokens_per_block, blocks);
-        let h = ops::patch_embed(patches, &self.in_proj, &self.embedding, &self.embedding, &all);
-        let h = self.layers.iter().fold(h, |h, layer| layer.forward(h, &rope, &scope));
-        ops::linear(ops::mean_pool(ops::rms_norm(h, &self.norm, NORM_EPSILON), tokens_per_block), &self.head)
+    /// Patches (sequences · blocks · tokens, patch) → (sequences, 2 · counts): scaled means of each sequence's last block,
+    /// then logarithms of its scaled deviations.
+    fn forward<T: MaybeTape>(&self, patches: Tokens<T>, batch: &Batch) -> Tokens<T> {
+        let layout = batch.scope.layout;
+        let rope = RopeTable::new(layout.tokens_per_sequence(), self.config.width / self.config.heads, ROPE_THETA);
+        let h = ops::patch_embed(patches, &self.in_proj, &self.embedding, &self.dropped, &batch.kept);
+        let h = self.layers.iter().fold(h, |h, layer| layer.forward(h, &rope, &batch.scope));
+        ops::linear(ops::pool_last_block(ops::rms_norm(h, &self.norm, NORM_EPSILON), layout), &self.head)
     }
 
-    /// Expects a curve of each block, given as patches in [−1, 1].
-    pub fn forecast(&self, blocks: &[Vec<f32>]) -> Vec<CurveForecast> {
+    /// Expects a curve of each block.
+    pub fn forecast(&self, blocks: &[SeenBlock]) -> Vec<CurveForecast> {
         let scale = &self.scale;
         let count = scale.counts.len();
-        let batches = blocks.chunks(LARGEST_BATCH).flat_map(|batch| {
-            let rows = batch.len() * self.config.block.tokens();
-            let y = self.forward(tokens(batch.concat(), rows, self.config.block.patch_values()), batch.len());
+        let batches = blocks.chunks(LARGEST_BATCH).flat_map(|blocks| {
+            let batch = Batch::of(blocks, &self.config);
+            let y = self.forward(batch.patches.clone(), &batch);
             let forecast = |y: &[f32]| {
                 let (mean, ln_deviation) = y.split_at(count);
                 let point = |i: usize| {

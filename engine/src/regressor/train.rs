@@ -1,9 +1,9 @@
 //! Trains a regressor on measured distortion curves.
 //!
-//! An eighth of the photographs is set aside: the weights that predict these best are kept, and predicted deviations are
+//! An eighth of the photographs (or videos) is set aside: the weights that predict these best are kept, and predicted deviations are
 //! scaled to be right on them. Both would flatter themselves on photographs that were trained on.
 
-use super::{CurveForecast, CurveScale, Regressor, RegressorConfig};
+use super::{Batch, CurveForecast, CurveScale, Regressor, RegressorConfig, SeenBlock};
 use crate::error::EngineError;
 use crate::ops;
 use crate::random;
@@ -17,10 +17,10 @@ use rayon::prelude::*;
 /// One block with its measured curve.
 #[derive(Clone, Debug)]
 pub struct CurveExample {
-    /// Which photograph it is of.
+    /// Which photograph or video it is of.
     pub source: usize,
-    /// Patches in [−1, 1].
-    pub block: Vec<f32>,
+    /// What is seen of it.
+    pub seen: SeenBlock,
     /// ln distortion at each of the counts.
     pub ln_distortions: Vec<f64>,
 }
@@ -163,7 +163,7 @@ impl RegressorTrainer {
 
 /// (error in predicted deviations, predicted deviation) of every point of every example.
 fn standardized<'a>(regressor: &'a Regressor, examples: &'a [CurveExample]) -> impl Iterator<Item = (f64, f64)> + 'a {
-    let blocks: Vec<Vec<f32>> = examples.iter().map(|example| example.block.clone()).collect();
+    let blocks: Vec<SeenBlock> = examples.iter().map(|example| example.seen.clone()).collect();
     let forecasts = regressor.forecast(&blocks).into_iter().zip(examples);
     forecasts.flat_map(|(CurveForecast { points }, example)| {
         let seen = example.ln_distortions.clone();
@@ -189,16 +189,15 @@ fn gradient<'a>(
     share: f32,
 ) -> Result<(f64, Gradients), EngineError> {
     let scale = &regressor.scale;
-    let (mut patches, mut targets, mut blocks) = (Vec::new(), Vec::new(), 0);
+    let (mut blocks, mut targets) = (Vec::new(), Vec::new());
     for example in examples {
-        patches.extend_from_slice(&example.block);
+        blocks.push(&example.seen);
         let scaled = |(i, value): (usize, &f64)| ((value - scale.mean[i]) / scale.deviation[i]) as f32;
         targets.extend(example.ln_distortions.iter().enumerate().map(scaled));
-        blocks += 1;
     }
-    let patches = tokens(patches, blocks * regressor.config.block.tokens(), regressor.config.block.patch_values());
-    let targets = tokens(targets, blocks, scale.counts.len());
-    let y = regressor.forward::<Tape>(patches.leaky_trace(), blocks);
+    let batch = Batch::of(&blocks, &regressor.config);
+    let targets = tokens(targets, blocks.len(), scale.counts.len());
+    let y = regressor.forward::<Tape>(batch.patches.leaky_trace(), &batch);
     let loss = ops::gaussian_nll(y, &targets) * share;
     let shown = f64::from(value(&loss));
     let mut grads = loss.backward();

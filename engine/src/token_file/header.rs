@@ -30,6 +30,9 @@ pub struct Header {
 pub struct Source {
     /// Its file's name.
     pub name: String,
+    /// blake3 of its file; files written before it was kept have none.
+    #[serde(default, with = "hexadecimal::optional", skip_serializing_if = "Option::is_none")]
+    pub hash: Option<blake3::Hash>,
     /// Pixels from left to right.
     pub width: usize,
     /// Pixels from top to bottom.
@@ -119,5 +122,23 @@ mod hexadecimal {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<blake3::Hash, D::Error> {
         let text = String::deserialize(deserializer)?;
         blake3::Hash::from_hex(&text).map_err(|error| D::Error::custom(format!("the hash {text:?} is none: {error}")))
+    }
+
+    /// The same where there may be none.
+    pub(super) mod optional {
+        use serde::{Deserialize, Deserializer, Serialize as _, Serializer};
+
+        #[derive(Deserialize)]
+        struct Hexadecimal(#[serde(with = "super")] blake3::Hash);
+
+        pub(crate) fn serialize<S: Serializer>(hash: &Option<blake3::Hash>, serializer: S) -> Result<S::Ok, S::Error> {
+            hash.map(|hash| hash.to_hex().to_string()).serialize(serializer)
+        }
+
+        pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<blake3::Hash>, D::Error> {
+            Ok(Option::<Hexadecimal>::deserialize(deserializer)?.map(|hash| hash.0))
+        }
     }
 }

@@ -70,7 +70,7 @@ pub struct Perceptual {
 /// How a predictor of counts is trained.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Regression {
-    /// Distortion curves of crops of the training pictures.
+    /// Distortion curves of blocks: crops of the training pictures, or of clips of the training videos.
     pub curves: usize,
     /// Counts each is measured at, log-spaced.
     pub counts: usize,
@@ -210,13 +210,33 @@ impl Variant {
         TokenRange::new(self.train.min_tokens, self.model.block.tokens()).expect("checked when the file was read")
     }
 
-    /// Whether its distortion curves are measured and kept. A model of a fixed budget was trained for one count; a model
-    /// told of the mask, encoded once nevertheless, has other curves than the ones kept; and those of a clip's blocks
-    /// depend on what was kept before. These are searched live.
+    /// Blocks of the training clips on whose curves predictors are trained: as many as the model was trained on and sees
+    /// of a held-out clip; of pictures one.
+    pub fn curve_blocks(&self) -> usize {
+        if self.data.sample_blocks() == 1 { 1 } else { self.data.blocks.min(self.sweep.window.saturating_add(1)) }
+    }
+
+    /// Whether distortion curves tell of it. A model of a fixed budget was trained for one count; a model told of the mask,
+    /// encoded once nevertheless, has other curves than the ones kept. These are searched live.
     pub fn has_curves(&self) -> bool {
         let elastic = matches!(self.train.budget, Budget::Elastic(_));
-        let alone = self.data.sample_blocks() == 1;
-        elastic && alone && encodes_as_measured(self.sweep.encoding, self.model.mask_conditioning)
+        elastic && encodes_as_measured(self.sweep.encoding, self.model.mask_conditioning)
+    }
+
+    /// Whether its curves are measured before anything is searched. Those of a clip's blocks depend on what was kept before,
+    /// and are measured when a search gets there, if it is replayed.
+    pub fn has_curves_beforehand(&self) -> bool {
+        self.has_curves() && self.data.sample_blocks() == 1
+    }
+
+    /// Whether searches are replayed from curves.
+    pub fn replays(&self) -> bool {
+        self.has_curves() && self.sweep.search == SearchMode::Replay
+    }
+
+    /// The window of its curves: how many blocks before it a block of a clip sees, where not all.
+    pub fn curve_window(&self) -> Option<usize> {
+        (self.data.sample_blocks() > 1 && self.sweep.window < usize::MAX).then_some(self.sweep.window)
     }
 
     /// The network that measures its reconstructions, by its content.

@@ -25,9 +25,10 @@ impl Networks {
             large_enough("data.crop", crop, network)?;
         }
         if let Some(network) = &perceptual.loss {
-            large_enough("perceptual.loss_side", raw.loss_side, network)?;
+            let side = raw.loss_side.pixels(crop);
+            large_enough("perceptual.loss_side", side, network)?;
             let network = network.key().to_hex().to_string();
-            train.perceptual = Some(PerceptualLoss { network, weight: raw.loss_weight, side: raw.loss_side });
+            train.perceptual = Some(PerceptualLoss { network, weight: raw.loss_weight, side });
         }
         Ok(perceptual)
     }

@@ -165,6 +165,8 @@ pub(super) struct RawRegressor {
     pub curves: usize,
     /// Counts each of these is measured at, log-spaced.
     pub counts: usize,
+    /// Blocks before the one it predicts that it reads of a clip; at most as many as the model was trained behind.
+    pub earlier: usize,
     pub width: usize,
     pub hidden: usize,
     pub heads: usize,
@@ -179,6 +181,7 @@ impl Default for RawRegressor {
         Self {
             curves: 5000,
             counts: 16,
+            earlier: 1,
             width: 64,
             hidden: 128,
             heads: 4,
@@ -201,13 +204,41 @@ pub(super) struct RawPerceptual {
     pub loss: Vec<PathBuf>,
     /// What that distance is multiplied by.
     pub loss_weight: f32,
-    /// Pixels of the square that a frame is scaled to before it is judged in training.
-    pub loss_side: usize,
+    /// Pixels of the square that a frame is scaled to before it is judged in training. "frame": as it is, but no more than
+    /// the reference's 224; enlarging small frames costs more and shows the network nothing new.
+    pub loss_side: LossSide,
+}
+
+/// `perceptual.loss_side`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "\"frame\", or a number of pixels")]
+pub(super) enum LossSide {
+    Pixels(usize),
+    Named(NamedSide),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum NamedSide {
+    Frame,
+}
+
+/// The side that the reference scales frames to before LPIPS sees them.
+const REFERENCE_SIDE: usize = 224;
+
+impl LossSide {
+    /// Pixels, of frames of `crop` pixels a side.
+    pub(super) fn pixels(self, crop: usize) -> usize {
+        match self {
+            Self::Pixels(side) => side,
+            Self::Named(NamedSide::Frame) => crop.min(REFERENCE_SIDE),
+        }
+    }
 }
 
 impl Default for RawPerceptual {
     fn default() -> Self {
-        Self { metric: Vec::new(), loss: Vec::new(), loss_weight: 0.1, loss_side: 224 }
+        Self { metric: Vec::new(), loss: Vec::new(), loss_weight: 0.1, loss_side: LossSide::Named(NamedSide::Frame) }
     }
 }
 

@@ -346,16 +346,6 @@ fn variant(name: String, sections: Table, networks: &mut Networks) -> Result<Var
     train.check().map_err(value_error)?;
     let range = TokenRange::new(train.min_tokens, model.block.tokens()).map_err(value_error)?;
     let sweep = sweep(&name, raw.sweep, train.budget, range)?;
-    if let Some(strategy) = sweep.strategies.iter().find(|strategy| strategy.asks().is_some())
-        && data.sample_blocks() > 1
-    {
-        // What predictors are trained on and shown is one block of a picture.
-        return problem(format!(
-            "sweep.strategies: {} asks a predictor, which knows pictures but no clips; leave out data.test_videos or take \
-             another search, like \"binary\"",
-            strategy.name()
-        ));
-    }
     let r = raw.regressor;
     let regressor = Regression {
         curves: r.curves,
@@ -366,6 +356,7 @@ fn variant(name: String, sections: Table, networks: &mut Networks) -> Result<Var
             heads: r.heads,
             layers: r.layers,
             block: model.block,
+            earlier: r.earlier,
             steps: r.steps,
             batch: r.batch,
             learning_rate: r.learning_rate,
@@ -381,7 +372,11 @@ fn variant(name: String, sections: Table, networks: &mut Networks) -> Result<Var
             regressor.counts
         ));
     }
-    Ok(Variant { name, data, model, train, sweep, regressor, perceptual })
+    let mut variant = Variant { name, data, model, train, sweep, regressor, perceptual };
+    let sees = variant.curve_blocks() - 1;
+    let earlier = &mut variant.regressor.network.earlier;
+    *earlier = sees.min(*earlier);
+    Ok(variant)
 }
 
 fn sweep(name: &str, raw: raw::RawSweep, budget: Budget, range: TokenRange) -> Result<Sweep, ExperimentError> {

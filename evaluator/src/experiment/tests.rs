@@ -150,7 +150,7 @@ fn a_perceptual_network_is_named_by_its_content_in_every_key() {
     let alex = network("st_lpips_alex.pth");
     let text = format!(
         "name = \"a\"\n[perceptual]\nmetric = [{alex}]\n[[variant]]\nname = \"x\"\n\
-         [[variant]]\nname = \"y\"\nperceptual.loss = [{}, {}]\nperceptual.loss_side = 64\n",
+         [[variant]]\nname = \"y\"\nperceptual.loss = [{}, {}]\ndata.resize = 96\ndata.crop = 80\n",
         network("lpips_vgg.pth"),
         network("lpips_vgg_heads.pth")
     );
@@ -159,7 +159,14 @@ fn a_perceptual_network_is_named_by_its_content_in_every_key() {
     assert_eq!(x.train.perceptual, None);
     assert_eq!(x.judge(), y.judge());
     let (judge, loss) = (x.judge().unwrap(), y.train.perceptual.as_ref().unwrap());
-    assert_eq!((loss.weight, loss.side), (0.1, 64));
+    // As they are, and large ones as the reference scales them.
+    assert_eq!((loss.weight, loss.side), (0.1, 80));
+    let side = |keys: &str| {
+        let read =
+            read(&format!("name = \"a\"\n[data]\nresize = 512\ncrop = 512\n[perceptual]\nloss = [{alex}]\n{keys}"));
+        read.variants[0].train.perceptual.as_ref().unwrap().side
+    };
+    assert_eq!((side(""), side("loss_side = 300"), side("loss_side = \"frame\"")), (224, 300, 224));
     assert_eq!(loss.network, y.perceptual.loss.as_ref().unwrap().key().to_hex().to_string());
     assert_ne!(loss.network, judge.weights.to_string());
     assert_ne!(x.training_config(), y.training_config());
@@ -179,7 +186,7 @@ fn a_perceptual_network_that_is_missing_or_too_large_for_the_pictures_is_refused
     assert!(message.contains("data.crop = 16: the perceptual network sees pictures of 21 to 2048"), "{message}");
     let message = refused(&format!("loss = [{alex}]\nloss_side = 8"));
     assert!(message.contains("perceptual.loss_side = 8"), "{message}");
-    let message = refused(&format!("loss = [{alex}]\nloss_weight = 0.0"));
+    let message = refused(&format!("loss = [{alex}]\nloss_side = 21\nloss_weight = 0.0"));
     assert!(message.contains("perceptual.loss_weight = 0: must be a positive number"), "{message}");
     assert!(refused("metrc = []").contains("did you mean `perceptual.metric`?"));
 }

@@ -27,6 +27,9 @@ pub struct Protocol {
     /// The network of the perceptual distance, where one was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub perceptual: Option<PerceptualJudge>,
+    /// Of curves: how many blocks before it a block of a clip saw, where not all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<usize>,
 }
 
 /// How a file's pictures are scaled.
@@ -70,6 +73,13 @@ pub enum Crop {
     Random {
         /// Side in pixels.
         side: usize,
+    },
+    /// Squares at random places of frames picked from a second of training video.
+    RandomOfClips {
+        /// Side in pixels.
+        side: usize,
+        /// Frames picked from a second.
+        frames_per_second: u32,
     },
 }
 
@@ -125,6 +135,7 @@ impl Protocol {
             ssim_window: SsimWindow::Gaussian { side: WINDOW, sigma: SIGMA },
             averaging: Averaging::PooledPsnrMeanSsim,
             perceptual: None,
+            window: None,
         }
     }
 
@@ -137,6 +148,18 @@ impl Protocol {
     /// The same on random squares, as predictors are trained on.
     pub fn random_crops(resize: usize, crop: usize) -> Self {
         Self { crop: Crop::Random { side: crop }, ..Self::fixed_crops(resize, crop, 1) }
+    }
+
+    /// The same on random squares of clips.
+    pub fn random_clips(resize: usize, crop: usize, frames_per_second: u32) -> Self {
+        let crop_of = Crop::RandomOfClips { side: crop, frames_per_second };
+        Self { crop: crop_of, ..Self::fixed_crops(resize, crop, 1) }
+    }
+
+    /// That of distortion curves behind at most `window` earlier blocks; `None`: behind all. They hold no perceptual
+    /// distance: the same serve whatever network judges the trials.
+    pub fn of_curves(self, window: Option<usize>) -> Self {
+        Self { perceptual: None, window, ..self }
     }
 
     /// Its stable JSON, fields in the order of the struct.

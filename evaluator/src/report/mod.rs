@@ -10,7 +10,7 @@ mod table;
 mod tables;
 
 pub use named_figures::{FIGURES, NamedFigure};
-pub use outcome::criterion;
+pub use outcome::{criterion, curve_protocol};
 pub use table::{Cell, Column, Table};
 pub use tables::{NamedTable, TABLES};
 
@@ -18,9 +18,7 @@ use crate::error::{EvaluatorError, Result};
 use crate::experiment::Criterion;
 use crate::metric::Protocol;
 use crate::statistics::mean;
-use crate::store::{
-    ContentHash, CurveFilter, CurveRow, ExperimentId, ExperimentRow, Reader, TrialId, TrialReport, TrialStatus,
-};
+use crate::store::{ContentHash, CurveRow, ExperimentId, ExperimentRow, Reader, TrialId, TrialReport, TrialStatus};
 use std::collections::BTreeMap;
 
 /// An experiment's finished trials, pooled over seeds, and the curves of its models.
@@ -93,15 +91,11 @@ impl Report {
         for trial in &trials {
             let Some(weights) = trial.weights_hash else { continue };
             let is_seen = curves.iter().any(|c| c.variant == trial.variant && c.weights == weights);
-            if is_seen || !outcome::has_curves(trial) {
+            // Curves of a clip's blocks are each behind what one search kept: they tell of that search alone.
+            if is_seen || outcome::is_of_clips(trial) {
                 continue;
             }
-            let filter = CurveFilter {
-                protocol: Some(trial.protocol_id),
-                dataset: Some(trial.dataset_id),
-                ..CurveFilter::default()
-            };
-            let of_weights = reader.curves(weights, &filter).await?;
+            let of_weights = outcome::curves(reader, trial).await?;
             if !of_weights.is_empty() {
                 curves.push(VariantCurves { variant: trial.variant.clone(), weights, rows: of_weights });
             }

@@ -6,9 +6,12 @@
 use super::Report;
 use crate::error::Result;
 use crate::experiment::{Criterion, encodes_as_measured};
+use crate::metric::Protocol;
 use crate::search::meets;
 use crate::statistics::{BOOTSTRAP_SEED, Interval, clustered_interval, clustered_rate_interval, mean};
-use crate::store::{CurvePoint, CurveRow, OutcomeRow, Reader, SampleId, SourceId, TrialId, TrialReport};
+use crate::store::{
+    CurveFilter, CurvePoint, CurveRow, OutcomeRow, ProtocolId, Reader, SampleId, SourceId, TrialId, TrialReport,
+};
 use std::collections::BTreeMap;
 
 /// Blocks of one trial, with their best counts where curves are stored.
@@ -133,11 +136,18 @@ impl Report {
         let mut all = Vec::new();
         for trial in &self.trials {
             let Some(threshold) = trial.threshold else { continue };
-            let curves = self.curves_by_sample(trial);
+            let of_clips = if is_of_clips(trial) { curves(reader, trial).await? } else { Vec::new() };
+            let curves =
+                if is_of_clips(trial) { of_clips.iter().collect() } else { self.curves_with_weights_of(trial) };
+            let curves: BTreeMap<(SampleId, &[u32]), &CurveRow> =
+                curves.into_iter().map(|curve| ((curve.sample_id, curve.history.as_slice()), curve)).collect();
             let criterion = criterion(trial);
+            let mut history: Vec<u32> = Vec::new();
             let blocks = reader.outcomes(trial.id).await?.into_iter().map(|row| {
-                let curve = curves.get(&row.sample_id).filter(|curve| is_complete(curve));
+                history.truncate(row.block as usize);
+                let curve = curves.get(&(row.sample_id, history.as_slice())).filter(|curve| is_complete(curve));
                 let best = curve.and_then(|curve| Best::of(curve, criterion, threshold));
+                history.push(row.kept_tokens);
                 Outcome { row, best }
             });
             all.push(Outcomes {
@@ -153,11 +163,40 @@ impl Report {
     }
 
     /// The curves measured with a trial's weights.
-    fn curves_by_sample(&self, trial: &TrialReport) -> BTreeMap<SampleId, &CurveRow> {
+    fn curves_with_weights_of(&self, trial: &TrialReport) -> Vec<&CurveRow> {
         let of_weights = self.curves.iter().filter(|curves| Some(curves.weights) == trial.weights_hash);
-        let of_variant = of_weights.filter(|curves| curves.variant == trial.variant);
-        of_variant.flat_map(|curves| &curves.rows).map(|curve| (curve.sample_id, curve)).collect()
+        of_weights.filter(|curves| curves.variant == trial.variant).flat_map(|curves| &curves.rows).collect()
     }
+}
+
+/// The stored curves of a trial's weights on its samples, each block behind as many earlier ones as the trial's saw; none
+/// if those of the trial would be others: a model told of the mask but encoded once has others.
+pub(super) async fn curves(reader: &Reader, trial: &TrialReport) -> Result<Vec<CurveRow>> {
+    let told = trial.config["training"]["model"]["mask_conditioning"].as_bool().unwrap_or(true);
+    let encoding = serde_json::from_value(trial.config["encoding"].clone()).unwrap_or_default();
+    let (Some(weights), true) = (trial.weights_hash, encodes_as_measured(encoding, told)) else {
+        return Ok(Vec::new());
+    };
+    let Some(protocol) = curve_protocol(reader, trial).await? else { return Ok(Vec::new()) };
+    let filter = CurveFilter { protocol: Some(protocol), dataset: Some(trial.dataset_id), ..CurveFilter::default() };
+    Ok(reader.curves(weights, &filter).await?)
+}
+
+/// The protocol of a trial's distortion curves, if any were measured by it.
+pub async fn curve_protocol(reader: &Reader, trial: &TrialReport) -> Result<Option<ProtocolId>> {
+    let of_trial = reader.protocol(trial.protocol_id).await?;
+    let Ok(protocol) = serde_json::from_value::<Protocol>(of_trial.description) else {
+        // Another version's: it knew of no other one.
+        return Ok(Some(of_trial.id));
+    };
+    let window = trial.config["window"].as_u64().map(|window| window as usize);
+    let key = protocol.of_curves(window).key().parse().expect("a protocol's key is a hash");
+    Ok(reader.protocol_of_key(key).await?.map(|row| row.id))
+}
+
+/// Whether its samples are clips, whose blocks are searched one behind the other.
+pub(super) fn is_of_clips(trial: &TrialReport) -> bool {
+    !trial.config["window"].is_null()
 }
 
 /// Whether every count was measured: the best of a grid is not the best.
@@ -168,13 +207,6 @@ fn is_complete(curve: &CurveRow) -> bool {
 /// What a trial's thresholds are of; trials of evaluator version 1 knew only one thing.
 pub fn criterion(trial: &TrialReport) -> Criterion {
     serde_json::from_value(trial.config["criterion"].clone()).unwrap_or(Criterion::Mse)
-}
-
-/// Whether the stored curves are those of this trial: a model told of the mask but encoded once has others.
-pub(super) fn has_curves(trial: &TrialReport) -> bool {
-    let told = trial.config["training"]["model"]["mask_conditioning"].as_bool().unwrap_or(true);
-    let encoding = serde_json::from_value(trial.config["encoding"].clone()).unwrap_or_default();
-    encodes_as_measured(encoding, told)
 }
 
 pub(super) fn max_tokens(trial: &TrialReport) -> usize {

@@ -49,6 +49,11 @@ impl Reader {
             .at(self)?
             .ok_or_else(|| StoreError::not_found("protocol", id))
     }
+
+    /// The protocol with this key, if anything was measured by it.
+    pub async fn protocol_of_key(&self, key: ContentHash) -> Result<Option<ProtocolRow>> {
+        sqlx::query_as("select * from protocol where key = ?").bind(key).fetch_optional(&self.pool).await.at(self)
+    }
 }
 
 #[cfg(test)]
@@ -63,7 +68,10 @@ mod tests {
         let first = bench.store.put_protocol(key("protocol b"), &description).await.unwrap();
         let again = bench.store.put_protocol(key("protocol b"), &description).await.unwrap();
         assert_eq!((first.existed, again), (false, Stored { id: first.id, existed: true }));
-        assert_eq!(bench.store.protocol(first.id).await.unwrap().description, description);
+        let row = bench.store.protocol(first.id).await.unwrap();
+        assert_eq!(row.description, description);
+        assert_eq!(bench.store.protocol_of_key(key("protocol b")).await.unwrap(), Some(row));
+        assert_eq!(bench.store.protocol_of_key(key("protocol c")).await.unwrap(), None);
         assert!(bench.store.protocol(ProtocolId(99)).await.is_err());
     }
 }

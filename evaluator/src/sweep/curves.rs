@@ -7,13 +7,16 @@ use crate::error::{EvaluatorError, Result};
 use crate::experiment::REPLAYABLE_COUNTS;
 use crate::search::Binned;
 use crate::store::{ContentHash, CurveFilter, CurvePoint, DatasetId, NewCurve, ProtocolId, SampleId};
-use engine::{BlockSequence, ElasticTok, Encoding, TokenRange};
+use engine::{BlockSequence, BlockShape, ElasticTok, Encoding, NextBlock, TokenRange};
 use rayon::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
-/// Curves by sample, rising in tokens.
-pub(super) type Curves = BTreeMap<SampleId, Vec<CurvePoint>>;
+/// A block of a sample: that behind the earlier ones that kept these counts.
+pub(super) type Behind = (SampleId, Vec<usize>);
+
+/// Curves by block, rising in tokens.
+pub(super) type Curves = BTreeMap<Behind, Vec<CurvePoint>>;
 
 /// Curves measured between two looks at the progress and at Ctrl-C.
 const TOGETHER: usize = 8;
@@ -26,7 +29,7 @@ pub fn curve_counts(range: TokenRange) -> Vec<usize> {
     if range.len() <= REPLAYABLE_COUNTS { range.counts().collect() } else { Binned::new(DRAWN_COUNTS).grid(range) }
 }
 
-/// Which curves are wanted.
+/// Which curves are wanted: of every block of the samples, behind their [drawn histories](Sample::drawn_history).
 pub(super) struct Wanted<'a> {
     pub(super) title: String,
     pub(super) weights: ContentHash,
@@ -35,19 +38,37 @@ pub(super) struct Wanted<'a> {
     pub(super) dataset: DatasetId,
     pub(super) protocol: ProtocolId,
     pub(super) counts: Vec<usize>,
+    pub(super) range: TokenRange,
 }
 
 impl Run<'_> {
-    /// The curve of every wanted block, measuring those that the store lacks.
+    /// What is stored of a model's curves.
+    pub(super) async fn stored_curves(
+        &self,
+        weights: ContentHash,
+        dataset: DatasetId,
+        protocol: ProtocolId,
+    ) -> Result<Curves> {
+        let filter = CurveFilter { protocol: Some(protocol), dataset: Some(dataset), ..CurveFilter::default() };
+        let stored = self.store.curves(weights, &filter).await?;
+        Ok(stored.into_iter().map(|curve| ((curve.sample_id, counts(&curve.history)), curve.points)).collect())
+    }
+
+    /// The curves of every wanted sample, measuring those that the store lacks.
     pub(super) async fn curves(&self, wanted: &Wanted<'_>) -> Result<Curves> {
-        let filter =
-            CurveFilter { protocol: Some(wanted.protocol), dataset: Some(wanted.dataset), ..CurveFilter::default() };
-        let stored = self.store.curves(wanted.weights, &filter).await?;
-        let mut known: Curves = stored.into_iter().map(|curve| (curve.sample_id, curve.points)).collect();
+        let shape = wanted.model.config().block;
+        let history = |sample: &Sample| sample.drawn_history(shape, wanted.range);
+        let histories: HashMap<SampleId, Vec<usize>> =
+            wanted.samples.iter().map(|sample| (sample.id, history(sample))).collect();
+        let mut known = self.stored_curves(wanted.weights, wanted.dataset, wanted.protocol).await?;
         let lacks = |points: &Vec<CurvePoint>| {
             wanted.counts.iter().any(|count| points.binary_search_by_key(count, |p| p.kept_tokens as usize).is_err())
         };
-        let is_missing = |sample: &&Sample| known.get(&sample.id).is_none_or(lacks);
+        let blocks = |sample: &Sample| {
+            let (id, history) = (sample.id, &histories[&sample.id]);
+            (0..=history.len()).map(move |block| (id, history[..block].to_vec()))
+        };
+        let is_missing = |sample: &&Sample| blocks(sample).any(|place| known.get(&place).is_none_or(lacks));
         let missing: Vec<&Sample> = wanted.samples.iter().filter(is_missing).collect();
         let all = wanted.samples.len();
         let mut done = all - missing.len();
@@ -61,52 +82,76 @@ impl Run<'_> {
                 self.progress.end();
                 return Err(EvaluatorError::Stopped);
             }
-            let measured: Vec<NewCurve> =
-                samples.par_iter().map(|sample| wanted.measure(sample)).collect::<Result<_>>()?;
-            for curve in measured {
+            let measured: Vec<Vec<NewCurve>> = samples
+                .par_iter()
+                .map(|sample| wanted.measure(sample, &histories[&sample.id]))
+                .collect::<Result<_>>()?;
+            for curve in measured.into_iter().flatten() {
                 self.store.put_curve(&curve).await?;
-                known.insert(curve.sample, curve.points);
-                done += 1;
+                known.insert((curve.sample, counts(&curve.history)), curve.points);
             }
+            done += samples.len();
             self.progress.advance(done as u64, "");
         }
         if !missing.is_empty() {
             self.progress.end();
         }
         // The store may hold curves of more crops, at more counts: what is asked for decides what is used.
-        let asked = wanted.samples.iter().map(|sample| {
-            let mut points = known[&sample.id].clone();
+        let asked = wanted.samples.iter().flat_map(blocks).map(|place| {
+            let mut points = known[&place].clone();
             points.retain(|point| wanted.counts.binary_search(&(point.kept_tokens as usize)).is_ok());
-            (sample.id, points)
+            (place, points)
         });
         Ok(asked.collect())
     }
 }
 
 impl Wanted<'_> {
-    fn measure(&self, sample: &Sample) -> Result<NewCurve> {
-        let began = Instant::now();
+    /// The curve of each block of a sample, behind earlier ones that keep the given counts.
+    fn measure(&self, sample: &Sample, kept: &[usize]) -> Result<Vec<NewCurve>> {
         let shape = self.model.config().block;
-        let block = sample.block(shape);
-        let reconstructions = BlockSequence::new(self.model, Encoding::PerCount).next(&block).reconstruct(&self.counts);
-        let measured = self.counts.par_iter().zip(&reconstructions).map(|(kept, reconstruction)| {
-            let quality = quality(shape, &[&block], &[reconstruction])?;
-            Ok(CurvePoint {
-                kept_tokens: *kept as u32,
-                distortion: quality.mse,
-                psnr: quality.psnr,
-                ssim: quality.ssim,
-            })
-        });
-        let points = measured.collect::<Result<_>>()?;
-        Ok(NewCurve {
-            weights: self.weights,
-            sample: sample.id,
-            block: 0,
-            history: Vec::new(),
-            protocol: self.protocol,
-            seconds: began.elapsed().as_secs_f64(),
-            points,
-        })
+        let mut sequence = BlockSequence::new(self.model, Encoding::PerCount);
+        let mut curves = Vec::with_capacity(kept.len() + 1);
+        for block in &sample.blocks(shape) {
+            let began = Instant::now();
+            let points = curve(&sequence.next(block), block, shape, &self.counts)?;
+            curves.push(NewCurve {
+                weights: self.weights,
+                sample: sample.id,
+                block: curves.len() as u32,
+                history: history(sequence.history()),
+                protocol: self.protocol,
+                seconds: began.elapsed().as_secs_f64(),
+                points,
+            });
+            if let Some(kept) = kept.get(curves.len() - 1) {
+                sequence.commit(block, *kept);
+            }
+        }
+        Ok(curves)
     }
+}
+
+/// The distortion of a block behind fixed ones, at each of the counts.
+pub(super) fn curve(
+    next: &NextBlock<'_>,
+    block: &[f32],
+    shape: BlockShape,
+    counts: &[usize],
+) -> Result<Vec<CurvePoint>> {
+    let reconstructions = next.reconstruct(counts);
+    let measured = counts.par_iter().zip(&reconstructions).map(|(kept, reconstruction)| {
+        let quality = quality(shape, &[block], &[reconstruction])?;
+        Ok(CurvePoint { kept_tokens: *kept as u32, distortion: quality.mse, psnr: quality.psnr, ssim: quality.ssim })
+    });
+    measured.collect()
+}
+
+fn counts(history: &[u32]) -> Vec<usize> {
+    history.iter().map(|kept| *kept as usize).collect()
+}
+
+/// Counts as the store keeps them.
+pub(super) fn history(counts: &[usize]) -> Vec<u32> {
+    counts.iter().map(|kept| *kept as u32).collect()
 }

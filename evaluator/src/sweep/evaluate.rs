@@ -1,7 +1,7 @@
 //! One sample of a trial: searched, reconstructed, measured.
 
 use super::Run;
-use super::curves::Curves;
+use super::behind::BlockCurves;
 use super::live::{Live, Quality, flops, mean_colour, quality};
 use super::predictors::Predictors;
 use super::sample::{Sample, sheet};
@@ -10,7 +10,7 @@ use super::training::Trained;
 use super::trials::Planned;
 use crate::content;
 use crate::error::Result;
-use crate::experiment::{SearchMode, Variant};
+use crate::experiment::Variant;
 use crate::metric::{self, MetricDef, Pictures as Frames, Protocol};
 use crate::search::{Cost, DistortionSource, Found, Prediction, Probe, Question, Replay, meets};
 use crate::statistics::mean;
@@ -29,7 +29,7 @@ pub(super) struct Bench<'a> {
     pub(super) trained: &'a Trained,
     pub(super) samples: &'a Samples,
     pub(super) protocol: (Protocol, ProtocolId),
-    pub(super) curves: &'a Curves,
+    pub(super) curves: BlockCurves<'a>,
     pub(super) predictors: Option<Predictors>,
     /// Trials of other thresholds and strategies often end at the same counts.
     finals: RefCell<HashMap<Counts, Rc<Final>>>,
@@ -69,13 +69,29 @@ impl Final {
 }
 
 /// A block of a sample, behind the fixed ones.
-struct Place<'a> {
-    sample: &'a Sample,
-    block: &'a [f32],
-    /// Fixed blocks before it.
-    earlier: usize,
-    is_last: bool,
-    next: NextBlock<'a>,
+pub(super) struct Place<'a> {
+    pub(super) sample: &'a Sample,
+    /// All of the sample's, as patches.
+    pub(super) blocks: &'a [Vec<f32>],
+    /// What the fixed ones before it kept.
+    pub(super) history: &'a [usize],
+    pub(super) next: NextBlock<'a>,
+}
+
+impl Place<'_> {
+    /// Which block of the sample it is, from 0.
+    pub(super) fn number(&self) -> usize {
+        self.history.len()
+    }
+
+    /// Its patches.
+    pub(super) fn block(&self) -> &[f32] {
+        &self.blocks[self.number()]
+    }
+
+    fn is_last(&self) -> bool {
+        self.number() + 1 == self.blocks.len()
+    }
 }
 
 /// What a search found for one block, and what it cost.
@@ -93,7 +109,7 @@ impl<'a> Bench<'a> {
         trained: &'a Trained,
         samples: &'a Samples,
         protocol: (Protocol, ProtocolId),
-        curves: &'a Curves,
+        curves: BlockCurves<'a>,
         predictors: Option<Predictors>,
     ) -> Self {
         let (finals, facts) = Default::default();
@@ -103,33 +119,31 @@ impl<'a> Bench<'a> {
     /// Searches one block behind the fixed ones. `previous` is the answer for the block before it.
     fn answer(&self, trial: &Planned, place: &Place<'_>, previous: Option<usize>) -> Result<Answer> {
         let (config, sweep) = (self.trained.model.config(), &self.variant.sweep);
-        let flops = flops(config, place.earlier.min(sweep.window));
+        let flops = flops(config, place.number().min(sweep.window));
         let threshold = sweep.criterion.limit(trial.threshold);
         let prediction = match (trial.strategy.asks(), &self.predictors) {
-            (Some(asked), Some(predictors)) => Some(predictors.predict(asked, threshold, place.sample, previous)?),
+            (Some(asked), Some(predictors)) => Some(predictors.predict(asked, threshold, place, previous)?),
             _ => None,
         };
         let (mut live, mut replay);
-        let source: &mut dyn DistortionSource = match (sweep.search, self.curves.get(&place.sample.id)) {
-            (SearchMode::Replay, Some(curve)) => {
-                let points = curve.iter().map(|point| {
-                    (point.kept_tokens as usize, sweep.criterion.distortion(point.distortion, point.ssim))
-                });
-                replay = Replay::new(points, flops, sweep.encoding);
-                &mut replay
-            }
-            _ => {
-                let (criterion, encoding, shape) = (sweep.criterion, sweep.encoding, config.block);
-                let (next, block) = (&place.next, place.block);
-                live = Live { next, block, shape, criterion, encoding, flops, seconds: 0.0 };
-                &mut live
-            }
+        let source: &mut dyn DistortionSource = if self.variant.replays() {
+            let curve = self.curves.of(place)?;
+            let points = curve
+                .iter()
+                .map(|point| (point.kept_tokens as usize, sweep.criterion.distortion(point.distortion, point.ssim)));
+            replay = Replay::new(points, flops, sweep.encoding);
+            &mut replay
+        } else {
+            let (criterion, encoding, shape) = (sweep.criterion, sweep.encoding, config.block);
+            let (next, block) = (&place.next, place.block());
+            live = Live { next, block, shape, criterion, encoding, flops, seconds: 0.0 };
+            &mut live
         };
         let mut probe = Probe::new(source, self.variant.range());
         let question = Question { threshold, previous, prediction: prediction.as_ref() };
         let found = trial.strategy.search(&question, &mut probe)?;
         // Fixing a block for those behind it reconstructs it too.
-        if place.is_last {
+        if place.is_last() {
             probe.count_final_reconstruction();
         } else {
             probe.count_commit();
@@ -150,10 +164,9 @@ impl<'a> Bench<'a> {
         let mut sequence = BlockSequence::with_window(&self.trained.model, sweep.encoding, sweep.window);
         let (mut answers, mut reconstructions, mut codes) = (Vec::new(), Vec::new(), Vec::new());
         let mut previous = previous;
-        for (earlier, block) in blocks.iter().enumerate() {
-            let is_last = earlier + 1 == blocks.len();
-            let place = Place { sample, block, earlier, is_last, next: sequence.next(block) };
-            let answer = self.answer(trial, &place, previous)?;
+        for block in &blocks {
+            let place = Place { sample, blocks: &blocks, history: sequence.history(), next: sequence.next(block) };
+            let (answer, is_last) = (self.answer(trial, &place, previous)?, place.is_last());
             let kept = answer.found.kept_tokens;
             previous = Some(kept);
             answers.push(answer);
@@ -235,6 +248,9 @@ impl Run<'_> {
             }
         };
         last.artifact.set(Some(reconstruction));
+        for curve in bench.curves.take_unsaved() {
+            self.store.put_curve(&curve).await?;
+        }
         let criterion = bench.variant.sweep.criterion;
         let blocks = answers.iter().zip(&last.each).zip(&last.codes).enumerate();
         let blocks = blocks.map(|(index, ((Answer { found, cost, trace, prediction }, quality), codes))| BlockRecord {

@@ -3,7 +3,9 @@
 //! Every finished piece is committed as it is finished, under a key of all that decides it. Running the same file again
 //! finds these pieces done; a run that was killed goes on at the sample, or the few seconds of training, it was in.
 
+mod behind;
 mod curves;
+mod cut;
 mod evaluate;
 mod lines;
 pub(crate) mod live;
@@ -24,6 +26,7 @@ use crate::error::{EvaluatorError, Result};
 use crate::experiment::{Data, Experiment, Variant};
 use crate::metric::{self, Protocol};
 use crate::store::{ContentHash, ExperimentId, MetricId, NewExperiment, NewMetric, ProtocolId, ProvenanceId, Store};
+use behind::BlockCurves;
 pub use curves::curve_counts;
 use curves::{Curves, Wanted};
 use evaluate::Bench;
@@ -186,27 +189,29 @@ impl Run<'_> {
         ordinal: u32,
         outcome: &mut Outcome,
     ) -> Result<()> {
-        // Curves hold no perceptual distance: the same serve whatever network judges the trials.
-        let of_curves = self.protocol(samples.protocol).await?;
         let of_trials = Protocol { perceptual: variant.judge(), ..samples.protocol };
-        let curves = match variant.has_curves() {
-            false => Curves::new(),
-            true => {
-                let wanted = Wanted {
-                    title: format!("{} seed {seed}", variant.name),
-                    weights: trained.weights,
-                    model: &trained.model,
-                    samples: &samples.held_out,
-                    dataset: samples.test_dataset,
-                    protocol: of_curves,
-                    counts: curve_counts(variant.range()),
-                };
-                self.curves(&wanted).await?
-            }
+        let of_curves = self.protocol(samples.protocol.of_curves(variant.curve_window())).await?;
+        let curves = if variant.has_curves_beforehand() {
+            let wanted = Wanted {
+                title: format!("{} seed {seed}", variant.name),
+                weights: trained.weights,
+                model: &trained.model,
+                samples: &samples.held_out,
+                dataset: samples.test_dataset,
+                protocol: of_curves,
+                counts: curve_counts(variant.range()),
+                range: variant.range(),
+            };
+            self.curves(&wanted).await?
+        } else if variant.replays() {
+            self.stored_curves(trained.weights, samples.test_dataset, of_curves).await?
+        } else {
+            Curves::new()
         };
         let predictors = self.predictors(variant, seed, trained, samples).await?;
         let protocol = (of_trials, self.protocol(of_trials).await?);
-        let bench = Bench::new(variant, seed, trained, samples, protocol, &curves, predictors);
+        let curves = BlockCurves::new(curves, trained, variant.range(), of_curves);
+        let bench = Bench::new(variant, seed, trained, samples, protocol, curves, predictors);
         let (open, reused) = self.plan_trials(&bench, ordinal).await?;
         if reused > 0 {
             self.progress.say(&format!("{} seed {seed}: {reused} trials evaluated before, reused", variant.name));

@@ -1,7 +1,8 @@
 //! Predictors of one model's counts: trained on curves of training pictures, asked about held-out ones.
 
 use super::Run;
-use super::curves::{Curves, Wanted};
+use super::curves::{Behind, Curves, Wanted};
+use super::evaluate::Place;
 use super::lines::{Line, Lines};
 use super::sample::Sample;
 use super::samples::Samples;
@@ -9,13 +10,11 @@ use super::training::Trained;
 use crate::content;
 use crate::error::{EvaluatorError, Result};
 use crate::experiment::{Criterion, SearchMode, Variant};
-use crate::metric::{Pictures as Frames, Protocol};
+use crate::metric::Pictures as Frames;
 use crate::search::{Asked, Binned, Feature, Prediction, Predictor, ln_distortion};
-use crate::store::{ContentHash, CurvePoint, NewPredictor, SampleId, regressor_file};
-use engine::parameters::Parameters as _;
-use engine::parameters::weights_hash;
-use engine::regressor::{CurveExample, CurveForecast, RegressorTrainer};
-use engine::regressor::{load_regressor, save_regressor};
+use crate::store::{ContentHash, CurvePoint, NewPredictor, regressor_file};
+use engine::parameters::{Parameters as _, weights_hash};
+use engine::regressor::{CurveExample, CurveForecast, RegressorTrainer, SeenBlock, load_regressor, save_regressor};
 use engine::{BlockShape, Regressor, TokenRange};
 use serde_json::json;
 use statrs::distribution::{ContinuousCDF as _, Normal};
@@ -23,10 +22,11 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Raised when the same curves would train to other predictors.
-const PREDICTOR_VERSION: u32 = 1;
+const PREDICTOR_VERSION: u32 = 2;
 
 /// No energy is taken as less than this: its logarithm is fitted.
 const SMALLEST_ENERGY: f64 = 1e-12;
@@ -36,6 +36,8 @@ pub(super) struct Predictors {
     /// Of all that they were made from.
     pub(super) key: ContentHash,
     network: Option<Regressor>,
+    samples: Vec<Sample>,
+    /// Blocks of these samples, in their order.
     training: Vec<TrainingBlock>,
     range: TokenRange,
     shape: BlockShape,
@@ -43,13 +45,13 @@ pub(super) struct Predictors {
     /// Of the training blocks.
     features: RefCell<HashMap<Feature, Rc<Vec<f64>>>>,
     lines: RefCell<Lines>,
-    forecasts: RefCell<HashMap<SampleId, (CurveForecast, f64)>>,
+    forecasts: RefCell<HashMap<Behind, (CurveForecast, f64)>>,
 }
 
-/// A crop of a training picture with its curve, known at every count.
+/// A block of a training sample with its curve, known at every count.
 struct TrainingBlock {
-    source: usize,
-    pixels: Vec<u8>,
+    sample: usize,
+    block: usize,
     curve: CurveForecast,
 }
 
@@ -68,23 +70,28 @@ impl Run<'_> {
         }
         let (settings, criterion) = (&variant.regressor, variant.sweep.criterion);
         let title = format!("{} seed {seed}", variant.name);
-        let samples = cut.training_samples(self, &variant.data, settings.curves).await?;
-        let protocol = self.protocol(Protocol::random_crops(variant.data.resize, variant.data.crop)).await?;
+        let (samples, protocol) = cut.training_samples(self, variant).await?;
+        let protocol = self.protocol(protocol).await?;
         let wanted = Wanted {
-            title: format!("{title}, training pictures"),
+            title: format!("{title}, training samples"),
             weights: trained.weights,
             model: &trained.model,
             samples: &samples,
             dataset: cut.train_dataset,
             protocol,
             counts: Binned::new(settings.counts).grid(variant.range()),
+            range: variant.range(),
         };
         let curves = self.curves(&wanted).await?;
-        let config = json!({
+        let mut config = json!({
             "settings": settings, "criterion": criterion, "seed": seed, "min_tokens": variant.range().min(),
             "pictures": cut.sets.training_key(), "resize": variant.data.resize,
             "crop": variant.data.crop,
         });
+        if let Some(videos) = &variant.data.videos {
+            config["frames_per_second"] = json!(videos.frames_per_second);
+            config["blocks"] = json!(variant.curve_blocks());
+        }
         let identity = json!({ "config": config, "weights": trained.weights, "version": PREDICTOR_VERSION });
         let key = ContentHash::of(identity.to_string().as_bytes());
         let network = match asked.iter().any(|asked| asked.predictor == Predictor::Network) {
@@ -100,7 +107,8 @@ impl Run<'_> {
         Ok(Some(Predictors {
             key,
             network,
-            training: training_blocks(samples, &curves, criterion),
+            training: training_blocks(&samples, &curves, variant),
+            samples,
             features: RefCell::default(),
             range: variant.range(),
             shape: variant.model.block,
@@ -131,14 +139,22 @@ impl Run<'_> {
     ) -> Result<Regressor> {
         let Learning { key, config, title, seed } = learning;
         let criterion = variant.sweep.criterion;
-        let example = |sample: &Sample| CurveExample {
-            source: sample.source,
-            block: sample.block(variant.model.block),
-            ln_distortions: ln_distortions(&curves[&sample.id], criterion).map(|(_, value)| value).collect(),
-        };
+        let (shape, range) = (variant.model.block, variant.range());
+        let examples = samples.iter().flat_map(|sample| {
+            let blocks: Vec<Arc<[f32]>> = sample.blocks(shape).into_iter().map(Arc::from).collect();
+            let history = sample.drawn_history(shape, range);
+            (0..blocks.len()).map(move |block| CurveExample {
+                source: sample.source,
+                seen: seen(&blocks, &history[..block]),
+                ln_distortions: {
+                    let curve = &curves[&(sample.id, history[..block].to_vec())];
+                    ln_distortions(curve, criterion).map(|(_, value)| value).collect()
+                },
+            })
+        });
         let network = &variant.regressor.network;
-        let counts = Binned::new(variant.regressor.counts).grid(variant.range());
-        let mut trainer = RegressorTrainer::new(network.clone(), counts, samples.iter().map(example).collect(), seed)?;
+        let counts = Binned::new(variant.regressor.counts).grid(range);
+        let mut trainer = RegressorTrainer::new(network.clone(), counts, examples.collect(), seed)?;
         let began = Instant::now();
         self.progress.begin(&format!("regressor {title}"), 0, network.steps as u64);
         while !trainer.is_finished() {
@@ -162,7 +178,7 @@ impl Run<'_> {
             weights: trained.weights,
             dataset: cut.train_dataset,
             provenance: Some(self.provenance),
-            curves: samples.len() as u32,
+            curves: curves.len() as u32,
             sources: sources.len() as u32,
             parameters,
             seconds: began.elapsed().as_secs_f64(),
@@ -193,22 +209,33 @@ fn ln_distortions(curve: &[CurvePoint], criterion: Criterion) -> impl Iterator<I
     })
 }
 
-fn training_blocks(samples: Vec<Sample>, curves: &Curves, criterion: Criterion) -> Vec<TrainingBlock> {
-    let block = |sample: Sample| {
-        let points = ln_distortions(&curves[&sample.id], criterion).map(|(count, value)| (count, value, 0.0)).collect();
-        let curve = CurveForecast { points }.at_every_count();
-        TrainingBlock { source: sample.source, pixels: sample.pixels, curve }
-    };
-    samples.into_iter().map(block).collect()
+fn training_blocks(samples: &[Sample], curves: &Curves, variant: &Variant) -> Vec<TrainingBlock> {
+    let (shape, range, criterion) = (variant.model.block, variant.range(), variant.sweep.criterion);
+    let mut blocks = Vec::new();
+    for (number, sample) in samples.iter().enumerate() {
+        let history = sample.drawn_history(shape, range);
+        for block in 0..=history.len() {
+            let curve = ln_distortions(&curves[&(sample.id, history[..block].to_vec())], criterion);
+            let curve = CurveForecast { points: curve.map(|(count, value)| (count, value, 0.0)).collect() };
+            blocks.push(TrainingBlock { sample: number, block, curve: curve.at_every_count() });
+        }
+    }
+    blocks
+}
+
+/// The block behind those that kept what the history says.
+fn seen(blocks: &[Arc<[f32]>], history: &[usize]) -> SeenBlock {
+    let earlier = blocks.iter().cloned().zip(history.iter().copied()).collect();
+    SeenBlock { patches: blocks[history.len()].clone(), earlier }
 }
 
 impl Predictors {
-    /// What the predictor that is asked expects of a sample, for the largest acceptable distortion.
+    /// What the predictor that is asked expects of a block, for the largest acceptable distortion.
     pub(super) fn predict(
         &self,
         asked: Asked,
         largest_distortion: f64,
-        sample: &Sample,
+        place: &Place<'_>,
         previous: Option<usize>,
     ) -> Result<Prediction> {
         let ln_limit = ln_distortion(largest_distortion);
@@ -216,15 +243,20 @@ impl Predictors {
             Predictor::Network => {
                 let network = self.network.as_ref().expect("trained, since a strategy asks for it");
                 let mut forecasts = self.forecasts.borrow_mut();
-                let (forecast, seconds) = forecasts.entry(sample.id).or_insert_with(|| {
+                let seen_before = (place.sample.id, place.history.to_vec());
+                let (forecast, seconds) = forecasts.entry(seen_before).or_insert_with(|| {
                     let began = Instant::now();
-                    let forecast = network.forecast(&[sample.block(self.shape)]).remove(0).at_every_count();
+                    let first = place.number().saturating_sub(network.config().earlier);
+                    let blocks: Vec<Arc<[f32]>> =
+                        place.blocks[first..=place.number()].iter().map(|block| block.as_slice().into()).collect();
+                    let seen = seen(&blocks, &place.history[first..]);
+                    let forecast = network.forecast(&[seen]).remove(0).at_every_count();
                     (forecast, began.elapsed().as_secs_f64())
                 });
                 Ok(Prediction {
                     kept_tokens: forecast.fewest(ln_limit, Normal::standard().inverse_cdf(asked.confidence)),
                     log_distortions: forecast.points.iter().map(|(count, mean, _)| (*count, *mean)).collect(),
-                    flops: network.config().flops(network.scale().counts.len()),
+                    flops: network.config().flops(network.scale().counts.len(), place.number()),
                     seconds: self.timed.then_some(*seconds),
                 })
             }
@@ -232,7 +264,7 @@ impl Predictors {
                 let began = Instant::now();
                 let x = match feature {
                     Feature::Previous => previous.map(|count| count as f64),
-                    feature => Some(self.feature(feature, &sample.pixels)?),
+                    feature => Some(self.feature(feature, place.sample, place.number())?),
                 };
                 let seconds = began.elapsed().as_secs_f64();
                 let tokens = self.line(feature, ln_limit)?.at(x, asked.confidence).ceil();
@@ -254,7 +286,7 @@ impl Predictors {
         let mut points = Vec::with_capacity(self.training.len());
         for (block, x) in self.training.iter().zip(&*features) {
             let fewest = block.curve.fewest(ln_limit, 0.0) as f64;
-            let before = last_of_source.insert(block.source, fewest);
+            let before = last_of_source.insert(self.samples[block.sample].source, fewest);
             let x = match feature {
                 Feature::Previous => before,
                 _ => Some(*x),
@@ -271,15 +303,16 @@ impl Predictors {
         if let Some(features) = self.features.borrow().get(&feature) {
             return Ok(features.clone());
         }
-        let features = self.training.iter().map(|block| self.feature(feature, &block.pixels));
+        let features =
+            self.training.iter().map(|block| self.feature(feature, &self.samples[block.sample], block.block));
         let features = Rc::new(features.collect::<Result<Vec<f64>>>()?);
         self.features.borrow_mut().insert(feature, features.clone());
         Ok(features)
     }
 
-    fn feature(&self, feature: Feature, pixels: &[u8]) -> Result<f64> {
+    fn feature(&self, feature: Feature, sample: &Sample, block: usize) -> Result<f64> {
         let BlockShape { frames, height, width, .. } = self.shape;
-        let pixels = pixels.repeat(frames);
+        let pixels = sample.frames_of(block, self.shape);
         let frames = Frames::new([frames, height, width, engine::patch::CHANNELS], &pixels)?;
         Ok(match feature {
             Feature::Mean | Feature::Previous => 0.0,

@@ -1,9 +1,9 @@
-//! Held-out samples: crops of photographs, clips of videos.
+//! Samples: crops of photographs, clips of videos.
 
 use crate::store::{ContentHash, SampleId};
-use engine::BlockShape;
 use engine::data::Picture;
 use engine::patch::normalize;
+use engine::{BlockShape, Budget, TokenRange, random};
 use std::borrow::Cow;
 
 /// One crop of one picture, or of the frames of a clip.
@@ -25,14 +25,25 @@ impl Sample {
         }
     }
 
+    /// The frames of one of its blocks.
+    pub(super) fn frames_of(&self, block: usize, shape: BlockShape) -> Cow<'_, [u8]> {
+        match self.frames(shape) {
+            Cow::Borrowed(frames) => frames[block * shape.values()..][..shape.values()].into(),
+            still => still,
+        }
+    }
+
     /// Its blocks as patches in [−1, 1].
     pub(super) fn blocks(&self, shape: BlockShape) -> Vec<Vec<f32>> {
         self.frames(shape).chunks(shape.values()).map(|frames| normalize(&shape.patchify(frames))).collect()
     }
 
-    /// The first of these, and of a crop of a picture the only one.
-    pub(super) fn block(&self, shape: BlockShape) -> Vec<f32> {
-        self.blocks(shape).remove(0)
+    /// Counts drawn evenly from the range for its blocks but the last: what those behind them are measured behind. None for
+    /// a picture.
+    pub(super) fn drawn_history(&self, shape: BlockShape, range: TokenRange) -> Vec<usize> {
+        let mut random = random::stream(0, &format!("history {}", self.key), 0);
+        let behind = self.pixels.len().div_ceil(shape.values()) - 1;
+        (0..behind).map(|_| Budget::ELASTIC.draw(range, &mut random)).collect()
     }
 }
 

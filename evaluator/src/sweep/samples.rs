@@ -1,17 +1,16 @@
 //! The samples of a variant: cut from its folders, registered in the store.
 
 use super::Run;
-use super::sample::{Sample, sheet};
+use super::cut::{CutClips, CutCrops, Keep};
+use super::sample::Sample;
 use super::sets::{Sets, Test};
 use crate::error::Result;
 use crate::experiment::{Data, Variant, Videos};
 use crate::metric::Protocol;
-use crate::store::{
-    ContentHash, DatasetId, MediaType, NewDataset, NewSample, NewSource, SampleId, SourceId, Split, Stored,
-};
+use crate::store::{ContentHash, DatasetId, NewDataset, NewSource, SourceId, Split};
 use engine::BlockShape;
 use engine::data::video::VideoSet;
-use engine::data::{Clips, Crop, Photo, PhotoSet, drawn_crops, fixed_crops, spread_clips, to_png};
+use engine::data::{Clip, Clips, Photo, PhotoSet, drawn_clips, drawn_crops, fixed_crops, spread_clips};
 
 /// The training and held-out samples of one variant.
 pub(super) struct Samples {
@@ -37,14 +36,30 @@ impl Samples {
         Ok(Self { sets: sets.clone(), train_dataset, test_dataset, protocol, held_out, train_sources })
     }
 
-    /// `count` drawn crops of the training pictures, which predictors are trained on.
-    pub(super) async fn training_samples(&self, run: &Run<'_>, data: &Data, count: usize) -> Result<Vec<Sample>> {
-        let Some(photos) = &self.sets.train_photos else { return Ok(Vec::new()) };
-        let places = drawn_crops(photos, data.crop, count, CURVE_CROPS_SEED);
-        let places = places.into_iter().enumerate().map(|(number, (photo, crop))| (photo, number, crop)).collect();
-        let set_key = photos.key().to_hex().to_string();
-        let cut = Cut { set: photos, set_key, sources: &self.train_sources, data };
-        cut.register(run, places, Keep::Places).await
+    /// What predictors are trained on, with its protocol: drawn crops of the training pictures, or drawn clips of the
+    /// training videos where clips are searched (or there are no pictures).
+    pub(super) async fn training_samples(&self, run: &Run<'_>, variant: &Variant) -> Result<(Vec<Sample>, Protocol)> {
+        let (data, block) = (&variant.data, variant.model.block);
+        let sets = &self.sets;
+        let clips = match &sets.test {
+            Test::Videos(_) => sets.train_videos.as_ref(),
+            Test::Photos(_) => sets.train_videos.as_ref().filter(|_| sets.train_photos.is_none()),
+        };
+        if let (Some(clips), Some(videos)) = (clips, &data.videos) {
+            let blocks = variant.curve_blocks();
+            let count = variant.regressor.curves.div_ceil(blocks);
+            let places = drawn_clips(clips, data.crop, block.frames, blocks, count, CURVES_SEED)?;
+            let first_video = sets.train_photos.as_ref().map_or(0, |photos| photos.photos.len());
+            let sources = &self.train_sources[first_video..];
+            let cut = CutClips { clips, sources, data, videos, block, keep: Keep::Places };
+            let protocol = Protocol::random_clips(data.resize, data.crop, videos.frames_per_second);
+            return Ok((cut.register(run, places.into_iter().enumerate()).await?, protocol));
+        }
+        let photos = sets.train_photos.as_ref().expect("training sees pictures or videos");
+        let places = drawn_crops(photos, data.crop, variant.regressor.curves, CURVES_SEED);
+        let places = places.into_iter().enumerate().map(|(number, (photo, crop))| (photo, number, crop));
+        let cut = CutCrops { set: photos, sources: &self.train_sources, data, keep: Keep::Places };
+        Ok((cut.register(run, places).await?, Protocol::random_crops(data.resize, data.crop)))
     }
 }
 
@@ -66,8 +81,8 @@ async fn held_out_crops(run: &Run<'_>, set: &PhotoSet, data: &Data) -> Result<(D
     let places = set.photos.iter().enumerate().flat_map(|(index, photo)| {
         crops(photo).into_iter().enumerate().map(move |(ordinal, crop)| (index, ordinal, crop))
     });
-    let cut = Cut { set, set_key: set.key().to_hex().to_string(), sources: &sources, data };
-    let held_out = cut.register(run, places.collect(), Keep::Pictures).await?;
+    let cut = CutCrops { set, sources: &sources, data, keep: Keep::Pictures };
+    let held_out = cut.register(run, places).await?;
     Ok((dataset, Protocol::fixed_crops(data.resize, data.crop, data.crops_per_picture), held_out))
 }
 
@@ -83,102 +98,22 @@ async fn held_out_clips(
     let name = set.folder.to_string_lossy().into_owned();
     let (dataset, sources) =
         register_set(run, set.key().into(), name, Split::Test, video_sources(set).collect()).await?;
-    let (side, set_key) = (data.crop, set.key().to_hex().to_string());
     let length = videos.clip_blocks * block.frames;
-    let (mut new, mut cuts) = (Vec::new(), Vec::new());
-    for (source, video) in set.videos.iter().enumerate() {
-        let frames = clips.frames(source)?;
-        let Crop { x, y } = fixed_crops(&frames[0], side, 1)[0];
-        let places = spread_clips(frames.len(), length, block.frames, videos.clips_per_video);
-        for (ordinal, (start, count)) in places.into_iter().enumerate() {
-            // A video shorter than a block ends in a still.
-            let shown = (start..start + count).map(|i| &frames[i.min(frames.len() - 1)]);
-            let pixels: Vec<u8> = shown.flat_map(|frame| frame.crop(x, y, side, side).pixels).collect();
-            let identity = (&set_key, &video.name, data.resize, videos.frames_per_second, start, x, y, &pixels);
-            let key = ContentHash::of(format!("{identity:?}").as_bytes());
-            let picture = sheet(block, &pixels);
-            let artifact = Some(run.store.put_artifact(to_png(&picture)?, MediaType::Png).await?.id);
-            new.push(NewSample {
-                key,
-                source: sources[source],
-                ordinal: ordinal as u32,
-                x: x as u32,
-                y: y as u32,
-                width: side as u32,
-                height: side as u32,
-                frames: count as u32,
-                blocks: (count / block.frames) as u32,
-                artifact,
-            });
-            cuts.push((source, key, pixels));
-        }
+    let mut places = Vec::new();
+    for video in 0..set.videos.len() {
+        let frames = clips.frames(video)?;
+        let crop = fixed_crops(&frames[0], data.crop, 1)[0];
+        let spread = spread_clips(frames.len(), length, block.frames, videos.clips_per_video);
+        let clip = |(ordinal, (start, frames))| (ordinal, Clip { video, start, frames, crop });
+        places.extend(spread.into_iter().enumerate().map(clip));
     }
-    let protocol = Protocol::clips(data.resize, data.crop, videos.frames_per_second);
-    Ok((dataset, protocol, registered(run, new, cuts).await?))
+    let cut = CutClips { clips, sources: &sources, data, videos, block, keep: Keep::Pictures };
+    let held_out = cut.register(run, places).await?;
+    Ok((dataset, Protocol::clips(data.resize, data.crop, videos.frames_per_second), held_out))
 }
 
-/// All predictors see the same crops, whatever the seed of the model.
-const CURVE_CROPS_SEED: u64 = 0;
-
-/// What is stored of a sample.
-#[derive(PartialEq)]
-enum Keep {
-    /// Its place and its picture.
-    Pictures,
-    /// Its place: pictures of thousands of crops nobody looks at.
-    Places,
-}
-
-/// Cuts samples out of a set's pictures.
-struct Cut<'a> {
-    set: &'a PhotoSet,
-    set_key: String,
-    sources: &'a [SourceId],
-    data: &'a Data,
-}
-
-impl Cut<'_> {
-    /// Samples at (photograph, ordinal, place), registered in the store.
-    async fn register(&self, run: &Run<'_>, places: Vec<(usize, usize, Crop)>, keep: Keep) -> Result<Vec<Sample>> {
-        let side = self.data.crop;
-        let (mut new, mut cuts) = (Vec::new(), Vec::new());
-        for (source, ordinal, Crop { x, y }) in places {
-            let photo = &self.set.photos[source];
-            let cut = photo.picture.crop(x, y, side, side);
-            let identity = (&self.set_key, &photo.name, self.data.resize, x, y, &cut.pixels);
-            let key = ContentHash::of(format!("{identity:?}").as_bytes());
-            let artifact = match keep {
-                Keep::Pictures => Some(run.store.put_artifact(to_png(&cut)?, MediaType::Png).await?.id),
-                Keep::Places => None,
-            };
-            new.push(NewSample {
-                key,
-                source: self.sources[source],
-                ordinal: ordinal as u32,
-                x: x as u32,
-                y: y as u32,
-                width: side as u32,
-                height: side as u32,
-                frames: 1,
-                blocks: 1,
-                artifact,
-            });
-            cuts.push((source, key, cut.pixels));
-        }
-        registered(run, new, cuts).await
-    }
-}
-
-/// Puts samples into the store: (source, key, pixels) of each.
-async fn registered(
-    run: &Run<'_>,
-    new: Vec<NewSample>,
-    cuts: Vec<(usize, ContentHash, Vec<u8>)>,
-) -> Result<Vec<Sample>> {
-    let ids = run.store.put_samples(&new).await?;
-    let sample = |(stored, (source, key, pixels)): (Stored<SampleId>, _)| Sample { id: stored.id, source, key, pixels };
-    Ok(ids.into_iter().zip(cuts).map(sample).collect())
-}
+/// All predictors see the same crops and clips, whatever the seed of the model.
+const CURVES_SEED: u64 = 0;
 
 fn photo_sources(set: &PhotoSet) -> impl Iterator<Item = NewSource> {
     set.photos.iter().map(|photo| NewSource {

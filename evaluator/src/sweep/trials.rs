@@ -3,7 +3,6 @@
 use super::Run;
 use super::evaluate::{Bench, read_codes};
 use crate::error::{EvaluatorError, Result};
-use crate::experiment::SearchMode;
 use crate::metric;
 use crate::search::SearchStrategy;
 use crate::statistics::{BOOTSTRAP_SEED, clustered_interval, mean, sample_deviation};
@@ -59,8 +58,7 @@ impl Run<'_> {
                 strategy: strategy.name(),
                 threshold: Some(threshold),
                 seed: bench.seed as i64,
-                // Without curves there is nothing to replay.
-                replayed: sweep.search == SearchMode::Replay && !bench.curves.is_empty(),
+                replayed: variant.replays(),
                 samples: bench.samples.held_out.len() as u32,
             };
             let id = self.store.put_trial(&new).await?.id;

@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Html;
+use evaluator::report::curve_protocol;
 use evaluator::store::{
     BlockRecord, BlockRow, CurveFilter, CurveRow, ExperimentId, ExperimentRow, Reader, SampleId, TrialId, TrialReport,
 };
@@ -87,13 +88,12 @@ async fn blocks(
 ) -> Result<Vec<(BlockRow, Option<CurveRow>)>, Problem> {
     let mut blocks = reader.blocks(trial.id).await?;
     blocks.retain(|block| block.sample_id == sample);
-    let mut curves = match trial.weights_hash {
-        Some(weights) => {
-            let filter =
-                CurveFilter { protocol: Some(trial.protocol_id), sample: Some(sample), ..CurveFilter::default() };
+    let mut curves = match (trial.weights_hash, curve_protocol(reader, trial).await?) {
+        (Some(weights), Some(protocol)) => {
+            let filter = CurveFilter { protocol: Some(protocol), sample: Some(sample), ..CurveFilter::default() };
             reader.curves(weights, &filter).await?
         }
-        None => Vec::new(),
+        _ => Vec::new(),
     };
     let mut history = Vec::new();
     let with_curve = blocks.into_iter().map(|block| {
