@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Writes `bytes` under a temporary name beside `path`, syncs and renames: a reader, or a run after a crash, sees the
 /// old file or the new one, never a part. Folders above it are made.
+///
+/// # Errors
+/// Of the system, where a folder or the file cannot be made, written, synced or renamed.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let file = Temporary::beside(path)?;
     File::create(file.path())?.write_all(bytes)?;
@@ -24,6 +27,9 @@ pub struct Temporary {
 
 impl Temporary {
     /// A name beside `path`, under which there is no file yet. Folders above it are made.
+    ///
+    /// # Errors
+    /// Of the system, where a folder cannot be made.
     pub fn beside(path: &Path) -> io::Result<Self> {
         static WRITTEN: AtomicU64 = AtomicU64::new(0);
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -40,6 +46,9 @@ impl Temporary {
     }
 
     /// Syncs what was written and gives it its name.
+    ///
+    /// # Errors
+    /// Of the system, where nothing was written under [`path`](Self::path), or it cannot be synced or renamed.
     pub fn keep(self) -> io::Result<()> {
         File::open(&self.temporary)?.sync_all()?;
         std::fs::rename(&self.temporary, &self.place)?;

@@ -4,24 +4,25 @@ use crate::error::EngineError;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// The two bottlenecks of the paper.
+/// The two bottlenecks of the paper. Released were levels 8, 8, 8, 5, 5, 5 (64 000 codes) and a Gaussian of 8
+/// dimensions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Bottleneck {
-    /// Each dimension is rounded to one of its levels: a token is one of ∏ levels codes.
+    /// Each dimension is rounded to one of its levels: a token is one of ∏ levels codes (Mentzer et al. 2023).
     Fsq {
-        /// Levels of each dimension.
+        /// Levels of each dimension, 2 to 256; their product is at most 2³¹.
         levels: Vec<usize>,
     },
-    /// A token is a Gaussian of `dim` dimensions; its mean at inference.
+    /// A token is a Gaussian of `dim` dimensions (Kingma & Welling 2014); its mean at inference.
     Vae {
-        /// Dimensions.
+        /// Dimensions, 1 to 65536.
         dim: usize,
     },
 }
 
 impl Bottleneck {
-    /// Values the encoder hands to the bottleneck, for one token.
+    /// Values the encoder hands to the bottleneck, for one token: FSQ one a level, VAE mean | log-variance.
     pub fn input_width(&self) -> usize {
         match self {
             Self::Fsq { levels } => levels.len(),
@@ -29,7 +30,7 @@ impl Bottleneck {
         }
     }
 
-    /// Values the bottleneck hands to the decoder, for one token.
+    /// Values the bottleneck hands to the decoder, for one token: one a level, or one a dimension.
     pub fn output_width(&self) -> usize {
         match self {
             Self::Fsq { levels } => levels.len(),
@@ -37,7 +38,7 @@ impl Bottleneck {
         }
     }
 
-    /// How many different tokens there are; none for a VAE.
+    /// How many different tokens there are, ∏ levels; none for a VAE.
     pub fn codebook_size(&self) -> Option<u64> {
         match self {
             Self::Fsq { levels } => Some(levels.iter().fold(1, |size: u64, level| size.saturating_mul(*level as u64))),
@@ -65,7 +66,11 @@ impl Bottleneck {
 
 /// Finite scalar quantization (Mentzer et al. 2023) with the reference's half-step shift for even levels.
 ///
-/// z is bounded to tanh(z + shift)·half − offset and rounded half to even; a code is the rounded value over ⌊L/2⌋.
+/// z is bounded to tanh(z + shift)·half − offset and rounded half to even; a code is the rounded value over ⌊L/2⌋. For
+/// L levels half = (L − 1)·(1 − 10⁻³)/2; offset is ½ for even L, else 0; shift = tan(offset / half), where Mentzer et
+/// al. have atanh: the reference's slip, which trained weights depend on.
+///
+/// `dim` counts the dimensions from 0; one that is not there is a panic.
 #[derive(Clone, Debug)]
 pub struct Fsq {
     levels: Arc<[Level]>,
@@ -81,7 +86,7 @@ struct Level {
 }
 
 impl Fsq {
-    /// One dimension for each number of levels.
+    /// One dimension for each number of levels, at least 2 each.
     pub fn new(levels: &[usize]) -> Self {
         let level = |count: usize| {
             let half = ((count - 1) as f64 * (1.0 - 1e-3) / 2.0) as f32;
@@ -97,25 +102,25 @@ impl Fsq {
         self.levels.len()
     }
 
-    /// The bounded value before rounding.
+    /// The bounded value before rounding, inside ±half − offset.
     pub fn bound(&self, dim: usize, z: f32) -> f32 {
         let level = self.levels[dim];
         (z + level.shift).tanh() * level.half - level.offset
     }
 
-    /// The code's value in [−1, 1].
+    /// The code's value in this dimension, in [−1, 1].
     pub fn code(&self, dim: usize, z: f32) -> f32 {
         self.bound(dim, z).round_ties_even() / self.levels[dim].half_width
     }
 
-    /// d code / d z, rounding taken as the identity.
+    /// d code / d z, rounding taken as the identity (straight-through; Bengio et al. 2013).
     pub fn slope(&self, dim: usize, z: f32) -> f32 {
         let level = self.levels[dim];
         let tanh = (z + level.shift).tanh();
         (1.0 - tanh * tanh) * level.half / level.half_width
     }
 
-    /// A code's number: mixed radix, first dimension fastest.
+    /// The number, below ∏ levels, of a code of one value a dimension: mixed radix, first dimension fastest.
     pub fn index(&self, code: &[f32]) -> u32 {
         let digits = code.iter().zip(self.levels.iter()).rev();
         digits.fold(0, |index, (value, level)| {
@@ -132,7 +137,7 @@ impl Fsq {
         })
     }
 
-    /// The code of a number below the codebook's size.
+    /// The code of a number below the codebook's size: one value in [−1, 1] a dimension.
     pub fn code_of(&self, index: u32) -> Vec<f32> {
         let digits = self.digits(index).zip(self.levels.iter());
         digits.map(|(digit, level)| (digit as f32 - level.half_width) / level.half_width).collect()

@@ -32,7 +32,7 @@ impl<'m> TokenDecoder<'m> {
         Self { model, window, memory: Memory::default(), decoded: 0 }
     }
 
-    /// The next block's patches (token, value), values in (−1, 1).
+    /// The next block's patches (tokens, patch), values in (−1, 1).
     ///
     /// # Errors
     /// Tokens that the model cannot have made; they leave the sequence as it was.
@@ -48,10 +48,10 @@ impl<'m> TokenDecoder<'m> {
     }
 }
 
-/// All blocks of one sequence at once: the patches (token, value) of each. See [`TokenDecoder`].
+/// All blocks of one sequence at once: the patches (tokens, patch) of each, values in (−1, 1). See [`TokenDecoder`].
 ///
 /// # Errors
-/// Tokens that the model cannot have made.
+/// The first block whose tokens the model cannot have made.
 pub fn reconstruct_from_tokens(
     model: &ElasticTok,
     window: usize,

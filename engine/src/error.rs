@@ -18,7 +18,7 @@ pub enum EngineError {
     /// A model or training configuration that cannot be.
     #[error("{key} = {value}: {rule}")]
     Config {
-        /// The configuration's key.
+        /// The configuration's key, as `model.heads`.
         key: &'static str,
         /// What it said.
         value: String,
@@ -79,9 +79,9 @@ pub enum EngineError {
         width: usize,
         /// Pixels from top to bottom.
         height: usize,
-        /// The model's.
+        /// The model's pixels from left to right.
         frame_width: usize,
-        /// The model's.
+        /// The model's pixels from top to bottom.
         frame_height: usize,
     },
     /// Loss or gradient is no longer a number.
@@ -93,7 +93,7 @@ pub enum EngineError {
         step: usize,
         /// The loss.
         loss: f32,
-        /// The gradient's norm.
+        /// The norm of all gradients, before clipping.
         gradient_norm: f64,
         /// The learning rate of the step.
         learning_rate: f32,

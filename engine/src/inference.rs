@@ -1,4 +1,5 @@
-//! Encoding a sequence block by block: how many tokens the next block should keep is asked before it is fixed.
+//! Encoding a sequence block by block: how many tokens the next block should keep is asked before it is fixed (paper,
+//! inference: block i is searched with the blocks before it fixed).
 //!
 //! Block-causal attention never looks ahead, so what earlier blocks say to later ones, their keys and values, is computed
 //! once, when a block is fixed: a candidate costs one block, not the sequence up to it.
@@ -17,11 +18,12 @@ const LARGEST_BATCH: usize = 64;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Encoding {
-    /// For every candidate: the encoder is told how many tokens will be kept.
+    /// For every candidate: the encoder is told how many tokens will be kept (the paper's).
     #[default]
     PerCount,
-    /// Once a block, as if all tokens were kept; the tail is dropped behind it (nested, or Matryoshka, codes). Exact for a
-    /// model without mask conditioning; for one with it, a saving that costs quality.
+    /// Once a block, as if all tokens were kept; the tail is dropped behind it (nested codes: Rippel et al. 2014,
+    /// Kusupati et al. 2022). Exact for a model without mask conditioning; for one with it, a saving that costs
+    /// quality.
     Once,
 }
 
@@ -48,11 +50,11 @@ pub struct NextBlock<'s> {
 /// What a fixed block became.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Committed {
-    /// Its reconstruction as patches in (−1, 1).
+    /// Its reconstruction: patches (tokens, patch), values in (−1, 1).
     pub reconstruction: Vec<f32>,
-    /// z of its kept tokens, (token, dims): what is transmitted of it.
+    /// z of its kept tokens, (kept tokens, dims): what is transmitted of it. FSQ's codes in [−1, 1], or a VAE's means.
     pub latents: Vec<f32>,
-    /// Code numbers of its kept tokens; none for a VAE.
+    /// Code numbers of its kept tokens, one each, below the codebook's size; none for a VAE.
     pub codes: Option<Vec<u32>>,
 }
 
@@ -124,7 +126,7 @@ impl<'m> BlockSequence<'m> {
         Self { model, encoding, window, encoder, decoder, kept: Vec::new() }
     }
 
-    /// Kept tokens of the fixed blocks: the history that the next block is reconstructed behind.
+    /// Kept tokens of each fixed block, in order: the history that the next block is reconstructed behind.
     pub fn history(&self) -> &[usize] {
         &self.kept
     }
@@ -134,7 +136,10 @@ impl<'m> BlockSequence<'m> {
         self.encoder.bytes() + self.decoder.bytes()
     }
 
-    /// The next block, given as patches (token, patch).
+    /// The next block, given as patches (tokens, patch) with values in [−1, 1].
+    ///
+    /// # Panics
+    /// If `patches` are not one block.
     pub fn next<'s>(&'s self, patches: &'s [f32]) -> NextBlock<'s> {
         let config = self.model.config();
         assert_eq!(patches.len(), config.block.values(), "one block of patches");
@@ -142,7 +147,10 @@ impl<'m> BlockSequence<'m> {
         NextBlock { sequence: self, patches, rope, encoded: OnceLock::new() }
     }
 
-    /// Fixes the next block with the tokens it keeps.
+    /// Fixes the next block, patches (tokens, patch) with values in [−1, 1], with the tokens it keeps.
+    ///
+    /// # Panics
+    /// If `patches` are not one block, or `kept_tokens` are more than it has.
     pub fn commit(&mut self, patches: &[f32], kept_tokens: usize) -> Committed {
         let next = self.next(patches);
         let (h, encoder) = match self.encoding {
@@ -169,8 +177,11 @@ impl<'m> BlockSequence<'m> {
 }
 
 impl NextBlock<'_> {
-    /// Its reconstruction for each candidate count. Candidates are a batch; none of them changes the sequence. Values are
-    /// in (−1, 1).
+    /// Its reconstruction for each candidate count: patches (tokens, patch), values in (−1, 1). Candidates are a batch;
+    /// none of them changes the sequence.
+    ///
+    /// # Panics
+    /// If a candidate is more than all tokens of the block.
     pub fn reconstruct(&self, candidates: &[usize]) -> Vec<Vec<f32>> {
         let batches = candidates.chunks(LARGEST_BATCH).flat_map(|candidates| {
             let z = self.latents(candidates);

@@ -5,6 +5,20 @@
 //! [`data`] (photographs, videos), [`regressor`] (how many tokens a block will need, without asking the model),
 //! [`released`] (checkpoints of the reference implementation), [`token_file`] (an encoded picture or clip as a file),
 //! [`perceptual`] (how different two pictures look).
+//!
+//! How these pages speak:
+//!
+//! - A shape is (rows, columns, …), last axis fastest. n rows are the tokens of a batch: sequence after sequence, block
+//!   after block, token after token ([`Layout`]). (n, q | k | v) are rows that hold the three side by side.
+//! - Pixels are values in [−1, 1] ([`patch::normalize`]). Distortion is the mean squared error of a block there, after
+//!   the reconstruction was clipped to that range: PSNR = 10·log10(4 / distortion) dB.
+//! - «The paper» is ElasticTok (Yan et al. 2024, arXiv 2410.08368). «The reference» is its released code
+//!   (`LargeWorldModel/ElasticTok`), which decides where the paper is silent. Other sources are named where they are
+//!   used.
+//! - What does not have the stated shape or range is a caller's mistake: the call panics or returns nonsense. `# Panics`
+//!   says what is checked.
+
+#![warn(clippy::missing_errors_doc)]
 
 mod array_file;
 pub mod atomic_file;

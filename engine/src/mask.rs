@@ -1,7 +1,7 @@
 //! Which tokens survive: always the first ones of each block.
 //!
-//! Tail drop (paper §3): a block that keeps n tokens keeps its first n, so that any prefix of an encoding is an
-//! encoding. This file is the one home of that rule and of how many tokens training keeps.
+//! Tail drop (paper, method and figure 2): a block that keeps n tokens keeps its first n, so that any prefix of an
+//! encoding is an encoding. This file is the one home of that rule and of how many tokens training keeps.
 
 use crate::error::EngineError;
 use rand::Rng;
@@ -16,7 +16,10 @@ pub struct TokenRange {
 }
 
 impl TokenRange {
-    /// Fails for an empty range or one that starts at zero.
+    /// The counts from `min` to `max`, both included.
+    ///
+    /// # Errors
+    /// [`EngineError::TokenRange`] for an empty range or one that starts at zero.
     pub fn new(min: usize, max: usize) -> Result<Self, EngineError> {
         if (1..=max).contains(&min) { Ok(Self { min, max }) } else { Err(EngineError::TokenRange { min, max }) }
     }
@@ -47,7 +50,7 @@ impl TokenRange {
         self.min..=self.max
     }
 
-    /// The count nearest above a share of all tokens: ⌈share · max⌉, inside the range.
+    /// The count nearest above a share (0 to 1) of all tokens: ⌈share · max⌉, inside the range.
     ///
     /// 0.07 of 100 tokens is 7, although 0.07 · 100 is a little more than 7 in floating point.
     pub fn at_share(self, share: f64) -> usize {
@@ -63,7 +66,7 @@ impl TokenRange {
                                share of tokens to keep, like 0.25"
 )]
 pub enum Budget {
-    /// A constant share of all tokens: the fixed-budget baseline.
+    /// A constant share of all tokens, above 0 and at most 1: the paper's fixed-budget baseline (figure 4).
     Fixed(f64),
     /// Drawn anew for every block and step.
     Elastic(Elastic),
@@ -72,13 +75,14 @@ pub enum Budget {
 /// How an elastic budget draws a count of its range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Elastic {
-    /// Every count alike: the paper's.
+    /// Every count alike: the paper's, ℓ ~ U{min..max}. (The reference draws from min + 1.)
     #[serde(rename = "elastic")]
     Uniform,
-    /// Every octave alike: small counts more often.
+    /// Every octave alike: small counts more often, n with a probability proportional to ln((n + 1) / n).
     #[serde(rename = "elastic-log-uniform")]
     LogUniform,
-    /// Powers of two and the largest count, alike: few counts, each seen often, as nested representations train.
+    /// Powers of two and the largest count, alike: few counts, each seen often, as nested representations train
+    /// (Kusupati et al. 2022).
     #[serde(rename = "elastic-powers-of-two")]
     PowersOfTwo,
 }
@@ -87,7 +91,7 @@ impl Budget {
     /// The paper's budget: one model for every count.
     pub const ELASTIC: Self = Self::Elastic(Elastic::Uniform);
 
-    /// A block's kept tokens.
+    /// How many tokens a block keeps: a count of `range`.
     pub fn draw(self, range: TokenRange, random: &mut impl Rng) -> usize {
         match self {
             Self::Fixed(share) => range.at_share(share),
@@ -114,7 +118,7 @@ impl Elastic {
     }
 }
 
-/// Which tokens of a batch are kept: the first `kept[block]` of each block.
+/// Which tokens of a batch are kept: the first `kept[block]` of each block. The reference's `encoding_mask`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrefixMask {
     tokens_per_block: usize,
@@ -123,6 +127,9 @@ pub struct PrefixMask {
 
 impl PrefixMask {
     /// One kept count for each block of the batch, in order.
+    ///
+    /// # Panics
+    /// If a count is more than `tokens_per_block`.
     pub fn new(tokens_per_block: usize, kept: Vec<usize>) -> Self {
         assert!(kept.iter().all(|kept| *kept <= tokens_per_block), "a block keeps at most all of its tokens");
         Self { tokens_per_block, kept: kept.into() }
@@ -139,7 +146,7 @@ impl PrefixMask {
         token % self.tokens_per_block < self.kept[token / self.tokens_per_block]
     }
 
-    /// Rows of the batch.
+    /// Rows of the batch: n.
     pub fn tokens(&self) -> usize {
         self.kept.len() * self.tokens_per_block
     }

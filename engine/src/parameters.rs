@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 /// Something that owns named weights.
 pub trait Parameters {
-    /// Shows every weight with its name, always in the same order.
+    /// Shows every weight with its name, always in the same order. Names begin with `path`, which is empty at the root.
     fn visit<'a>(&'a self, path: &str, see: &mut dyn FnMut(&str, &'a Parameter));
     /// The same, to change them.
     fn visit_mut(&mut self, path: &str, see: &mut dyn FnMut(&str, &mut Parameter));
@@ -33,7 +33,7 @@ impl<P: Parameters> Parameters for Vec<P> {
     }
 }
 
-/// Names weights by their content: a blake3 hash over names and values.
+/// Names weights by their content: a blake3 hash over names and little-endian values, in visiting order.
 pub fn weights_hash(model: &impl Parameters) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
     model.visit("", &mut |name, weight| {

@@ -1,7 +1,7 @@
 //! Frames ↔ tokens: the one home of how a block's pixels are cut into patches.
 //!
-//! Patches follow one another by time, row, column; inside a patch values follow by time, row, column, channel
-//! (reference: `patchify`).
+//! Patches follow one another by time, row, column; inside a patch values follow by time, row, column, channel (the
+//! reference's `patchify`).
 
 use crate::error::EngineError;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,8 @@ pub const CHANNELS: usize = 3;
 /// Pixels of the largest block.
 const MOST_PIXELS: usize = 1 << 32;
 
-/// How a block of frames is cut: `frames` frames of `height` × `width` pixels into patches of `patch`.
+/// How a block of frames is cut: `frames` frames of `height` × `width` pixels into patches of `patch`. Released were 4
+/// frames of 256 × 256 in patches of (1, 8, 8) and (2, 8, 8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlockShape {
     /// Frames in a block; a still image fills them by repetition.
@@ -21,12 +22,15 @@ pub struct BlockShape {
     pub height: usize,
     /// Pixels from left to right.
     pub width: usize,
-    /// A patch's (time, height, width).
+    /// A patch's (time, height, width): frames, pixels, pixels. They divide the block's.
     pub patch: [usize; 3],
 }
 
 impl BlockShape {
-    /// Fails where patches do not tile the block.
+    /// A shape whose patches tile the block.
+    ///
+    /// # Errors
+    /// [`EngineError::Config`] where they do not, or for a block of no pixels or more than 2³².
     pub fn new(frames: usize, height: usize, width: usize, patch: [usize; 3]) -> Result<Self, EngineError> {
         let shape = Self { frames, height, width, patch };
         let tiles = [frames, height, width].iter().zip(patch).all(|(size, patch)| patch > 0 && size % patch == 0);
@@ -53,12 +57,12 @@ impl BlockShape {
         self.grid().iter().product()
     }
 
-    /// Values in a patch.
+    /// Values in a patch: its pixels · 3.
     pub fn patch_values(&self) -> usize {
         self.patch.iter().product::<usize>() * CHANNELS
     }
 
-    /// Values in a block.
+    /// Values in a block: its pixels · 3.
     pub fn values(&self) -> usize {
         self.tokens() * self.patch_values()
     }
@@ -68,14 +72,14 @@ impl BlockShape {
         self.frames * self.height * self.width
     }
 
-    /// Frames (time, row, column, channel) → patches (token, value).
+    /// One block's frames (time, row, column, channel) → its patches (tokens, patch).
     pub fn patchify<V: Copy + Default>(&self, frames: &[V]) -> Vec<V> {
         let mut patches = vec![V::default(); self.values()];
         self.pair_rows(|frame, patch| patches[patch..][..self.row()].copy_from_slice(&frames[frame..][..self.row()]));
         patches
     }
 
-    /// Patches (token, value) → frames (time, row, column, channel).
+    /// One block's patches (tokens, patch) → its frames (time, row, column, channel).
     pub fn unpatchify<V: Copy + Default>(&self, patches: &[V]) -> Vec<V> {
         let mut frames = vec![V::default(); self.values()];
         self.pair_rows(|frame, patch| frames[frame..][..self.row()].copy_from_slice(&patches[patch..][..self.row()]));
@@ -102,7 +106,7 @@ impl BlockShape {
     }
 }
 
-/// 8-bit pixels → values in [−1, 1]: x / 127.5 − 1.
+/// 8-bit pixels → values in [−1, 1]: x / 127.5 − 1, as the reference.
 pub fn normalize(pixels: &[u8]) -> Vec<f32> {
     pixels.iter().map(|pixel| f32::from(*pixel) / 127.5 - 1.0).collect()
 }

@@ -6,7 +6,8 @@
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
-/// The stream of random numbers for the `number`-th draw of some `purpose`.
+/// The stream of random numbers for the `number`-th draw of some `purpose`: ChaCha8, keyed by a blake3 hash of all
+/// three.
 pub fn stream(seed: u64, purpose: &str, number: u64) -> ChaCha8Rng {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&seed.to_le_bytes()).update(&number.to_le_bytes()).update(purpose.as_bytes());

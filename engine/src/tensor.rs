@@ -5,7 +5,7 @@
 
 use dfdx::tensor::{AsArray as _, Cpu, Gradients, NoneTape, OwnedTape, Tensor, TensorFromVec as _};
 
-/// Activations: (batch × token, width), one row a token.
+/// Activations: (n, width), one row a token.
 pub type Tokens<T = NoneTape> = Tensor<(usize, usize), f32, Cpu, T>;
 /// A weight: (in, out) for a linear map, (1, width) for a norm or an embedding.
 pub type Parameter = Tensor<(usize, usize), f32, Cpu>;
@@ -19,6 +19,9 @@ pub type Grads = Gradients<f32, Cpu>;
 pub(crate) type TapeError = dfdx::tensor::CpuError;
 
 /// Wraps row-major `values` as (rows, width).
+///
+/// # Panics
+/// If they are not rows · width values.
 pub fn tokens(values: Vec<f32>, rows: usize, width: usize) -> Tokens {
     assert_eq!(values.len(), rows * width, "{rows} rows of {width}");
     Cpu::default().tensor_from_vec(values, (rows, width))
@@ -34,6 +37,9 @@ pub fn value<T>(x: &Scalar<T>) -> f32 {
 }
 
 /// All numbers of `x`, row by row.
+///
+/// # Panics
+/// If `x` is a view that is not contiguous; what this crate makes is.
 #[allow(unsafe_code)]
 pub fn values<T>(x: &Tokens<T>) -> &[f32] {
     let (rows, width) = *dfdx::shapes::HasShape::shape(x);
@@ -55,6 +61,9 @@ pub fn values<T>(x: &Tokens<T>) -> &[f32] {
 /// All numbers of a weight, to be changed in place.
 ///
 /// dfdx copies the numbers first if a clone of the tensor (one held by a tape, say) is still alive.
+///
+/// # Panics
+/// As [`values`].
 #[allow(unsafe_code)]
 pub fn values_mut(x: &mut Parameter) -> &mut [f32] {
     let length = values(x).len();

@@ -16,9 +16,9 @@ pub struct BlockTokens {
 /// What tokens say, as the model's bottleneck has it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TokenValues {
-    /// FSQ: the number of each token's code, below the codebook's size.
+    /// FSQ: the number of each kept token's code, below the codebook's size.
     Codes(Vec<u32>),
-    /// VAE: the mean of each token, (token, dim).
+    /// VAE: the mean of each token, (kept tokens, dim).
     Means(Vec<f32>),
 }
 
@@ -72,7 +72,7 @@ pub enum InvalidTokens {
 }
 
 impl BlockTokens {
-    /// The tokens of a block that was fixed with so many.
+    /// The tokens of a block that was [committed](crate::BlockSequence::commit) with so many.
     pub fn of(committed: &Committed, kept_tokens: usize) -> Self {
         let values = match &committed.codes {
             Some(codes) => TokenValues::Codes(codes.clone()),
@@ -140,7 +140,7 @@ impl BlockTokens {
 }
 
 impl TokenValues {
-    /// How many numbers there are.
+    /// How many numbers there are: kept tokens, for a VAE times its dimensions.
     #[allow(clippy::len_without_is_empty)] // a block keeps at least one token
     pub fn len(&self) -> usize {
         match self {

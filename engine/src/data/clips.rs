@@ -25,7 +25,8 @@ pub struct Clips {
 type Frames = Arc<Vec<Picture>>;
 
 impl Clips {
-    /// Frames picked for `frames_per_second`, the shortest side resized to `side` pixels.
+    /// Frames picked for `frames_per_second`, above 0, as the reference picks them
+    /// ([`evenly_spread`](super::video::evenly_spread)), the shortest side resized to `side` pixels.
     pub fn new(set: VideoSet, side: usize, frames_per_second: f64) -> Self {
         let decoded = set.videos.iter().map(|_| Mutex::default()).collect();
         Self { set, side, frames_per_second, decoded, kept: Mutex::default() }
@@ -36,10 +37,14 @@ impl Clips {
         &self.set
     }
 
-    /// All frames of a video, up to where it is damaged. Who asks while another thread decodes it waits for that.
+    /// All frames of a video, counted from 0 in the set, up to where it is damaged. Who asks while another thread
+    /// decodes it waits for that.
     ///
     /// # Errors
     /// A file that cannot be read, or holds no frame.
+    ///
+    /// # Panics
+    /// If the set has no such video.
     pub fn frames(&self, video: usize) -> Result<Frames, EngineError> {
         let frames = {
             let mut place = lock(&self.decoded[video]);
@@ -84,7 +89,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// `count` runs of `length` frames out of `frames`, spread evenly from the first to the last, as (start, length); fewer
-/// where they would be the same, and one of all whole blocks of `block` frames where there are not as many frames.
+/// where they would be the same, and one of all whole blocks of `block` frames (at least one, which may reach past the
+/// last frame) where there are not as many frames.
 pub fn spread_clips(frames: usize, length: usize, block: usize, count: usize) -> Vec<(usize, usize)> {
     if frames <= length {
         return vec![(0, (frames / block).max(1) * block)];
@@ -154,7 +160,7 @@ pub struct RandomClips {
 }
 
 impl RandomClips {
-    /// Clips of `side`² pixels, in blocks of `frames_per_block` frames.
+    /// Clips of `side`² pixels, at most the side that `clips` were resized to, in blocks of `frames_per_block` frames.
     pub fn new(clips: Arc<Clips>, side: usize, frames_per_block: usize, seed: u64) -> Self {
         Self { clips, side, frames_per_block, seed }
     }

@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Where a square crop of a resized photograph starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crop {
-    /// From the left.
+    /// Pixels from the left.
     pub x: usize,
-    /// From the top.
+    /// Pixels from the top.
     pub y: usize,
 }
 
 /// Up to `count` different crops of `side`² pixels: the centre first, then spread evenly (the R2 sequence, Roberts
-/// 2018). A picture with less room has fewer.
+/// 2018). A picture with less room has fewer; its sides have at least `side` pixels.
 pub fn fixed_crops(picture: &Picture, side: usize, count: usize) -> Vec<Crop> {
     // Reciprocals of the plastic number and its square: no two of the first points lie close together.
     const STEP: [f64; 2] = [0.754_877_666_246_692_7, 0.569_840_290_998_053_3];
@@ -34,7 +34,8 @@ pub fn fixed_crops(picture: &Picture, side: usize, count: usize) -> Vec<Crop> {
     crops
 }
 
-/// `count` crops of `side`² pixels at drawn places, the pictures in turn: (picture, place).
+/// `count` crops of `side`² pixels at drawn places, the pictures in turn: (picture, place). No picture's side is
+/// shorter.
 pub fn drawn_crops(set: &PhotoSet, side: usize, count: usize, seed: u64) -> Vec<(usize, Crop)> {
     let draw = |number: usize| {
         let photo = number % set.photos.len();
@@ -54,13 +55,13 @@ pub struct RandomCrops {
 }
 
 impl RandomCrops {
-    /// Crops of `side`² pixels.
+    /// Crops of `side`² pixels; no picture's side is shorter.
     pub fn new(photos: Arc<PhotoSet>, side: usize, seed: u64) -> Self {
         let order = Mutex::new((0, order(photos.photos.len(), seed, 0)));
         Self { photos, side, seed, order }
     }
 
-    /// The `number`-th crop.
+    /// The `number`-th crop, counted from 0 through all epochs.
     pub fn crop(&self, number: u64) -> Picture {
         let length = self.photos.photos.len() as u64;
         let order = self.order_of(number / length);

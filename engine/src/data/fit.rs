@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fit {
-    /// (width, height) after scaling.
+    /// (width, height) after scaling, in pixels.
     pub resized: [usize; 2],
-    /// The first column and row of the part that was cut out.
+    /// The first column and row of the part that was cut out, in pixels.
     pub crop: [usize; 2],
 }
 
@@ -25,7 +25,7 @@ impl Fit {
     /// side becomes the model's side.
     ///
     /// # Errors
-    /// A frame that has no pixels or is much longer than the model's.
+    /// [`EngineError::Frame`] for one that has no pixels or is more than 64 times as long as the model's.
     pub fn new(width: usize, height: usize, block: BlockShape) -> Result<Self, EngineError> {
         let refused = EngineError::Frame { width, height, frame_width: block.width, frame_height: block.height };
         if width == 0 || height == 0 {
@@ -44,6 +44,9 @@ impl Fit {
     }
 
     /// The model's frame, cut out of the scaled `picture`.
+    ///
+    /// # Panics
+    /// If it was made for another model's, larger than what is left behind [`crop`](Self::crop).
     pub fn apply(&self, picture: &Picture, block: BlockShape) -> Picture {
         let [width, height] = self.resized;
         let [x, y] = self.crop;
@@ -51,7 +54,10 @@ impl Fit {
     }
 }
 
-/// Frames of the model's size, at least one and at most a block's → the block's patches in [−1, 1].
+/// Frames of the model's size, at least one and at most a block's → the block's patches (tokens, patch) in [−1, 1].
+///
+/// # Panics
+/// Without a frame.
 pub fn to_block(frames: &[Picture], shape: BlockShape) -> Vec<f32> {
     let last = frames.last().expect("a block has a frame");
     let filled = frames.iter().chain(std::iter::repeat(last)).take(shape.frames);
@@ -59,7 +65,7 @@ pub fn to_block(frames: &[Picture], shape: BlockShape) -> Vec<f32> {
     shape.patchify(&normalize(&pixels))
 }
 
-/// A block's patches → its frames as people see them.
+/// A block's patches (tokens, patch) in [−1, 1] → its frames as people see them, clipped and rounded to 8 bits.
 pub fn to_frames(block: &[f32], shape: BlockShape) -> Vec<Picture> {
     let (width, height) = (shape.width, shape.height);
     let pixels = to_pixels(&shape.unpatchify(block));

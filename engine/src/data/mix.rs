@@ -8,7 +8,8 @@ use rand::Rng as _;
 
 /// Sequences of photographs, of clips, or of either by chance.
 ///
-/// A still image fills a block by repetition and is a segment of its own: blocks see only blocks of their segment.
+/// A still image fills a block by repetition (as the reference's) and is a segment of its own: blocks see only blocks
+/// of their segment. One of neither photographs nor clips panics when it is asked for a sequence.
 pub struct Mix {
     /// Blocks a sequence.
     pub blocks: usize,
@@ -16,7 +17,7 @@ pub struct Mix {
     pub frames_per_block: usize,
     /// Photographs.
     pub crops: Option<RandomCrops>,
-    /// Videos, and how many of a hundred sequences are of them.
+    /// Videos, and how many of a hundred sequences are of them, 0 to 100; all of them where there are no photographs.
     pub clips: Option<(RandomClips, u8)>,
     /// What decides which sequence is of which.
     pub seed: u64,

@@ -38,8 +38,12 @@ const PICTURES: Contents =
     Contents { noun: "picture", extensions: &["jpg", "jpeg", "png", "webp"], listed: ".jpg, .jpeg, .png or .webp" };
 
 impl PhotoSet {
-    /// Decodes every picture below `folder` and resizes its shortest side to `side`. Pictures that do not decode, or
-    /// whose shortest side is below `smallest` pixels, are skipped and named; none left is an error.
+    /// Decodes every picture below `folder` and resizes its shortest side to `side` pixels. Pictures that do not
+    /// decode, or whose shortest side is below `smallest` pixels, are skipped and named.
+    ///
+    /// # Errors
+    /// [`EngineError::Folder`] where the folder cannot be read, [`EngineError::NothingUsable`] where no picture is
+    /// left.
     pub fn load(folder: &Path, side: usize, smallest: usize) -> Result<Self, EngineError> {
         let (photos, skipped) = PICTURES.load(folder, |name| load(folder, name, side, smallest))?;
         Ok(Self { folder: folder.to_owned(), photos, skipped })
@@ -62,10 +66,10 @@ fn load(folder: &Path, name: &str, side: usize, smallest: usize) -> Result<Photo
     Ok(Photo { name: name.to_owned(), hash: blake3::hash(&bytes), width, height, picture })
 }
 
-/// Decodes one picture.
+/// Decodes one picture by its content, whatever its name, and turns it as its EXIF orientation says.
 ///
 /// # Errors
-/// A file that cannot be read or does not decode.
+/// [`EngineError::File`] where it cannot be read, [`EngineError::Picture`] where it does not decode.
 pub fn load_picture(path: &Path) -> Result<Picture, EngineError> {
     let bytes = std::fs::read(path).map_err(EngineError::file("cannot read the picture", path))?;
     decode(&bytes).map_err(|error| EngineError::Picture { path: path.to_owned(), reason: error.to_string() })

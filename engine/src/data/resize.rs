@@ -12,12 +12,15 @@ pub struct Picture {
     pub width: usize,
     /// Pixels from top to bottom.
     pub height: usize,
-    /// height × width × 3 values.
+    /// (row, column, channel): height · width · 3 values.
     pub pixels: Vec<u8>,
 }
 
 impl Picture {
-    /// The part that starts at (x, y).
+    /// The part of `width` × `height` pixels that starts at column `x` and row `y`.
+    ///
+    /// # Panics
+    /// If it reaches past the picture.
     pub fn crop(&self, x: usize, y: usize, width: usize, height: usize) -> Self {
         assert!(x + width <= self.width && y + height <= self.height, "the crop reaches past the picture");
         let row = |row: usize| &self.pixels[((y + row) * self.width + x) * CHANNELS..][..width * CHANNELS];
@@ -32,13 +35,14 @@ impl Picture {
     }
 }
 
-/// Scales so that the shortest side has `side` pixels; the longer one is rounded down.
+/// Scales as [`resize`] so that the shortest side has `side` pixels; the longer one is rounded down (as the reference).
 pub fn resize_shortest_side(picture: &Picture, side: usize) -> Picture {
     let shortest = picture.width.min(picture.height);
     resize(picture, picture.width * side / shortest, picture.height * side / shortest)
 }
 
-/// Scales to `width` × `height`.
+/// Scales to `width` × `height` pixels, bit for bit as Pillow's bilinear filter, which the reference uses: widened when
+/// it shrinks (antialiasing), 22-bit weights, the horizontal pass first and rounded to 8 bits.
 pub fn resize(picture: &Picture, width: usize, height: usize) -> Picture {
     let mut result = picture.clone();
     if width != picture.width {

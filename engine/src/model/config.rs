@@ -10,24 +10,25 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
-    /// Width of a token inside the transformer.
+    /// Width of a token inside the transformer, 1 to 65536: a multiple of 2 · heads.
     pub width: usize,
-    /// Width of SwiGLU's hidden layer.
+    /// Width of SwiGLU's hidden layer, 1 to 65536.
     pub hidden: usize,
-    /// Attention heads; each has width / heads values.
+    /// Attention heads; each has d = width / heads values.
     pub heads: usize,
-    /// Layers of the encoder.
+    /// Layers of the encoder, at least 1.
     pub encoder_layers: usize,
-    /// Layers of the decoder.
+    /// Layers of the decoder, at least 1.
     pub decoder_layers: usize,
-    /// Base of the rotary frequencies.
+    /// Base θ of the rotary frequencies, above 0 (released: 5e7 with FSQ, 5e6 with VAE).
     pub rope_theta: f32,
-    /// ε of RMSNorm.
+    /// ε of RMSNorm, above 0 (released: 1e-5).
     pub norm_epsilon: f32,
-    /// Standard deviation of freshly drawn weights; the reference's if a file does not say.
+    /// Standard deviation of freshly drawn weights, above 0; the reference's 0.02 if a file does not say.
     #[serde(default = "reference_init_std")]
     pub init_std: f32,
-    /// Whether the encoder is told which tokens will be kept. Without, it need run only once a block.
+    /// Whether the encoder is told which tokens will be kept, as the paper's is. Without, it need run only once a
+    /// block.
     #[serde(default = "yes")]
     pub mask_conditioning: bool,
     /// How a block is cut into patches.
@@ -51,7 +52,10 @@ impl ModelConfig {
         LayerShape { width, hidden, heads, norm_epsilon }
     }
 
-    /// Fails with the first key that cannot be.
+    /// Whether a model can be made of it.
+    ///
+    /// # Errors
+    /// [`EngineError::Config`] with the first key that cannot be.
     pub fn check(&self) -> Result<(), EngineError> {
         let positive = [
             ("model.width", self.width),
@@ -83,7 +87,7 @@ impl ModelConfig {
         self.bottleneck.check()
     }
 
-    /// How many weights a model of this shape has.
+    /// How many weights, single numbers, a model of this shape has.
     pub fn parameter_count(&self) -> usize {
         let (width, hidden) = (self.width, self.hidden);
         let layer = 4 * width * width + 3 * width * hidden + 2 * width;
@@ -99,7 +103,7 @@ impl ModelConfig {
         self.flops(self.encoder_layers, self.bottleneck.input_width(), blocks)
     }
 
-    /// The same for decoding.
+    /// The same for decoding them.
     pub fn decoder_flops(&self, blocks: usize) -> f64 {
         self.flops(self.decoder_layers, self.bottleneck.output_width(), blocks)
     }

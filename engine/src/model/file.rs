@@ -13,7 +13,7 @@ use std::path::Path;
 /// What a model's file says beside the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelInfo {
-    /// Names the weights by their content.
+    /// Names the weights by their content: [`weights_hash`](crate::parameters::weights_hash).
     pub weights_hash: blake3::Hash,
     /// Where the weights come from, if not from training here: «imported as fsq-200m from params».
     pub origin: Option<String>,
@@ -23,6 +23,12 @@ pub struct ModelInfo {
 
 /// Writes a model to `path`, whole or not at all; `origin` says where it comes from, if not from training here.
 /// Returns the hash that names its weights.
+///
+/// The file is safetensors: arrays of f32, named as [`Parameters`](crate::parameters::Parameters) names them, with one
+/// metadata entry that holds the configuration, the hash and the origin.
+///
+/// # Errors
+/// [`EngineError::File`] or [`EngineError::Checkpoint`] where it cannot be written.
 pub fn save_model(model: &ElasticTok, origin: Option<&str>, path: &Path) -> Result<blake3::Hash, EngineError> {
     let hash = weights_hash(model);
     let header = Header::Weights {
@@ -39,7 +45,9 @@ pub fn save_model(model: &ElasticTok, origin: Option<&str>, path: &Path) -> Resu
 
 /// Reads a model from a file of [`save_model`], or from the state that an unfinished training run left.
 ///
-/// Fails where the file cannot be read, is something else, or its weights are not those that it was written with.
+/// # Errors
+/// [`EngineError::File`] where the file cannot be read, [`EngineError::Checkpoint`] where it is something else or its
+/// weights are not those that it was written with, [`EngineError::Config`] where it names a model that cannot be.
 pub fn load_model(path: &Path) -> Result<(ElasticTok, ModelInfo), EngineError> {
     let (mut file, header) = ArrayFile::open(path)?;
     let (config, prefix, promised, origin, unfinished_after) = match header {

@@ -6,10 +6,10 @@ use crate::parameters::parameters;
 use crate::tensor::{Parameter, Tokens};
 use dfdx::tensor::{NoneTape, WithEmptyTape as _};
 
-/// What decides a layer's shape.
+/// What decides a layer's shape: the fields of [`ModelConfig`](super::ModelConfig) of these names.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LayerShape {
-    /// Width of a token.
+    /// Width of a token: a multiple of 2 · heads.
     pub width: usize,
     /// Width of SwiGLU's hidden layer.
     pub hidden: usize,
@@ -19,7 +19,12 @@ pub struct LayerShape {
     pub norm_epsilon: f32,
 }
 
-/// Weights of one layer; linear maps are (in, out).
+/// One pre-norm transformer layer, as the reference's `TransformerBlock`; linear maps are (in, out), without biases.
+///
+/// ```text
+/// x ← x + attention(RMSNorm(x)·W_qkv)·W_out
+/// x ← x + (silu(g)·u)·W_down                  (g | u) = RMSNorm(x)·W_gate_up
+/// ```
 #[derive(Clone, Debug)]
 pub struct Layer {
     attention_norm: Parameter,
@@ -52,6 +57,9 @@ impl Layer {
     }
 
     /// (n, width) → (n, width).
+    ///
+    /// # Panics
+    /// As [`ops::attention()`].
     pub fn forward<T: MaybeTape>(&self, x: Tokens<T>, rope: &RopeTable, scope: &Scope) -> Tokens<T> {
         self.around(x, |qkv| ops::attention(qkv, self.heads, rope, scope))
     }

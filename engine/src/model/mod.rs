@@ -1,4 +1,18 @@
 //! ElasticTok: an autoencoder over blocks of patches whose encoder knows how many tokens each block will keep.
+//!
+//! Paper, method and figure 2; in detail the reference's `elastic/model.py`. For n tokens, with x the patches:
+//!
+//! ```text
+//! h = x·W_in + e                       (n, patch) → (n, width)   e = e_kept if the token will be kept, else e_masked
+//! u = RMSNorm(layers(h))·W_pre         (n, width) → (n, in)      encoder_layers layers of block-causal attention
+//! z = bottleneck(u)                    (n, in) → (n, dims)       0 where the token is dropped
+//! h = z·W_post                         (n, dims) → (n, width)
+//! x̂ = tanh(RMSNorm(layers(h))·W_out)   (n, width) → (n, patch)   decoder_layers layers, at the same positions
+//! ```
+//!
+//! in is [`Bottleneck::input_width`], dims [`Bottleneck::output_width`]. Only e and the zeroes of z depend on the mask:
+//! dropped tokens attend, and are attended to, on both sides. Without [`ModelConfig::mask_conditioning`] e is e_kept
+//! throughout.
 
 mod config;
 mod file;
@@ -21,7 +35,9 @@ use dfdx::tensor::{NoneTape, WithEmptyTape as _};
 use rand::SeedableRng as _;
 use rand_distr::Distribution as _;
 
-/// The model: encoder, bottleneck, decoder.
+/// The model: encoder, bottleneck, decoder. Its equations are on the [module's page](self).
+///
+/// Masks and scopes that are given to it are of the same n tokens as the rows; others are a panic.
 #[derive(Clone, Debug)]
 pub struct ElasticTok {
     config: ModelConfig,
@@ -53,20 +69,24 @@ struct Decoder {
 
 parameters!(Decoder { post_quant, layers, norm, out_proj });
 
-/// The training loss and its parts.
+/// The training loss and its parts (the reference's, without its perceptual part: see [`crate::perceptual`]).
 pub struct Loss<T> {
-    /// What is minimized: mse + kl_weight · kl.
+    /// mse + kl_weight · kl.
     pub total: Scalar<T>,
-    /// Mean squared error of the reconstruction in [−1, 1].
+    /// Mean squared error of the reconstruction in [−1, 1], of dropped tokens' patches too.
     pub mse: f32,
-    /// The VAE's divergence, summed over a block's kept tokens and dims, averaged over blocks; 0 for FSQ.
+    /// The VAE's divergence in nats, summed over a block's kept tokens and dims, averaged over blocks; 0 for FSQ.
     pub kl: f32,
-    /// The reconstructed patches, with an empty tape: what further losses start from.
+    /// The reconstructed patches (n, patch) in (−1, 1), with an empty tape: what further losses start from.
     pub reconstruction: Tokens<T>,
 }
 
 impl ElasticTok {
-    /// Fresh weights drawn from `seed`.
+    /// Fresh weights drawn from `seed`: Gaussian, deviation [`ModelConfig::init_std`], width^−½ for the two embeddings;
+    /// norms start at 1 (as the reference).
+    ///
+    /// # Errors
+    /// [`EngineError::Config`] for a configuration that does not pass [`ModelConfig::check`].
     pub fn new(config: ModelConfig, seed: u64) -> Result<Self, EngineError> {
         let init = Init::new(config.init_std, seed);
         Self::drawn(config, init)
@@ -115,7 +135,7 @@ impl ElasticTok {
         Layout { sequences, blocks, tokens_per_block: self.config.block.tokens() }
     }
 
-    /// Patches (n, patch) → what the bottleneck reads (n, dims).
+    /// Patches (n, patch) in [−1, 1] → what the bottleneck reads, u (n, in).
     pub fn encode<T: MaybeTape>(&self, patches: Tokens<T>, mask: &PrefixMask, scope: &Scope) -> Tokens<T> {
         self.encode_through(patches, mask, |layers, h| self.through(layers, h, scope))
     }
@@ -137,7 +157,8 @@ impl ElasticTok {
         ops::linear(ops::rms_norm(h, &e.norm, self.config.norm_epsilon), &e.pre_quant)
     }
 
-    /// What the bottleneck reads → z (n, dims), 0 where a token is dropped. `noise` is for a VAE in training.
+    /// What the bottleneck reads, (n, in) → z (n, dims), 0 where a token is dropped. `noise`, n · dims standard normal
+    /// values, is for a VAE in training.
     pub fn bottleneck<T: MaybeTape>(&self, h: Tokens<T>, noise: Option<Vec<f32>>, mask: &PrefixMask) -> Tokens<T> {
         match &self.config.bottleneck {
             Bottleneck::Fsq { levels } => ops::quantize(h, &Fsq::new(levels), mask),
@@ -145,7 +166,7 @@ impl ElasticTok {
         }
     }
 
-    /// z (n, dims) → patches in (−1, 1).
+    /// z (n, dims) → patches (n, patch) in (−1, 1).
     pub fn decode<T: MaybeTape>(&self, z: Tokens<T>, scope: &Scope) -> Tokens<T> {
         self.decode_through(z, |layers, h| self.through(layers, h, scope))
     }
@@ -161,14 +182,15 @@ impl ElasticTok {
         ops::tanh(ops::linear(ops::rms_norm(h, &d.norm, self.config.norm_epsilon), &d.out_proj))
     }
 
-    /// Patches → reconstructed patches with the tokens that `mask` keeps; a VAE uses its mean.
+    /// Patches (n, patch) → reconstructed patches (n, patch) with the tokens that `mask` keeps; a VAE uses its mean.
     pub fn reconstruct(&self, patches: Tokens, mask: &PrefixMask, scope: &Scope) -> Tokens {
         self.decode(self.bottleneck(self.encode(patches, mask, scope), None, mask), scope)
     }
 
-    /// The training loss of a batch: mean((x̂ − x)²) + kl_weight · KL (VAE only).
+    /// The training loss of a batch: mean((x̂ − x)²) + kl_weight · KL (VAE only; reference: kl_weight = 1e-8).
     ///
-    /// `taped` are the patches with the tape that records, `patches` the same as target.
+    /// `taped` are the patches (n, patch) with the tape that records, `patches` the same as target; `noise` as for
+    /// [`bottleneck`](Self::bottleneck).
     pub fn loss<T: MaybeTape + dfdx::tensor::Merge<T>>(
         &self,
         taped: Tokens<T>,

@@ -4,7 +4,8 @@ use super::ModelConfig;
 use crate::bottleneck::Bottleneck;
 use crate::patch::BlockShape;
 
-/// A released model's shape: four frames of 256 × 256 pixels a block, 1024 wide, 10 + 10 layers of 8 heads.
+/// A released model's shape (the reference's «200m»): four frames of 256 × 256 pixels a block, 1024 wide, 10 + 10
+/// layers of 8 heads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preset {
     /// 64 000 codes, 4096 tokens a block, contexts up to 1M tokens.
@@ -17,7 +18,7 @@ impl Preset {
     /// Every preset.
     pub const ALL: [Self; 2] = [Self::Fsq200m, Self::Vae200m];
 
-    /// What it is called.
+    /// What it is called: `fsq-200m`, `vae-200m`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Fsq200m => "fsq-200m",
@@ -25,7 +26,7 @@ impl Preset {
         }
     }
 
-    /// The preset of this name.
+    /// The preset of this name; none if there is no such.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|preset| preset.name() == name)
     }

@@ -1,9 +1,75 @@
 //! Block-causal attention with rotary positions, without ever holding a score matrix.
 //!
-//! A token sees every token of its own block and of all earlier blocks (of its own segment). Scores are made a tile at
-//! a time; an online softmax (Milakov & Gimelshein 2018; FlashAttention, Dao et al. 2022) keeps each row's running
-//! maximum m and sum l, and the backward pass makes the tiles again from the saved log-sum-exp. Tiles that the mask
-//! hides altogether are skipped.
+//! A token sees every token of its own block and of all earlier blocks of its own segment (paper, figure 2). Scores are
+//! made a tile at a time: an online softmax (Milakov & Gimelshein 2018; FlashAttention, Dao et al. 2022) adds the tiles
+//! up, and the backward pass makes them again from one number a row (Dao 2023). Memory grows with n, not with n².
+//!
+//! For one head of one sequence of N tokens:
+//!
+//! | symbol  | shape     | here                  | what it is |
+//! |---------|-----------|-----------------------|------------|
+//! | d       |           | `dim`                 | head size: width / heads |
+//! | Q, K, V | (N, d)    | `Head`                | queries, keys, values; Q, K turned to their places ([`RopeTable`]) |
+//! | i, j    |           |                       | a query and a key, counted from the sequence's first token |
+//! | b(i)    |           | `Scope::reach`        | the block of token i: ⌊i / tokens_per_block⌋ |
+//! | S, P    | (N, N)    | `scores`, `p`         | scores and their softmax by rows; a tile of them exists at a time |
+//! | O       | (N, d)    | `out`, `y`            | the output |
+//! | m, l    | a row: 1  | `maxima`, `sums`      | the largest score and the sum of weights so far |
+//! | o       | a row: d  | `out`                 | the weighted sum of values so far |
+//! | L       | (N)       | `log_sum_exp`         | ln Σ_j e^s_ij: all that is kept of S |
+//! | D       | (N)       | `pulls`               | Σ dO_i∘O_i of each row |
+//! | dX      | as X      |                       | the gradient of the loss with respect to X |
+//!
+//! ```text
+//! s_ij = q_i·k_j / √d    if b(j) ≤ b(i), and j is of i's segment, and j is visible; else −∞
+//! P_ij = e^s_ij / Σ_j e^s_ij
+//! O    = P·V
+//! ```
+//!
+//! # Forward
+//!
+//! A task has a tile of queries and goes through the keys they may see, a tile at a time. Each row begins with m = −∞,
+//! l = 0, o = 0; a tile changes it to
+//!
+//! ```text
+//! m' = max(m, max_j s_ij)
+//! l' = l·e^(m − m') + Σ_j e^(s_ij − m')
+//! o' = o·e^(m − m') + Σ_j e^(s_ij − m')·v_j
+//! ```
+//!
+//! so that o / l is, after every tile, the attention to the keys so far. At the end O_i = o / l and L_i = m + ln l.
+//!
+//! # Backward
+//!
+//! Q, K, V, O and L were kept. Every tile is made again and adds its part; D_i, Σ dO_i∘O_i, is Σ_j P_ij·dP_ij.
+//!
+//! ```text
+//! P_ij = e^(s_ij − L_i)
+//! dP   = dO·Vᵀ
+//! dS   = P∘(dP − D)         D_i from every element of row i
+//! dV  += Pᵀ·dO
+//! dQ  += dS·K / √d
+//! dK  += dSᵀ·Q / √d
+//! ```
+//!
+//! (In the code dS has its 1/√d already.) At last dQ and dK are turned back: a rotation's transpose is its inverse.
+//! Heads and sequences run in parallel, and forward so do tiles of queries; backward these add to the same dK and dV.
+//!
+//! # Tiles
+//!
+//! A tile is up to 128 queries × 256 keys. Keys behind the block of its last query i, from (b(i) + 1)·tokens_per_block
+//! on, are skipped: no tile reaches there. Inside a tile, a row whose own block ends earlier has P_ij = 0 behind it.
+//! B blocks of T tokens need T²·B·(B + 1)/2 scores instead of (B·T)²; a few more are made where a tile lies across the
+//! end of a block. Segments and invisible keys skip nothing: their scores are made and then set to −10³⁰, whose weight
+//! is nothing beside that of a real score. So every query must see a key.
+//!
+//! # A cached past
+//!
+//! No block looks ahead: K and V of a fixed block never change. [`Past`] keeps them, K already turned to its positions,
+//! and [`attention_behind`] computes the rows of S of the next block alone: j runs over the past's keys and then the
+//! block's own, all of which it may see, and a tile has keys of one or the other. Candidates for the block are
+//! sequences of a batch that share the past; [`Past::append`] adds the one that was chosen. Where it forgets the oldest
+//! keys, scores with the rest do not change: they depend on i − j only. There are no segments and no gradients.
 
 use super::{MaybeTape, ROWS_PER_TASK, RopeTable};
 use crate::block::Layout;
@@ -25,14 +91,14 @@ const HIDDEN: f32 = -1e30;
 pub struct Scope {
     /// How tokens make blocks and blocks make sequences.
     pub layout: Layout,
-    /// For packed sequences: tokens see only tokens of the same segment. One id a token.
+    /// For packed sequences: tokens see only tokens of the same segment (the reference's `segment_ids`). n ids.
     pub segments: Option<Arc<[i32]>>,
-    /// Keys that nobody may see are false. One flag a token.
+    /// Keys that nobody may see are false (the reference's `attention_mask`). n flags, which leave each query a key.
     pub visible_keys: Option<Arc<[bool]>>,
 }
 
 impl Scope {
-    /// Block-causal over whole sequences.
+    /// Block-causal over whole sequences: one segment each, every key visible.
     pub fn block_causal(layout: Layout) -> Self {
         Self { layout, segments: None, visible_keys: None }
     }
@@ -59,7 +125,11 @@ impl Scope {
     }
 }
 
-/// Attention of every head: (n, q | k | v) → (n, width), with rotary positions applied to q and k.
+/// Attention of every head: (n, q | k | v) → (n, width), with rotary positions applied to q and k. Each of the three is
+/// `width` wide, head after head, and each sequence begins at the first position of `rope`.
+///
+/// # Panics
+/// If n is not that of the scope's layout, or `rope` has fewer positions than a sequence tokens.
 pub fn attention<T: MaybeTape>(qkv: Tokens<T>, heads: usize, rope: &RopeTable, scope: &Scope) -> Tokens<T> {
     let (qkv, mut tape) = qkv.split_tape();
     let (n, triple) = shape(&qkv);
@@ -119,7 +189,11 @@ pub fn attention<T: MaybeTape>(qkv: Tokens<T>, heads: usize, rope: &RopeTable, s
 /// Attention of every head for one more block of each of several sequences that share their earlier blocks:
 /// (n, q | k | v) → (n, width), with the block's own keys and values, which [`Past::append`] remembers.
 ///
-/// `rope` starts at the block's first position. Without a tape: what is searched is not trained.
+/// n is sequences · tokens of the block, which are the positions that `rope` has: it starts at the block's first.
+/// Without a tape: what is searched is not trained.
+///
+/// # Panics
+/// If the rows are no whole blocks.
 pub fn attention_behind(qkv: Tokens, heads: usize, rope: &RopeTable, past: &Past) -> (Tokens, BlockKeys) {
     let (n, triple) = shape(&qkv);
     let (width, length) = (triple / 3, rope.positions());
@@ -142,7 +216,7 @@ pub fn attention_behind(qkv: Tokens, heads: usize, rope: &RopeTable, past: &Past
     (tokens(merge_heads(&out, heads, dim, length), n, width), BlockKeys { parts })
 }
 
-/// What one layer remembers of earlier blocks: their keys and values, by head.
+/// What one layer remembers of earlier blocks of one sequence: their keys and values, (token, d) of each head.
 #[derive(Clone, Debug, Default)]
 pub struct Past {
     heads: Vec<KeysValues>,
@@ -157,13 +231,14 @@ struct KeysValues {
 
 static NOTHING: KeysValues = KeysValues { keys: Vec::new(), values: Vec::new() };
 
-/// Keys and values of one block, one sequence.
+/// Keys and values of one block: those of each sequence that [`attention_behind`] was given.
 pub struct BlockKeys {
     parts: Vec<Head>,
 }
 
 impl Past {
-    /// Adds a block that was computed behind this past, alone, and forgets all but the last `most_tokens`.
+    /// Adds a block that was computed behind this past, alone (one sequence), and forgets all but the last
+    /// `most_tokens` tokens.
     pub fn append(&mut self, block: BlockKeys, most_tokens: usize) {
         self.heads.resize(block.parts.len(), NOTHING.clone());
         for (past, head) in self.heads.iter_mut().zip(block.parts) {
@@ -175,7 +250,7 @@ impl Past {
         }
     }
 
-    /// Bytes of the numbers it holds.
+    /// Bytes of the numbers it holds: 8 · width a token.
     pub fn bytes(&self) -> usize {
         self.heads.iter().map(|head| size_of_val(&*head.keys) + size_of_val(&*head.values)).sum()
     }

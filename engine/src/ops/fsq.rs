@@ -8,7 +8,13 @@ use crate::mask::PrefixMask;
 use crate::tensor::{Tokens, shape, take, tokens, values};
 use dfdx::tensor::{PutTape as _, SplitTape as _};
 
-/// z (n, levels) → codes in [−1, 1], 0 where the token is dropped. Backward as if rounding were the identity.
+/// z (n, dims) → codes (n, dims) in [−1, 1], 0 where the token is dropped: [`Fsq::code`] of every value.
+///
+/// Backward as if rounding were the identity: dz += dcode·[`slope`](Fsq::slope) for kept tokens, nothing for dropped
+/// ones.
+///
+/// # Panics
+/// If z has not one value a level.
 pub fn quantize<T: MaybeTape>(z: Tokens<T>, fsq: &Fsq, mask: &PrefixMask) -> Tokens<T> {
     let (z, mut tape) = z.split_tape();
     let (n, dims) = shape(&z);

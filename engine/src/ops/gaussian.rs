@@ -4,10 +4,16 @@ use super::MaybeTape;
 use crate::tensor::{Scalar, Tokens, scalar, shape, take, values};
 use dfdx::tensor::{PutTape as _, SplitTape as _};
 
-/// ln σ is kept in ±this, so that neither a lucky guess nor a wild one dominates a step.
+/// ln σ is kept in ±this, so that neither a lucky guess nor a wild one dominates a step (of [`gaussian_nll`]).
 pub const LN_DEVIATION_LIMIT: f32 = 5.0;
 
-/// mean(s + (t − μ)² / (2 e^{2s})), without its constant; `y` is (n, 2k), μ then s = ln σ; `target` is (n, k) and data.
+/// The negative log-likelihood of targets t under Gaussians (Nix & Weigend 1994), in nats, without its constant
+/// ½·ln 2π: mean(s + (t − μ)² / (2 e^{2s})).
+///
+/// `y` is (n, 2k), μ then s = ln σ; `target` is (n, k) and data.
+///
+/// # Panics
+/// If the shapes are others.
 pub fn gaussian_nll<T: MaybeTape>(y: Tokens<T>, target: &Tokens) -> Scalar<T> {
     let (y, mut tape) = y.split_tape();
     let ((n, twice), (rows, k)) = (shape(&y), shape(target));

@@ -6,14 +6,21 @@ use crate::kernel::rows;
 use crate::tensor::{Parameter, Tokens, shape, take, tokens, values};
 use dfdx::tensor::{PutTape as _, SplitTape as _};
 
-/// x·W: (n, in) · (in, out) → (n, out).
+/// y = x·W: (n, in) · (in, out) → (n, out). Backward dx += dy·Wᵀ, dW += xᵀ·dy.
+///
+/// # Panics
+/// If the shapes do not fit.
 pub fn linear<T: MaybeTape>(x: Tokens<T>, weight: &Parameter) -> Tokens<T> {
     let (n, _) = shape(&x);
     let (_, out) = shape(weight);
     apply(x, weight, vec![0.0; n * out], None)
 }
 
-/// x·W + residual: the end of an attention or feed-forward branch.
+/// y = x·W + residual (n, out), the end of an attention or feed-forward branch. Backward as [`linear`], and dresidual
+/// += dy.
+///
+/// # Panics
+/// If the shapes do not fit.
 pub fn linear_add<T: MaybeTape>(x: Tokens<T>, weight: &Parameter, residual: Tokens) -> Tokens<T> {
     let start = rows::copy_on_all_threads(values(&residual));
     apply(x, weight, start, Some(residual))

@@ -3,8 +3,10 @@
 //! Each file is one operation: its formula, its forward pass, its gradient. Coarse operations keep few intermediate
 //! tensors and run on every core; `tests/composed.rs` holds the same formulas written with dfdx's own operations, and
 //! both must agree. Backward passes *add* to the gradients of their inputs.
+//!
+//! Shapes that do not fit are a panic.
 
-mod attention;
+pub mod attention;
 mod fsq;
 mod gaussian;
 mod linear;

@@ -6,7 +6,10 @@ use crate::tensor::{Scalar, Tokens, scalar, shape, take, values};
 use dfdx::tensor::{PutTape as _, SplitTape as _};
 use rayon::prelude::*;
 
-/// mean((y − target)²) over every value; `target` is data and gets no gradient.
+/// mean((y − target)²) over every value of (n, width), summed in f64; `target` is data and gets no gradient.
+///
+/// # Panics
+/// If the shapes differ.
 pub fn mse<T: MaybeTape>(y: Tokens<T>, target: &Tokens) -> Scalar<T> {
     let (y, mut tape) = y.split_tape();
     let (n, width) = shape(&y);

@@ -9,7 +9,13 @@ use crate::mask::PrefixMask;
 use crate::tensor::{Parameter, Tokens, shape, take, tokens, values};
 use dfdx::tensor::{PutTape as _, SplitTape as _};
 
-/// (n, patch) → (n, width). No gradient is computed for the patches: they are data.
+/// (n, patch) → (n, width): patch·W + (kept ? e_kept : e_masked), how the reference tells the encoder its budget.
+///
+/// `weight` is (patch, width), `kept` and `masked` are (1, width). No gradient is computed for the patches: they are
+/// data.
+///
+/// # Panics
+/// If `mask` is not of n tokens.
 pub fn patch_embed<T: MaybeTape>(
     patches: Tokens<T>,
     weight: &Parameter,

@@ -7,6 +7,9 @@ use crate::tensor::{Tokens, shape, take, tokens, values};
 use dfdx::tensor::{PutTape as _, SplitTape as _};
 
 /// (sequences · blocks · tokens, width) → (sequences, width): the mean token of each sequence's last block.
+///
+/// # Panics
+/// If the rows are not those of the layout.
 pub fn pool_last_block<T: MaybeTape>(x: Tokens<T>, layout: Layout) -> Tokens<T> {
     let (x, mut tape) = x.split_tape();
     let (n, width) = shape(&x);

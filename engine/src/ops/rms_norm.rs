@@ -6,7 +6,8 @@ use crate::tensor::{Parameter, Tokens, shape, take, tokens, values};
 use dfdx::tensor::{PutTape as _, SplitTape as _};
 use rayon::prelude::*;
 
-/// (n, width) → (n, width), each row scaled to unit mean square and then by `weight`.
+/// (n, width) → (n, width), each row scaled to unit mean square and then by `weight` (1, width): RMSNorm (Zhang &
+/// Sennrich 2019), y = x / √(mean(x²) + ε) · w.
 pub fn rms_norm<T: MaybeTape>(x: Tokens<T>, weight: &Parameter, epsilon: f32) -> Tokens<T> {
     let (x, mut tape) = x.split_tape();
     let (n, width) = shape(&x);

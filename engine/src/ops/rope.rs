@@ -1,9 +1,12 @@
-//! Rotary position embedding on interleaved pairs: (x₂ᵢ, x₂ᵢ₊₁) turns by position · θ^(−2i/d).
+//! Rotary position embedding (Su et al. 2021) on interleaved pairs: (x₂ᵢ, x₂ᵢ₊₁) turns by position · θ^(−2i/d).
 
 use crate::kernel::simd::vectorized;
 use std::sync::Arc;
 
-/// Cosines and sines for a run of positions of a head of `dim` values; positions count tokens over the whole sequence.
+/// Rotary position embedding (Su et al. 2021): cosines and sines for a run of positions of a head of d = `dim` values.
+///
+/// On interleaved pairs, as the reference: (x₂ᵢ, x₂ᵢ₊₁) turns by the angle position · θ^(−2i/d). Positions count tokens
+/// over the whole sequence, from 0. `dim` is even.
 ///
 /// Kept in f32 whatever the arithmetic of the model: in bf16 the table is wrong past position ~100.
 #[derive(Clone, Debug)]
@@ -19,7 +22,7 @@ impl RopeTable {
         Self::between(0, positions, dim, theta)
     }
 
-    /// The table for `positions` tokens, the first of which stands at `first`.
+    /// The table for `positions` tokens, the first of which stands at position `first`.
     pub fn between(first: usize, positions: usize, dim: usize, theta: f32) -> Self {
         let half = dim / 2;
         // The power is rounded to f32 once, as numpy does for the reference.
@@ -41,6 +44,9 @@ impl RopeTable {
     }
 
     /// Cosines and sines of one position of the run, counted from its first, `dim / 2` each.
+    ///
+    /// # Panics
+    /// If the run does not reach so far.
     pub fn at(&self, position: usize) -> (&[f32], &[f32]) {
         let range = position * self.half..(position + 1) * self.half;
         (&self.cosine[range.clone()], &self.sine[range])

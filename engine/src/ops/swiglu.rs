@@ -6,7 +6,7 @@ use crate::tensor::{Tokens, shape, take, tokens, values};
 use dfdx::tensor::{PutTape as _, SplitTape as _};
 use rayon::prelude::*;
 
-/// (n, gate | up) → (n, hidden): silu(g)·u with silu(g) = g / (1 + e⁻ᵍ).
+/// (n, gate | up), 2 · hidden wide → (n, hidden): SwiGLU (Shazeer 2020), silu(g)·u with silu(g) = g / (1 + e⁻ᵍ).
 pub fn swiglu<T: MaybeTape>(gate_up: Tokens<T>) -> Tokens<T> {
     let (x, mut tape) = gate_up.split_tape();
     let (n, both) = shape(&x);

@@ -6,7 +6,7 @@ use crate::tensor::{Tokens, shape, take, tokens, values};
 use dfdx::tensor::{PutTape as _, SplitTape as _};
 use rayon::prelude::*;
 
-/// y = tanh x, dx += dy·(1 − y²).
+/// (n, width) → (n, width): y = tanh x, dx += dy·(1 − y²). The reference's last step: reconstructions live in (−1, 1).
 pub fn tanh<T: MaybeTape>(x: Tokens<T>) -> Tokens<T> {
     let (x, mut tape) = x.split_tape();
     let (n, width) = shape(&x);

@@ -8,9 +8,11 @@ use dfdx::tensor::{PutTape as _, SplitTape as _};
 /// Log-variances are clipped to this range; outside it they get no gradient.
 const LOG_VARIANCE: std::ops::RangeInclusive<f32> = -30.0..=20.0;
 
-/// (n, mean | log-variance) → z (n, dim): mean + e^(log-variance/2)·noise, 0 where the token is dropped.
+/// (n, mean | log-variance), 2 · dim wide → z (n, dim): mean + e^(log-variance/2)·noise, 0 where the token is dropped
+/// (Kingma & Welling 2014).
 ///
-/// `noise` is (n, dim) standard normal values while training; without it z is the mean.
+/// `noise` is (n, dim) standard normal values while training; without it z is the mean. Log-variances are clipped to
+/// [−30, 20], as in the reference; outside they get no gradient.
 pub fn sample<T: MaybeTape>(gaussian: Tokens<T>, noise: Option<Vec<f32>>, mask: &PrefixMask) -> Tokens<T> {
     let (gaussian, mut tape) = gaussian.split_tape();
     let (n, both) = shape(&gaussian);
@@ -53,8 +55,11 @@ pub fn sample<T: MaybeTape>(gaussian: Tokens<T>, noise: Option<Vec<f32>>, mask: 
     z.put_tape(tape)
 }
 
-/// KL(N(mean, variance) ‖ N(0, 1)), summed over a block's kept tokens and dims, averaged over blocks:
+/// KL(N(mean, variance) ‖ N(0, 1)) in nats, summed over a block's kept tokens and dims, averaged over blocks:
 /// ½·Σ(mean² + variance − 1 − log variance).
+///
+/// `gaussian` is (n, mean | log-variance) as for [`sample`]. The reference's, but that it takes 2048 tokens for a
+/// block, whatever a block is.
 pub fn kl_divergence<T: MaybeTape>(gaussian: Tokens<T>, mask: &PrefixMask) -> Scalar<T> {
     let (gaussian, mut tape) = gaussian.split_tape();
     let (_, both) = shape(&gaussian);

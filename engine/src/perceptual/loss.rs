@@ -11,15 +11,20 @@ use dfdx::tensor::{PutTape as _, SplitTape as _};
 /// One frame of one block of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FramePlace {
-    /// Which block, counted through all sequences.
+    /// Which block, counted from 0 through all sequences.
     pub block: usize,
-    /// Which of its frames.
+    /// Which of its frames, counted from 0.
     pub frame: usize,
 }
 
-/// The distance of one frame of `reconstruction` from that of `target`, both scaled to `side` × `side` pixels first.
+/// The distance of one frame of `reconstruction` from that of `target`, both scaled to `side` × `side` pixels first
+/// (bilinear, antialiased). The reference adds 0.1 of it, of a random frame of a random block, at 224 pixels.
 ///
 /// Patches (n, patch) of whole blocks of `shape`; `target` is data and gets no gradient.
+///
+/// # Panics
+/// If `place` is not in the batch, or `side` is below the network's
+/// [`smallest_side`](PerceptualNetwork::smallest_side).
 pub fn loss<T: MaybeTape>(
     network: &PerceptualNetwork,
     reconstruction: Tokens<T>,

@@ -58,7 +58,8 @@ impl PerceptualNetwork {
     /// Reads PyTorch files that together hold a network: ST-LPIPS's one, or torchvision's VGG16 and LPIPS's heads.
     ///
     /// # Errors
-    /// [`EngineError::PerceptualWeights`], which says what is missing or does not fit.
+    /// [`EngineError::File`] for a file that is not there, else [`EngineError::PerceptualWeights`], which says what is
+    /// missing or does not fit.
     pub fn load(files: &[PathBuf]) -> Result<Self, EngineError> {
         let problem = |path: &PathBuf, problem: WeightsProblem| EngineError::PerceptualWeights {
             path: path.clone(),
@@ -101,8 +102,8 @@ impl PerceptualNetwork {
         self.smallest_side
     }
 
-    /// How different two pictures of `height` × `width` pixels look: 0 for identical ones. Values are in [−1, 1], as
-    /// (row, column, channel).
+    /// How different two pictures of `height` × `width` pixels look: 0 for identical ones, without a unit (Zhang et al.
+    /// 2018, equation 1). Values are in [−1, 1], as (row, column, channel).
     ///
     /// # Panics
     /// If a side is shorter than [`smallest_side`](Self::smallest_side).
@@ -112,7 +113,10 @@ impl PerceptualNetwork {
         a.iter().zip(&b).zip(&self.heads).map(|((a, b), head)| distance::distance(a, b, head)).sum()
     }
 
-    /// The [`distance`](Self::distance) of `a` from `b`, and its gradient with respect to `a`.
+    /// The [`distance`](Self::distance) of `a` from `b`, and its gradient with respect to `a`, (row, column, channel).
+    ///
+    /// # Panics
+    /// As [`distance`](Self::distance).
     pub fn distance_and_gradient(&self, a: &[f32], b: &[f32], height: usize, width: usize) -> (f64, Vec<f32>) {
         let (a, b) = (self.standardized(a, height, width), self.standardized(b, height, width));
         let ((a, record), b) = rayon::join(|| self.stages.recorded(a), || self.stages.features(b));

@@ -16,7 +16,7 @@ pub enum Architecture {
     LpipsVgg,
     /// ST-LPIPS on an AlexNet with blur-pools (Ghildyal & Liu 2022).
     StLpipsAlex,
-    /// ST-LPIPS on a VGG16 with blur-pools.
+    /// ST-LPIPS on a VGG16 with blur-pools (Ghildyal & Liu 2022).
     StLpipsVgg,
 }
 

@@ -7,7 +7,10 @@ use crate::parameters::Parameters as _;
 use crate::tensor::values;
 use std::path::Path;
 
-/// Writes a regressor's weights, shape and scale.
+/// Writes a regressor's weights, shape and scale, whole or not at all, as safetensors.
+///
+/// # Errors
+/// [`EngineError::File`] or [`EngineError::Checkpoint`] where it cannot be written.
 pub fn save_regressor(regressor: &Regressor, path: &Path) -> Result<(), EngineError> {
     let (config, scale) = (regressor.config().clone(), regressor.scale().clone());
     let mut arrays = Vec::new();
@@ -16,6 +19,10 @@ pub fn save_regressor(regressor: &Regressor, path: &Path) -> Result<(), EngineEr
 }
 
 /// Reads a regressor that [`save_regressor`] wrote.
+///
+/// # Errors
+/// [`EngineError::File`] where the file cannot be read, [`EngineError::Checkpoint`] where it is something else,
+/// [`EngineError::Config`] where it names a regressor that cannot be.
 pub fn load_regressor(path: &Path) -> Result<Regressor, EngineError> {
     let (mut file, header) = ArrayFile::open(path)?;
     let Header::Regressor { config, scale, .. } = header else {

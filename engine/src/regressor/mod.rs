@@ -1,4 +1,5 @@
-//! Neural regression: how many tokens a block will need, from its pixels alone.
+//! Neural regression (paper, inference: a network predicts the count, one evaluation a block): how many tokens a block
+//! will need, from its pixels alone.
 //!
 //! A small transformer of the same layers reads the block's patches and predicts the whole distortion curve: at every
 //! count a Gaussian over the logarithm of the distortion. A threshold is then met by n tokens with probability
@@ -28,7 +29,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegressorConfig {
-    /// Width of a token.
+    /// Width of a token: a multiple of 2 · heads.
     pub width: usize,
     /// Width of SwiGLU's hidden layer.
     pub hidden: usize,
@@ -44,12 +45,15 @@ pub struct RegressorConfig {
     pub steps: usize,
     /// Blocks a step.
     pub batch: usize,
-    /// Learning rate after the warm-up.
+    /// Learning rate after the warm-up, above 0.
     pub learning_rate: f32,
 }
 
 impl RegressorConfig {
-    /// Fails with the first key that cannot be.
+    /// Whether a regressor can be made of it.
+    ///
+    /// # Errors
+    /// [`EngineError::Config`] with the first key that cannot be: counts are 1 to 1048576.
     pub fn check(&self) -> Result<(), EngineError> {
         for (key, value) in [
             ("regressor.width", self.width),
@@ -81,7 +85,8 @@ impl RegressorConfig {
         Ok(())
     }
 
-    /// Floating-point operations of one block's prediction at `counts` counts, with so many blocks before it.
+    /// Floating-point operations of one block's prediction at `counts` counts, with so many blocks before it: two a
+    /// multiply-add, in linear maps and attention.
     pub fn flops(&self, counts: usize, earlier: usize) -> f64 {
         let (width, tokens) = (self.width as f64, self.block.tokens() as f64);
         let blocks = (earlier.min(self.earlier) + 1) as f64;
@@ -94,14 +99,15 @@ impl RegressorConfig {
     }
 }
 
-/// How ln distortion is scaled for the network: by mean and deviation over the training curves, count by count.
+/// How ln distortion is scaled for the network: by mean and standard deviation over the training curves, count by
+/// count.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CurveScale {
     /// The counts of the curves, rising.
     pub counts: Vec<usize>,
     /// Mean ln distortion at each.
     pub mean: Vec<f64>,
-    /// Its deviation.
+    /// Its standard deviation at each.
     pub deviation: Vec<f64>,
     /// Predicted deviations are multiplied by this, so that they are right on photographs not trained on.
     pub calibration: f64,
@@ -110,7 +116,7 @@ pub struct CurveScale {
 /// A Gaussian over ln distortion at every count of a block.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CurveForecast {
-    /// (count, mean, deviation), rising in the count.
+    /// (count, mean of ln distortion, its standard deviation), rising in the count.
     pub points: Vec<(usize, f64, f64)>,
 }
 
@@ -128,7 +134,10 @@ impl CurveForecast {
     }
 
     /// The fewest tokens believed to have at most `ln_threshold`, with a margin of `deviations` predicted deviations (0:
-    /// as likely as not; 1.28: nine times of ten); the largest count if none is.
+    /// as likely as not; 1.28: nine times of ten); the largest count if none is. `ln_threshold` is ln τ.
+    ///
+    /// # Panics
+    /// If there are no points.
     pub fn fewest(&self, ln_threshold: f64, deviations: f64) -> usize {
         let meets = |(_, mean, deviation): &&(usize, f64, f64)| mean + deviations * deviation <= ln_threshold;
         let (last, ..) = self.points[self.points.len() - 1];
@@ -136,7 +145,7 @@ impl CurveForecast {
     }
 }
 
-/// The network.
+/// The network: patches → layers → mean over the block's tokens → mean and ln deviation at every count.
 #[derive(Clone, Debug)]
 pub struct Regressor {
     config: RegressorConfig,
@@ -167,6 +176,9 @@ const LARGEST_BATCH: usize = 64;
 
 impl Regressor {
     /// Fresh weights drawn from `seed`.
+    ///
+    /// # Errors
+    /// [`EngineError::Config`] for a configuration that does not pass [`RegressorConfig::check`].
     pub fn new(config: RegressorConfig, scale: CurveScale, seed: u64) -> Result<Self, EngineError> {
         config.check()?;
         let mut init = Init::new(INIT_STD, seed);

@@ -34,7 +34,8 @@ const LOOK_EVERY: usize = 100;
 /// Parts of a batch that threads share; a constant, so that sums have one order everywhere.
 const SHARDS: usize = 4;
 
-/// A regressor in training.
+/// A regressor in training: AdamW on [`gaussian_nll`](ops::gaussian_nll) of scaled ln distortions. An eighth of the
+/// photographs, at least one, is set aside to choose and to calibrate by.
 pub struct RegressorTrainer {
     regressor: Regressor,
     config: TrainConfig,
@@ -47,7 +48,7 @@ pub struct RegressorTrainer {
 }
 
 impl RegressorTrainer {
-    /// A fresh regressor for curves measured at `counts`.
+    /// A fresh regressor for curves measured at `counts`, of which there is at least one.
     ///
     /// # Errors
     /// [`EngineError::Config`] for an impossible configuration, or with fewer than two photographs.
@@ -93,7 +94,11 @@ impl RegressorTrainer {
         self.step() >= self.config.steps
     }
 
-    /// One step; the batch's mean negative log-likelihood.
+    /// One step; the batch's mean negative log-likelihood, as [`gaussian_nll`](ops::gaussian_nll) has it.
+    ///
+    /// # Errors
+    /// [`EngineError::NonFinite`] for a loss or gradient that is not finite, which changes nothing;
+    /// [`EngineError::Tensor`] without memory.
     pub fn advance(&mut self) -> Result<f64, EngineError> {
         let batch = self.batch();
         let shard = batch.len().div_ceil(SHARDS);

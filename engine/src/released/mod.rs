@@ -23,8 +23,12 @@ use stream::Stream;
 
 /// Reads the model of this shape from a released file of parameters, or from a whole training state.
 ///
-/// `progress` is called with the weights filled so far and how many there are. Fails, before it takes the model's memory,
-/// where the file is not such a file, is cut short, or holds another model than the configuration's.
+/// `progress` is called with the weights filled so far and how many there are, counted in arrays of this engine.
+///
+/// # Errors
+/// [`EngineError::Config`] for a configuration that cannot be, [`EngineError::File`] where the file is not there.
+/// [`EngineError::Released`], before it takes the model's memory, where the file is not such a file, is cut short, or
+/// holds another model than the configuration's; and later, where it holds a weight that is not finite.
 pub fn import(
     path: &Path,
     config: ModelConfig,
@@ -37,6 +41,9 @@ pub fn import(
 }
 
 /// The same from anything that can be read twice.
+///
+/// # Errors
+/// As [`import`], but for those of the configuration and of opening the file.
 ///
 /// # Panics
 /// If `config` does not pass [`ModelConfig::check`].

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Source {
     /// The array's path below the parameters.
     pub path: String,
-    /// Which entry of the first axis, if layers are stacked on it.
+    /// Which entry of the first axis, counted from 0, if layers are stacked on it.
     pub layer: Option<usize>,
 }
 

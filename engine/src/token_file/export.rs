@@ -86,7 +86,7 @@ impl TokenArrays {
         Ok(Self { arrays, headers })
     }
 
-    /// As a safetensors file.
+    /// The bytes of a safetensors file.
     pub fn to_safetensors(&self) -> Vec<u8> {
         let views = self.arrays.iter().map(|array| {
             let kind = match array.kind {
@@ -101,7 +101,7 @@ impl TokenArrays {
         safetensors::serialize(views, Some(metadata)).expect("a few well-formed arrays")
     }
 
-    /// As an `.npz` archive, not compressed.
+    /// The bytes of an `.npz` archive, not compressed.
     pub fn to_npz(&self) -> Vec<u8> {
         let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
         // A string of n characters is an array of shape () whose one value has 4 bytes a character.

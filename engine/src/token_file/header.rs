@@ -47,7 +47,7 @@ pub struct Source {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Search {
-    /// Its name, as `binary`.
+    /// The strategy's name, as `binary`.
     pub strategy: String,
     /// The largest acceptable mean squared error in [−1, 1] after clipping.
     pub threshold: f64,

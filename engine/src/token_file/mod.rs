@@ -70,7 +70,8 @@ impl TokenFile {
         &self.blocks
     }
 
-    /// Bits that all blocks' tokens take in the file, without counts, padding and checks.
+    /// Bits that all blocks' tokens take in the file, without counts, padding and checks: kept tokens ·
+    /// [`bits_per_code`], or 32 · dim a token for a VAE.
     pub fn token_bits(&self) -> u64 {
         let bits = packing::bits_per_token(&self.header.model.bottleneck);
         self.blocks.iter().map(|block| block.kept_tokens as u64 * bits).sum()

@@ -2,7 +2,7 @@
 
 use crate::bottleneck::Bottleneck;
 
-/// Bits of a code's number: ⌈log2 codebook⌉. None for a VAE.
+/// Bits of a code's number: ⌈log₂ codebook⌉, 16 for the released 64 000 codes. None for a VAE.
 pub fn bits_per_code(bottleneck: &Bottleneck) -> Option<u32> {
     bottleneck.codebook_size().map(|size| u64::BITS - (size - 1).leading_zeros())
 }

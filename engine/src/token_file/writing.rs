@@ -5,6 +5,9 @@ use crate::tokens::TokenValues;
 
 impl TokenFile {
     /// The file. The same tokens and header give the same bytes everywhere.
+    ///
+    /// # Panics
+    /// For 2³² blocks or more.
     pub fn write(&self) -> Vec<u8> {
         let header = serde_json::to_vec(&self.header).expect("a checked header is plain data");
         let blocks = u32::try_from(self.blocks.len()).expect("a file holds fewer than 2³² blocks");

@@ -32,6 +32,9 @@ impl AdamW {
     }
 
     /// One update: p −= rate·(m̂ / (√v̂ + ε) + decay·p), with m̂ and v̂ the bias-corrected means.
+    ///
+    /// `gradients` has one entry a weight, in visiting order, each as long as the weight. Only `beta1`, `beta2`,
+    /// `epsilon` and `weight_decay` of the configuration are used.
     pub fn update(&mut self, model: &mut impl Parameters, gradients: &[Vec<f32>], rate: f32, config: &TrainConfig) {
         self.updates += 1;
         let correction = |beta: f32| (1.0 / (1.0 - f64::from(beta).powi(self.updates as i32))) as f32;
@@ -66,7 +69,8 @@ pub(crate) fn collect(model: &impl Parameters, grads: &mut Grads) -> Result<Vec<
     failure.map_or(Ok(gradients), Err)
 }
 
-/// Scales all gradients down so that their common norm is at most `largest`; returns the norm before.
+/// Scales all gradients down so that their common Euclidean norm is at most `largest` (Pascanu et al. 2013); returns
+/// the norm before.
 pub fn clip_global_norm(gradients: &mut [Vec<f32>], largest: f32) -> f64 {
     let squares =
         |gradient: &Vec<f32>| -> f64 { gradient.chunks(CHUNK).map(|chunk| f64::from(sum_of_squares(chunk))).sum() };

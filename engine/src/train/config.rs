@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 pub struct PerceptualLoss {
     /// [`PerceptualNetwork::key`](crate::PerceptualNetwork::key) in hex: which network, by its content.
     pub network: String,
-    /// What the distance is multiplied by (reference: 0.1).
+    /// What the distance is multiplied by, above 0 (reference: 0.1).
     pub weight: f32,
-    /// Pixels of the square that the frame is scaled to (reference: 224).
+    /// Pixels of a side of the square that the frame is scaled to (reference: 224).
     pub side: usize,
 }
 
@@ -26,27 +26,27 @@ pub struct TrainConfig {
     pub batch: usize,
     /// Forward and backward passes an optimizer step; their gradients are averaged.
     pub accumulate: usize,
-    /// Learning rate after the warm-up.
+    /// Learning rate after the warm-up, above 0 (reference: 1e-4, over 2000 steps of warm-up).
     pub learning_rate: f32,
-    /// Learning rate at the end, as a share of the highest.
+    /// Learning rate at the end, as a share (0 to 1) of the highest.
     pub final_share: f32,
-    /// Steps over which the learning rate rises linearly.
+    /// Steps over which the learning rate rises linearly, at most all.
     pub warmup_steps: usize,
-    /// Decoupled weight decay, on every weight (as the reference).
+    /// Decoupled weight decay, times the learning rate a step; on every weight (as the reference, with 1e-4).
     pub weight_decay: f32,
-    /// Decay of the gradient's running mean.
+    /// Decay of the gradient's running mean, from 0 to below 1.
     pub beta1: f32,
-    /// Decay of the squared gradient's running mean.
+    /// Decay of the squared gradient's running mean, from 0 to below 1 (reference: 0.95).
     pub beta2: f32,
-    /// Added to the root of the squared gradient's mean.
+    /// Added to the root of the squared gradient's mean, above 0.
     pub epsilon: f32,
-    /// Gradients whose global norm is larger are scaled down to it.
+    /// Gradients whose global norm is larger are scaled down to it (reference: 1).
     pub clip_norm: f32,
-    /// Weight of the VAE's divergence.
+    /// Weight of the VAE's divergence in nats, at least 0 (reference: 1e-8).
     pub kl_weight: f32,
     /// How many tokens each block keeps.
     pub budget: Budget,
-    /// The fewest tokens an elastic budget draws.
+    /// The fewest tokens an elastic budget draws, at least 1 and at most a block's.
     pub min_tokens: usize,
     /// A perceptual distance in the loss; left out where there is none, so that it changes no other run's identity.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,7 +77,11 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
-    /// Fails with the first key that cannot be.
+    /// Whether a run can be made of it.
+    ///
+    /// # Errors
+    /// [`EngineError::Config`] with the first key that cannot be; `min_tokens` is checked against the model by
+    /// [`Trainer::new`](super::Trainer::new).
     pub fn check(&self) -> Result<(), EngineError> {
         for (key, value) in
             [("train.steps", self.steps), ("train.batch", self.batch), ("train.accumulate", self.accumulate)]
@@ -151,8 +155,8 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The rate after `step` steps. The reference uses it for the step that follows, so that its first step has rate
-    /// zero; our trainer asks for `step + 1` and wastes none.
+    /// The rate after `step` steps; the end's after the last. The reference uses it for the step that follows, so that
+    /// its first step has rate zero; our trainer asks for `step + 1` and wastes none.
     pub fn at(&self, step: usize) -> f32 {
         if step < self.warmup_steps {
             return self.peak * step as f32 / self.warmup_steps as f32;

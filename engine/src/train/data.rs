@@ -12,9 +12,11 @@ use std::time::{Duration, Instant};
 /// One training sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sequence {
-    /// 8-bit frames, block after block: (time, row, column, channel).
+    /// 8-bit frames, block after block: (time, row, column, channel), of the size and number that the model's blocks
+    /// have.
     pub frames: Vec<u8>,
-    /// For each block what it belongs to: blocks see only blocks of their own segment.
+    /// For each block what it belongs to: blocks see only blocks of their own segment. (The reference packs files
+    /// without telling them apart.)
     pub segments: Vec<i32>,
 }
 

@@ -28,16 +28,16 @@ pub struct Start {
     pub seed: u64,
 }
 
-/// What one step did.
+/// What one step did; losses are means over its passes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepReport {
     /// Counted from 1.
     pub step: usize,
-    /// What was minimized.
+    /// What was minimized: mse + kl_weight · kl + perceptual.
     pub loss: f32,
-    /// Mean squared error in [−1, 1].
+    /// Mean squared error of the reconstruction in [−1, 1].
     pub mse: f32,
-    /// The VAE's divergence; 0 for FSQ.
+    /// The VAE's divergence in nats, as [`Loss::kl`](crate::model::Loss::kl); 0 for FSQ.
     pub kl: f32,
     /// The perceptual distance's part of the loss, its weight included; 0 where there is none.
     pub perceptual: f32,
@@ -45,7 +45,7 @@ pub struct StepReport {
     pub learning_rate: f32,
     /// Norm of all gradients before clipping.
     pub gradient_norm: f64,
-    /// Tokens it trained on.
+    /// Tokens it trained on, kept or dropped.
     pub tokens: usize,
 }
 
@@ -65,6 +65,9 @@ pub struct Trainer {
 
 impl Trainer {
     /// A run from fresh weights.
+    ///
+    /// # Errors
+    /// [`EngineError::Config`] or [`EngineError::TokenRange`] for a model or a training that cannot be.
     pub fn new(start: Start, data: impl TrainingData) -> Result<Self, EngineError> {
         start.train.check()?;
         let model = ElasticTok::new(start.model.clone(), start.seed)?;
@@ -75,6 +78,9 @@ impl Trainer {
     }
 
     /// Gives the run the network that its configuration names.
+    ///
+    /// # Errors
+    /// [`EngineError::Config`] for other weights than those named, or a picture smaller than the network can see.
     pub fn with_perceptual(mut self, network: Arc<PerceptualNetwork>) -> Result<Self, EngineError> {
         let asked = self.start.train.perceptual.as_ref();
         let key = network.key().to_hex();
@@ -91,6 +97,10 @@ impl Trainer {
     }
 
     /// Goes on from a checkpoint of the same run.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); [`EngineError::File`] where the checkpoint cannot be read, [`EngineError::Checkpoint`]
+    /// where it is of another run or something else.
     pub fn resume(start: Start, data: impl TrainingData, path: &Path) -> Result<Self, EngineError> {
         let mut trainer = Self::new(start, data)?;
         checkpoint::read(path, &trainer.start.clone(), &mut trainer.model, &mut trainer.optimizer)?;
@@ -98,7 +108,10 @@ impl Trainer {
         Ok(trainer)
     }
 
-    /// Writes everything that the next steps depend on.
+    /// Writes everything that the next steps depend on, whole or not at all.
+    ///
+    /// # Errors
+    /// [`EngineError::File`] or [`EngineError::Checkpoint`] where it cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), EngineError> {
         checkpoint::write(path, &self.start, &self.model, &self.optimizer)
     }
@@ -128,13 +141,27 @@ impl Trainer {
         &self.model
     }
 
-    /// One optimizer step. A loss or gradient that is not finite is an error and changes nothing.
+    /// One optimizer step.
+    ///
+    /// # Errors
+    /// [`EngineError::NonFinite`] for a loss or gradient that is not finite, and what the data fails with; neither
+    /// changes anything.
+    ///
+    /// # Panics
+    /// If the configuration has a perceptual loss and [`with_perceptual`](Self::with_perceptual) was not called, if the
+    /// data has other frames than the model, or if a thread that reads it panicked.
     pub fn advance(&mut self) -> Result<StepReport, EngineError> {
         self.advance_after(|_| Ok(()))
     }
 
     /// One optimizer step; before it changes anything, `keep` sees a state that is known to be good: the loss and the
     /// gradient at these weights were just found finite. Saved there, a checkpoint never holds weights that diverged.
+    ///
+    /// # Errors
+    /// As [`advance`](Self::advance), and those of `keep`.
+    ///
+    /// # Panics
+    /// As [`advance`](Self::advance).
     pub fn advance_after(
         &mut self,
         keep: impl FnOnce(&Self) -> Result<(), EngineError>,

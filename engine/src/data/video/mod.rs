@@ -31,7 +31,7 @@ use y4m::Y4m;
 /// One picture of a video.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Frame {
-    /// When it is shown, counted from the video's first picture.
+    /// When it is shown, in seconds from the video's first picture.
     pub seconds: f64,
     /// What is shown.
     pub picture: Picture,
@@ -44,6 +44,9 @@ impl Frame {
     }
 
     /// The same moment with `side`² pixels of it, of which the first is at `crop`.
+    ///
+    /// # Panics
+    /// If they reach past the picture.
     pub fn cropped(&self, crop: super::Crop, side: usize) -> Self {
         Self { seconds: self.seconds, picture: self.picture.crop(crop.x, crop.y, side, side) }
     }
@@ -75,6 +78,10 @@ pub struct VideoReader {
 
 impl VideoReader {
     /// Opens a video of any kind.
+    ///
+    /// # Errors
+    /// [`EngineError::File`] where the file cannot be read, [`EngineError::Video`] where it is damaged at its start,
+    /// holds no video, or needs the `ffmpeg` program, which cannot be run.
     pub fn open(path: &Path) -> Result<Self, EngineError> {
         let broken = |reason| EngineError::Video { path: path.to_owned(), reason };
         let file = || File::open(path).map_err(EngineError::file("cannot read the video", path));
@@ -105,6 +112,9 @@ impl VideoReader {
     }
 
     /// The pictures that the reference picks for `frames_per_second`: [`evenly_spread`].
+    ///
+    /// # Panics
+    /// If that is not above 0.
     pub fn at_frame_rate(self, frames_per_second: f64) -> impl Iterator<Item = Result<Frame, EngineError>> {
         let indices = evenly_spread(self.info.frames, self.info.frames_per_second, frames_per_second);
         Picked::new(self, indices)

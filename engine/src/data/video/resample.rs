@@ -6,7 +6,10 @@ use crate::error::EngineError;
 /// Which of `frames` pictures at `from` a second stand for `to` a second, as the reference picks them: as many as fit,
 /// spread evenly from the first picture to the last, positions cut down to whole numbers (`numpy.linspace`). So their
 /// distance is a little more than `from / to`, and a picture is given twice where `to` exceeds `from`. A rate that
-/// varies counts by its average.
+/// varies counts by its average. Positions count from 0 and do not fall.
+///
+/// # Panics
+/// If a rate is not above 0.
 pub fn evenly_spread(frames: usize, from: f64, to: f64) -> impl Iterator<Item = usize> {
     assert!(from > 0.0 && to > 0.0, "frame rates are positive: {from}, {to}");
     let count = if frames == 0 { 0 } else { (frames as f64 / from * to) as usize };
@@ -16,7 +19,9 @@ pub fn evenly_spread(frames: usize, from: f64, to: f64) -> impl Iterator<Item = 
     (0..count).map(move |i| if i > 0 && i + 1 == count { last } else { (i as f64 * step) as usize })
 }
 
-/// The pictures at some positions of a stream; those between are decoded and dropped.
+/// The pictures at some positions of a stream, counted from 0; those between are decoded and dropped.
+///
+/// A position below the one before it is a panic.
 pub struct Picked<Frames, Indices> {
     frames: Frames,
     /// `None` once the stream has ended.
@@ -27,7 +32,7 @@ pub struct Picked<Frames, Indices> {
 }
 
 impl<Frames, Indices> Picked<Frames, Indices> {
-    /// `indices` must not fall.
+    /// The pictures of `frames` at `indices`, which must not fall.
     pub fn new(frames: Frames, indices: Indices) -> Self {
         Self { frames, indices: Some(indices), held: None, taken: 0 }
     }

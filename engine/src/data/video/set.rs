@@ -36,14 +36,20 @@ const VIDEOS: Contents = Contents {
 
 impl VideoSet {
     /// Looks at every video below `folder`. Those whose first picture does not decode, or whose shortest side is below
-    /// `smallest` pixels, are skipped and named; none left is an error. Pictures behind the first are not decoded: a
-    /// file that is damaged further on is found when it is read.
+    /// `smallest` pixels, are skipped and named. Pictures behind the first are not decoded: a file that is damaged
+    /// further on is found when it is read.
+    ///
+    /// # Errors
+    /// [`EngineError::Folder`] where the folder cannot be read, [`EngineError::NothingUsable`] where no video is left.
     pub fn load(folder: &Path, smallest: usize) -> Result<Self, EngineError> {
         let (videos, skipped) = VIDEOS.load(folder, |name| look(folder, name, smallest))?;
         Ok(Self { folder: folder.to_owned(), videos, skipped })
     }
 
     /// Opens one of them.
+    ///
+    /// # Errors
+    /// As [`VideoReader::open`].
     pub fn open(&self, video: &Video) -> Result<VideoReader, EngineError> {
         VideoReader::open(&self.folder.join(&video.name))
     }

@@ -31,7 +31,13 @@ enum Format {
 const FASTEST_GIF: f64 = 50.0;
 
 impl VideoWriter {
-    /// Begins a video of `width` × `height` pixels. The name's extension decides what is written.
+    /// Begins a video of `width` × `height` pixels at `frames_per_second`, above 0 and at most 1000. The name's
+    /// extension decides what is written.
+    ///
+    /// # Errors
+    /// [`EngineError::File`] where the file cannot be made; [`EngineError::Video`] for another extension, a rate or
+    /// size that it cannot hold (.gif: 50 a second, 65535 pixels; .mp4: even sides), or .mp4 without the `ffmpeg`
+    /// program.
     pub fn create(path: &Path, width: usize, height: usize, frames_per_second: f64) -> Result<Self, EngineError> {
         Self::create_with(Path::new("ffmpeg"), path, width, height, frames_per_second)
     }
@@ -79,6 +85,10 @@ impl VideoWriter {
     }
 
     /// Adds a picture.
+    ///
+    /// # Errors
+    /// [`EngineError::Video`] for a picture of another size, and where `ffmpeg` fails; [`EngineError::File`] where the
+    /// file cannot be written.
     pub fn write(&mut self, picture: &Picture) -> Result<(), EngineError> {
         let (width, height) = (picture.width, picture.height);
         if (width, height) != (self.width, self.height) {
@@ -97,6 +107,10 @@ impl VideoWriter {
     }
 
     /// Ends the video and gives the file its name.
+    ///
+    /// # Errors
+    /// [`EngineError::Video`] without a picture, or where `ffmpeg` fails; [`EngineError::File`] where the file cannot
+    /// be written. What was under its name stays as it was.
     pub fn finish(self) -> Result<(), EngineError> {
         let Self { path, file, written, format, .. } = self;
         let fail = |reason: String| EngineError::Video { path: path.clone(), reason };
