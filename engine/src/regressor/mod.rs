@@ -82,7 +82,16 @@ impl RegressorConfig {
                 "must be a positive number",
             ));
         }
+        BlockShape::new(self.block.frames, self.block.height, self.block.width, self.block.patch)?;
         Ok(())
+    }
+
+    /// How many weights, single numbers, a regressor of this shape has for curves of so many counts.
+    pub fn parameter_count(&self, counts: usize) -> usize {
+        let (width, hidden) = (self.width, self.hidden);
+        let layer = 4 * width * width + 3 * width * hidden + 2 * width;
+        // A projection of patches, two embeddings, the final norm, the head.
+        self.layers * layer + self.block.patch_values() * width + 3 * width + 2 * counts * width
     }
 
     /// Floating-point operations of one block's prediction at `counts` counts, with so many blocks before it: two a

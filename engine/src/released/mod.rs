@@ -9,7 +9,7 @@ mod error;
 mod names;
 mod stream;
 
-pub use error::{Mismatch, ReleasedError};
+pub use error::{Mismatch, ReleasedError, WrongShape};
 pub use names::{Source, sources};
 
 use crate::error::EngineError;

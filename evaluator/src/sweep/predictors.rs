@@ -13,7 +13,7 @@ use crate::experiment::{Criterion, SearchMode, Variant};
 use crate::metric::Pictures as Frames;
 use crate::search::{Asked, Binned, Feature, Prediction, Predictor, ln_distortion};
 use crate::store::{ContentHash, CurvePoint, NewPredictor, regressor_file};
-use engine::parameters::{Parameters as _, weights_hash};
+use engine::parameters::weights_hash;
 use engine::regressor::{CurveExample, CurveForecast, RegressorTrainer, SeenBlock, load_regressor, save_regressor};
 use engine::{BlockShape, Regressor, TokenRange};
 use serde_json::json;
@@ -169,8 +169,7 @@ impl Run<'_> {
         let regressor = trainer.finish();
         let file = regressor_file(key);
         save_regressor(&regressor, &self.folder().join(&file))?;
-        let mut parameters = 0;
-        regressor.visit("", &mut |_, weight| parameters += engine::tensor::values(weight).len() as u32);
+        let parameters = regressor.config().parameter_count(regressor.scale().counts.len()) as u32;
         let sources = samples.iter().map(|sample| sample.source).collect::<std::collections::BTreeSet<_>>();
         let new = NewPredictor {
             key,
