@@ -179,6 +179,7 @@ mod tests {
             loss: f64::from(step % 2) + 1.0,
             mse: 0.1,
             kl: 0.0,
+            perceptual: 0.0,
             learning_rate: 1e-3,
             gradient_norm: 1.0,
             tokens_per_second: 1e4,

@@ -14,6 +14,8 @@ pub struct TrainingPoint {
     pub mse: f64,
     /// Its Kullback-Leibler part, before weighting; 0 without one.
     pub kl: f64,
+    /// Its perceptual part, after weighting; 0 without one.
+    pub perceptual: f64,
     /// The learning rate.
     pub learning_rate: f64,
     /// Norm of the gradient, before clipping.
@@ -49,14 +51,15 @@ impl Store {
         for point in points {
             sqlx::query(
                 "insert into training_point
-                     (training_run_id, step, loss, mse, kl, learning_rate, gradient_norm, tokens_per_second)
-                 values (?, ?, ?, ?, ?, ?, ?, ?)",
+                     (training_run_id, step, loss, mse, kl, perceptual, learning_rate, gradient_norm, tokens_per_second)
+                 values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )
             .bind(run)
             .bind(point.step)
             .bind(point.loss)
             .bind(point.mse)
             .bind(point.kl)
+            .bind(point.perceptual)
             .bind(point.learning_rate)
             .bind(point.gradient_norm)
             .bind(point.tokens_per_second)
@@ -74,6 +77,7 @@ impl TrainingPoint {
             ("loss", self.loss),
             ("mse", self.mse),
             ("kl", self.kl),
+            ("perceptual loss", self.perceptual),
             ("learning rate", self.learning_rate),
             ("gradient norm", self.gradient_norm),
             ("tokens per second", self.tokens_per_second),

@@ -230,6 +230,7 @@ fn point(report: &StepReport, seconds: f64) -> TrainingPoint {
         loss: f64::from(report.loss),
         mse: f64::from(report.mse),
         kl: f64::from(report.kl),
+        perceptual: f64::from(report.perceptual),
         learning_rate: f64::from(report.learning_rate),
         gradient_norm: report.gradient_norm,
         tokens_per_second: report.tokens as f64 / seconds,

@@ -188,6 +188,7 @@ pub(in crate::store) fn point(step: u32) -> TrainingPoint {
         loss: 1.0 / f64::from(step),
         mse: 0.5,
         kl: 0.1,
+        perceptual: 0.05,
         learning_rate: 1e-4,
         gradient_norm: 1.0,
         tokens_per_second: 1000.0,
