@@ -3,7 +3,7 @@
 #
 # usage: experiments/make-results.sh [elastictok options, such as --threads 2]
 #
-# Needs the fetched photographs (experiments/data/fetch.sh). Stop it at any time: what is done is kept in
+# Needs the fetched photographs and videos (experiments/data/fetch.sh). Stop it at any time: what is done is kept in
 # results/elastictok.sqlite, and the next run goes on from there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -23,7 +23,7 @@ make_figure() { # EXPERIMENT FIGURE
 }
 
 for experiment in satisfaction search search-live similarity regressor mask-conditioning mask-distribution scale-256 \
-    scale-1024; do
+    scale-1024 video; do
     elastictok "${options[@]}" run "experiments/$experiment.toml" >/dev/null
     mkdir -p "experiments/results/$experiment"
 done
@@ -41,3 +41,5 @@ make_table mask-distribution rate
 make_figure mask-distribution quality
 make_table scale-256 search
 for table in search search-cost; do make_table scale-1024 "$table"; done
+for table in video satisfaction fewer-tokens search search-cost regressor; do make_table video "$table"; done
+make_figure video over-time

@@ -121,6 +121,11 @@ impl Report {
         self.trials.first().map_or(Criterion::Mse, outcome::criterion)
     }
 
+    /// What its samples are cut from: intervals are clustered by it.
+    fn source(&self) -> &'static str {
+        if self.trials.iter().any(outcome::is_of_clips) { "video" } else { "photograph" }
+    }
+
     /// The thresholds of the rows, rising.
     fn thresholds(&self) -> Vec<f64> {
         let mut thresholds: Vec<f64> = self.rows.iter().filter_map(|row| row.threshold).collect();

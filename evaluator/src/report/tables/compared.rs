@@ -134,10 +134,10 @@ pub(super) fn variants(report: &Report, outcomes: &[Outcomes]) -> Result<Table> 
         }
         row
     });
-    let rows = rows.collect();
+    let (rows, source) = (rows.collect(), report.source());
     let caption = format!(
         "{}: every variant against {}, the same held-out blocks, all counts searched. Δ: paired difference with its 95 % \
-         interval, clustered by photograph; p: sign-flip permutation of photographs, Holm over all comparisons of the \
+         interval, clustered by {source}; p: sign-flip permutation of {source}s, Holm over all comparisons of the \
          table; detectable: the difference found with 80 % power",
         report.experiment.name,
         all.first().map_or("the first", |first| first.variant)
@@ -184,9 +184,9 @@ pub(super) fn satisfaction(report: &Report, outcomes: &[Outcomes]) -> Result<Tab
         ]
     });
     let caption = format!(
-        "{}: share of held-out blocks that meet τ and the tokens they keep; brackets are 95 % intervals, clustered by \
-         photograph",
-        report.experiment.name
+        "{}: share of held-out blocks that meet τ and the tokens they keep; brackets are 95 % intervals, clustered by {}",
+        report.experiment.name,
+        report.source()
     );
     Ok(Table {
         caption,

@@ -52,8 +52,9 @@ pub(super) fn content(report: &Report, outcomes: &[Outcomes]) -> Result<Table> {
     }
     let caption = format!(
         "{}: correlation of a block's kept tokens with its high-frequency energy (luma above the 9 × 9 mean) and with \
-         its bytes as JPEG; brackets are 95 % intervals, clustered by photograph",
-        report.experiment.name
+         its bytes as JPEG; brackets are 95 % intervals, clustered by {}",
+        report.experiment.name,
+        report.source()
     );
     Ok(Table { caption, columns: COLUMNS.to_vec(), rows, trials })
 }

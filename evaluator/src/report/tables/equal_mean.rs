@@ -118,9 +118,10 @@ pub(super) fn equal_mean(report: &Report, outcomes: &[Outcomes]) -> Result<Table
     });
     let caption = format!(
         "{}: counts chosen block by block against one count for every block, at equal mean tokens; τ against a fixed \
-         model is the one at which the means are equal. Δ: chosen less constant, 95 % interval clustered by photograph; \
+         model is the one at which the means are equal. Δ: chosen less constant, 95 % interval clustered by {}; \
          worst tenth: the mean PSNR of the tenth of blocks that fares worst",
-        report.experiment.name
+        report.experiment.name,
+        report.source()
     );
     let rows = rows.collect();
     Ok(Table { caption, columns: COLUMNS.to_vec(), rows, trials: found.into_iter().map(|row| row.trials).collect() })

@@ -106,8 +106,9 @@ pub(super) fn fewer_tokens(report: &Report, outcomes: &[Outcomes]) -> Result<Tab
     }
     let caption = format!(
         "{}: times fewer mean tokens than a fixed budget when as many blocks meet τ; brackets are 95 % intervals over \
-         photographs; – where the elastic model never satisfies as many",
-        report.experiment.name
+         {}s; – where the elastic model never satisfies as many",
+        report.experiment.name,
+        report.source()
     );
     Ok(Table { caption, columns: COLUMNS.to_vec(), rows, trials })
 }

@@ -75,6 +75,11 @@ pub const TABLES: &[NamedTable] = &[
         make: OfBlocks(compared::variants),
     },
     NamedTable {
+        name: "video",
+        about: "variants against the first: what the earlier blocks of a clip are worth",
+        make: OfBlocks(compared::variants),
+    },
+    NamedTable {
         name: "rate",
         about: "BD-rate and BD-PSNR of every variant against the first, tokens as rate",
         make: OfReport(rate::rate),

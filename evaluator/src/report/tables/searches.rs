@@ -64,9 +64,10 @@ fn caption(report: &Report, groups: &[Group<'_>], what: &str) -> String {
         group.blocks().map(|block| block.row.source_id).collect::<std::collections::BTreeSet<_>>().len()
     });
     let thresholds: Vec<String> = report.thresholds().iter().map(f64::to_string).collect();
+    let source = report.source();
     format!(
-        "{}: {what}; {blocks} held-out blocks of {sources} photographs, pooled over τ = {}. Missed: not the smallest \
-         sufficient count. Violated: τ could be met and is not. Brackets: 95 % intervals, clustered by photograph (means: bootstrap; shares: Wilson)",
+        "{}: {what}; {blocks} held-out blocks of {sources} {source}s, pooled over τ = {}. Missed: not the smallest \
+         sufficient count. Violated: τ could be met and is not. Brackets: 95 % intervals, clustered by {source} (means: bootstrap; shares: Wilson)",
         report.experiment.name,
         thresholds.join(", ")
     )
