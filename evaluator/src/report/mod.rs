@@ -121,9 +121,14 @@ impl Report {
         self.trials.first().map_or(Criterion::Mse, outcome::criterion)
     }
 
+    /// Whether its samples are clips of videos.
+    fn is_of_clips(&self) -> bool {
+        self.trials.iter().any(outcome::is_of_clips)
+    }
+
     /// What its samples are cut from: intervals are clustered by it.
     fn source(&self) -> &'static str {
-        if self.trials.iter().any(outcome::is_of_clips) { "video" } else { "photograph" }
+        if self.is_of_clips() { "video" } else { "photograph" }
     }
 
     /// The thresholds of the rows, rising.

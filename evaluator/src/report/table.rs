@@ -90,7 +90,8 @@ impl Report {
     pub fn table(&self) -> Table {
         let samples = self.rows.first().map_or(0, |row| row.samples);
         let seeds = self.rows.first().map_or(0, |row| row.seeds);
-        let mut caption = format!("{}: means over {samples} held-out crops", self.experiment.name);
+        let cut = if self.is_of_clips() { "clips" } else { "crops" };
+        let mut caption = format!("{}: means over {samples} held-out {cut}", self.experiment.name);
         if seeds > 1 {
             let _ = write!(caption, ", {seeds} seeds");
         }
