@@ -143,7 +143,7 @@ pub fn texts(output: &Output) -> (String, String) {
 }
 
 /// Waits until `happened`, or fails after a minute.
-pub fn wait_until(what: &str, happened: impl Fn() -> bool) {
+pub fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
     let began = Instant::now();
     while !happened() {
         assert!(began.elapsed() < Duration::from_secs(60), "waited a minute for {what}");
