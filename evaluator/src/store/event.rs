@@ -78,6 +78,28 @@ impl Reader {
             .await
             .at(self)
     }
+
+    /// At most `limit` events of the experiment after `id`, oldest first.
+    pub async fn experiment_events(&self, experiment: ExperimentId, id: EventId, limit: u32) -> Result<Vec<EventRow>> {
+        sqlx::query_as("select * from event where id > ? and experiment_id = ? order by id limit ?")
+            .bind(id)
+            .bind(experiment)
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await
+            .at(self)
+    }
+
+    /// The experiment's newest events whose kind is `like` this pattern of SQL, newest first.
+    pub async fn newest_events(&self, experiment: ExperimentId, like: &str, limit: u32) -> Result<Vec<EventRow>> {
+        sqlx::query_as("select * from event where experiment_id = ? and kind like ? order by id desc limit ?")
+            .bind(experiment)
+            .bind(like)
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await
+            .at(self)
+    }
 }
 
 #[cfg(test)]
@@ -109,5 +131,28 @@ mod tests {
         assert_eq!(rest[2].payload, serde_json::json!({ "number": 4 }));
         assert_eq!(store.last_event().await.unwrap(), ids[4]);
         assert!(store.events_after(ids[4], 100).await.unwrap().is_empty());
+    }
+    #[tokio::test]
+    async fn an_experiment_has_its_own_events() {
+        let bench = Workbench::new().await;
+        let store = &bench.store;
+        let tell = async |experiment, kind: &str| {
+            let (training_run, trial) = (None, None);
+            let event = NewEvent { experiment, training_run, trial, kind: kind.into(), payload: Value::Null };
+            store.append_event(&event).await.unwrap()
+        };
+        let ours = Some(bench.experiment);
+        let mut ids = Vec::new();
+        for kind in ["run started", "trial started", "trial done", "run done"] {
+            tell(None, "run of another").await;
+            ids.push(tell(ours, kind).await);
+        }
+        let id = |events: Vec<EventRow>| events.iter().map(|event| event.id).collect::<Vec<_>>();
+        let experiment = bench.experiment;
+        assert_eq!(id(store.experiment_events(experiment, EventId(0), 3).await.unwrap()), ids[..3]);
+        assert_eq!(id(store.experiment_events(experiment, ids[1], 3).await.unwrap()), ids[2..]);
+        assert_eq!(id(store.newest_events(experiment, "%", 2).await.unwrap()), [ids[3], ids[2]]);
+        assert_eq!(id(store.newest_events(experiment, "run %", 9).await.unwrap()), [ids[3], ids[0]]);
+        assert!(store.newest_events(ExperimentId(99), "%", 9).await.unwrap().is_empty());
     }
 }

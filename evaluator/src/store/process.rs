@@ -8,6 +8,7 @@ use std::io;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
+use serde_json::{Value, json};
 
 /// One process on one host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,18 @@ impl Process {
     /// `/proc` is not there, as on other systems than Linux.
     pub fn current() -> io::Result<Self> {
         Self::on_this_host(std::process::id())
+    }
+
+    /// As an event names it.
+    pub fn told(&self) -> Value {
+        json!({ "host": hashed(&self.host), "pid": self.pid, "started": self.started })
+    }
+
+    /// Whether the process that an event names still lives; `None` if it is on another host, or none is named.
+    pub fn told_is_alive(told: &Value) -> Option<bool> {
+        let (pid, started) = (u32::try_from(told["pid"].as_u64()?).ok()?, told["started"].as_i64()?);
+        let process = Self { host: host_name(), pid, started };
+        (told["host"] == hashed(&process.host)).then(|| process.is_alive())
     }
 
     /// The process that has this number now.
@@ -57,6 +70,15 @@ pub(super) fn exists(pid: u32) -> bool {
 /// The name that this machine calls itself by.
 pub(super) fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// The same, hashed: results may be shared, host names need not be.
+pub fn host_hash() -> String {
+    hashed(&host_name())
+}
+
+fn hashed(host: &str) -> String {
+    blake3::hash(host.as_bytes()).to_hex()[..16].to_owned()
 }
 
 /// What is needed of `/proc/<pid>/stat`.
@@ -109,6 +131,19 @@ mod tests {
         assert_eq!(me, Process::current().unwrap());
         assert!(me.is_alive());
         assert!(!Process { started: me.started - 1, ..me }.is_alive());
+    }
+
+    #[test]
+    fn an_event_names_a_process_and_hides_its_host() {
+        let me = Process::current().unwrap();
+        let told = me.told();
+        assert!(!told.to_string().contains(&me.host) && Process::told_is_alive(&told) == Some(true), "{told}");
+        let earlier = Process { started: me.started - 1, ..me.clone() };
+        assert_eq!(Process::told_is_alive(&earlier.told()), Some(false));
+        let elsewhere = Process { host: "another-host".into(), ..me };
+        for unknown in [elsewhere.told(), Value::Null, json!({ "pid": -1, "started": 1 }), json!("text")] {
+            assert_eq!(Process::told_is_alive(&unknown), None, "{unknown}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::search::Binned;
 use crate::store::{ContentHash, CurveFilter, CurvePoint, DatasetId, NewCurve, ProtocolId, SampleId};
 use engine::{BlockSequence, BlockShape, ElasticTok, Encoding, NextBlock, TokenRange};
 use rayon::prelude::*;
+use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
@@ -76,6 +77,15 @@ impl Run<'_> {
             self.progress.detail(&format!("{}: all {all} distortion curves measured before", wanted.title));
         } else {
             self.progress.begin(&format!("curves {}", wanted.title), done as u64, all as u64);
+            // Whoever watches counts the curves beyond those that are stored now.
+            let lacking = missing.iter().map(|sample| histories[&sample.id].len() + 1).sum::<usize>();
+            let (weights, protocol, dataset) = (wanted.weights, wanted.protocol, wanted.dataset);
+            let stored = self.store.curve_count(weights, protocol, dataset).await?;
+            let told = json!({
+                "title": wanted.title, "curves": lacking, "stored": stored,
+                "weights": weights, "protocol": protocol, "dataset": dataset,
+            });
+            self.event("curves started", None, told).await?;
         }
         for samples in missing.chunks(TOGETHER) {
             if self.options.stop.is_asked() {
@@ -95,6 +105,7 @@ impl Run<'_> {
         }
         if !missing.is_empty() {
             self.progress.end();
+            self.event("curves done", None, json!({ "title": wanted.title })).await?;
         }
         // The store may hold curves of more crops, at more counts: what is asked for decides what is used.
         let asked = wanted.samples.iter().flat_map(blocks).map(|place| {

@@ -7,6 +7,7 @@ mod behind;
 mod curves;
 mod cut;
 mod evaluate;
+mod events;
 mod lines;
 pub(crate) mod live;
 mod memory;
@@ -25,7 +26,9 @@ pub use trials::EVALUATOR_VERSION;
 use crate::error::{EvaluatorError, Result};
 use crate::experiment::{Data, Experiment, Variant};
 use crate::metric::{self, Protocol};
-use crate::store::{ContentHash, ExperimentId, MetricId, NewExperiment, NewMetric, ProtocolId, ProvenanceId, Store};
+use crate::store::{
+    ContentHash, ExperimentId, MetricId, NewExperiment, NewMetric, Process, ProtocolId, ProvenanceId, Store,
+};
 use behind::BlockCurves;
 pub use curves::curve_counts;
 use curves::{Curves, Wanted};
@@ -131,18 +134,14 @@ pub async fn run(
     let metrics = MetricIds::register(store).await?;
     let run = Run { store, progress, options, experiment: id, provenance, metrics };
     let outcome = run.all(experiment, sets).await;
-    let ended = match &outcome {
-        Ok(_) => json!({ "outcome": "done" }),
-        Err(EvaluatorError::Stopped) => json!({ "outcome": "stopped" }),
-        Err(error) => json!({ "outcome": "failed", "error": error.to_string() }),
-    };
-    run.event("run ended", None, ended).await?;
+    run.ended("run", None, json!({ "name": experiment.name }), &outcome).await?;
     Ok((id, outcome?))
 }
 
 impl Run<'_> {
     async fn all(&self, experiment: &Experiment, sets: &DataSets) -> Result<Outcome> {
-        self.event("run started", None, json!({ "name": experiment.name })).await?;
+        let process = Process::current().ok().map(|process| process.told());
+        self.event("run started", None, json!({ "name": experiment.name, "process": process })).await?;
         // Blocks of other lengths cut videos into other clips.
         let cut = |variant: &Variant| (variant.data.clone(), variant.model.block.frames);
         let mut samples: HashMap<(Data, usize), Samples> = HashMap::new();

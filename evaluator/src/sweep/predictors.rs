@@ -157,6 +157,7 @@ impl Run<'_> {
         let mut trainer = RegressorTrainer::new(network.clone(), counts, examples.collect(), seed)?;
         let began = Instant::now();
         self.progress.begin(&format!("regressor {title}"), 0, network.steps as u64);
+        self.event("regressor started", None, json!({ "title": title })).await?;
         while !trainer.is_finished() {
             if self.options.stop.is_asked() {
                 self.progress.end();
@@ -185,6 +186,7 @@ impl Run<'_> {
             file_hash: weights_hash(&regressor).into(),
         };
         self.store.put_predictor(&new).await?;
+        self.event("regressor done", None, json!({ "title": title })).await?;
         Ok(regressor)
     }
 

@@ -1,6 +1,6 @@
 //! What a number was made with: stored beside it, never part of its key.
 
-use crate::store::{ContentHash, NewProvenance};
+use crate::store::{ContentHash, NewProvenance, host_hash};
 
 /// This program and the commit it was built from, this machine.
 pub fn current() -> NewProvenance {
@@ -9,7 +9,6 @@ pub fn current() -> NewProvenance {
         let line = cpu_info.lines().find(|line| line.starts_with(name));
         line.and_then(|line| line.split_once(':')).map_or_else(String::new, |(_, value)| value.trim().to_owned())
     };
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let mut provenance = NewProvenance {
         key: ContentHash::of(&[]),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -20,7 +19,7 @@ pub fn current() -> NewProvenance {
         cpu_features: vector_features(&field("flags")),
         threads: u32::try_from(rayon::current_num_threads()).unwrap_or(u32::MAX),
         os: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
-        host: blake3::hash(host.as_bytes()).to_hex()[..16].to_owned(),
+        host: host_hash(),
     };
     provenance.key = ContentHash::of(format!("{provenance:?}").as_bytes());
     provenance

@@ -4,9 +4,7 @@ use super::Run;
 use super::samples::Samples;
 use crate::error::{EvaluatorError, Result};
 use crate::experiment::Variant;
-use crate::store::{
-    CheckpointFiles, ContentHash, Lease, NewEvent, NewTrainingRun, TrainingPoint, TrainingRunId, TrainingStatus,
-};
+use crate::store::{CheckpointFiles, ContentHash, Lease, NewTrainingRun, TrainingPoint, TrainingRunId, TrainingStatus};
 use engine::ElasticTok;
 use engine::model::{load_model, save_model};
 use engine::parameters::weights_hash;
@@ -68,21 +66,23 @@ impl Run<'_> {
             self.progress.say(&format!("{title}: goes on at step {}", trainer.step()));
         }
         self.store.start_training(run, trainer.step() as u32).await?;
-        self.event("training started", Some(run), json!({ "variant": variant.name, "seed": seed })).await?;
+        let told = || json!({ "variant": variant.name, "seed": seed });
+        self.event("training started", Some(run.into()), told()).await?;
         let outcome = self.take_steps(run, &title, &mut trainer, &files).await;
         self.progress.end();
-        if let Err(error) = outcome {
-            match &error {
+        if let Err(error) = &outcome {
+            match error {
                 EvaluatorError::Stopped => self.store.stop_training(run).await?,
                 error => self.store.fail_training(run, &error.to_string()).await?,
             }
             self.store.release(run).await?;
-            return Err(error);
+            self.ended("training", Some(run.into()), told(), &outcome).await?;
         }
+        outcome?;
         let weights = save_model(trainer.model(), None, &files.weights)?.into();
         self.store.finish_training(run, weights, &files.weights_name).await?;
         self.store.release(run).await?;
-        self.event("training done", Some(run), json!({ "variant": variant.name, "seed": seed })).await?;
+        self.ended("training", Some(run.into()), told(), &Ok(())).await?;
         // The weights are safe: the training state, three times their size, is no longer needed.
         let _ = std::fs::remove_file(&files.training);
         Ok(Trained { run, weights, model: trainer.model().clone(), reused: false })
@@ -198,18 +198,6 @@ impl Run<'_> {
     ) -> Result<()> {
         let (seconds, points) = (std::mem::take(seconds), std::mem::take(points));
         self.store.report_training(run, step as u32, seconds, &points).await?;
-        Ok(())
-    }
-
-    pub(super) async fn event(
-        &self,
-        kind: &str,
-        training_run: Option<TrainingRunId>,
-        payload: serde_json::Value,
-    ) -> Result<()> {
-        let experiment = Some(self.experiment);
-        let event = NewEvent { experiment, training_run, trial: None, kind: kind.to_owned(), payload };
-        self.store.append_event(&event).await?;
         Ok(())
     }
 }

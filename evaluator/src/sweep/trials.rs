@@ -7,12 +7,18 @@ use crate::metric;
 use crate::search::SearchStrategy;
 use crate::statistics::{BOOTSTRAP_SEED, clustered_interval, mean, sample_deviation};
 use crate::store::{ContentHash, Lease, NewSummary, NewTrial, SampleId, TrialId, TrialStatus};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Raised when the same trial would measure other numbers.
 pub const EVALUATOR_VERSION: u32 = 2;
+
+/// What the events of a trial say of it.
+fn told(trial: &Planned, bench: &Bench<'_>) -> Value {
+    let (variant, strategy) = (&bench.variant.name, trial.strategy.name());
+    json!({ "variant": variant, "seed": bench.seed, "strategy": strategy, "threshold": trial.threshold })
+}
 
 /// A trial to run.
 pub(super) struct Planned {
@@ -91,12 +97,16 @@ impl Run<'_> {
             Err(error) => self.store.fail_trial(trial.id, &error.to_string()).await?,
         }
         self.store.release(trial.id).await?;
+        self.ended("trial", Some(trial.id.into()), told(trial, bench), &outcome).await?;
         outcome.map(|()| true)
     }
 
     async fn evaluate_samples(&self, trial: &Planned, bench: &Bench<'_>, finished: &mut u64) -> Result<()> {
         let done = self.store.done_samples(trial.id).await?;
         *finished += done.len() as u64;
+        let mut started = told(trial, bench);
+        started["samples_done"] = json!(done.len()); // where its rate is counted from
+        self.event("trial started", Some(trial.id.into()), started).await?;
         let kept = match done.is_empty() {
             true => HashMap::new(),
             false => self.last_counts(trial.id).await?,

@@ -2,6 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Row};
 
+use super::super::progress::UNFINISHED;
 use super::super::report::{BLOCKS, MEASUREMENTS, SUMMARIES, TRIAL_SAMPLES, TRIALS};
 use super::fixture::Workbench;
 
@@ -41,4 +42,14 @@ async fn a_page_of_trials_reads_summaries_and_no_measurement() {
         let plan = plan(&bench, query).await;
         assert!(!plan.iter().any(|step| step.contains("measurement")), "{plan:#?}");
     }
+}
+
+#[tokio::test]
+async fn whoever_watches_finds_unfinished_trials_without_a_scan_and_their_starts_from_the_end() {
+    let bench = Workbench::new().await;
+    let plan = plan(&bench, UNFINISHED).await;
+    let scans: Vec<_> = plan.iter().filter(|step| step.starts_with("SCAN")).collect();
+    // The events are gone through backwards until the newest start is found; nothing is sorted.
+    assert_eq!(scans, ["SCAN event"], "{plan:#?}");
+    assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{plan:#?}");
 }
