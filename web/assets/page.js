@@ -2,8 +2,9 @@
 "use strict";
 
 // The legend shows and hides its series.
-for (const figure of document.querySelectorAll("figure.chart")) {
-  for (const entry of figure.querySelectorAll(".legend-entry")) {
+const prepareLegends = (root) => {
+  for (const entry of root.querySelectorAll("figure.chart .legend-entry")) {
+    const figure = entry.closest("figure.chart");
     const toggle = () => {
       const off = entry.getAttribute("aria-pressed") === "true";
       const slot = CSS.escape(entry.dataset.series);
@@ -22,7 +23,7 @@ for (const figure of document.querySelectorAll("figure.chart")) {
       toggle();
     });
   }
-}
+};
 
 // A point says its values at once, to the pointer and to the keyboard; its native tooltip would wait for a second.
 const tooltip = document.createElement("div");
@@ -31,11 +32,19 @@ tooltip.hidden = true;
 tooltip.setAttribute("aria-hidden", "true");
 document.body.append(tooltip);
 
-for (const point of document.querySelectorAll(".chart .point")) {
-  const title = point.querySelector("title");
-  if (!title || !title.textContent) continue;
-  point.setAttribute("aria-label", title.textContent);
-  title.remove();
+const preparePoints = (root) => {
+  for (const point of root.querySelectorAll(".chart .point")) {
+    const title = point.querySelector("title");
+    if (!title || !title.textContent) continue;
+    point.setAttribute("aria-label", title.textContent);
+    title.remove();
+  }
+};
+
+// Parts of a page that follows running work are replaced by newer ones.
+for (const prepare of [prepareLegends, preparePoints]) {
+  prepare(document);
+  document.addEventListener("fresh", (event) => prepare(event.target));
 }
 
 const show = (event) => {

@@ -18,7 +18,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         fails: true,
         ..Plan::default()
     };
-    let photos = Plan { sources: 8, thresholds: vec![0.003, 0.007, 0.015], ..Plan::default() };
+    let photos = Plan { sources: 8, thresholds: vec![0.003, 0.007, 0.015], under_way: true, ..Plan::default() };
     fill(&store, &video).await;
     fill(&store, &photos).await;
     let listener = web::bind(port).await?;

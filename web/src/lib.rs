@@ -14,10 +14,13 @@ mod error;
 mod extract;
 mod format;
 mod guard;
+mod live;
 mod pages;
 mod paging;
 mod samples;
 mod server;
+mod thin;
+mod training_charts;
 
 pub use server::{WebError, bind, serve};
 
@@ -25,14 +28,18 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use evaluator::store::Reader;
+use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
 /// Every address of the dashboard, for a server on this port of the loopback interface.
 pub fn router(reader: Reader, port: u16) -> Router {
+    let live = live::Live::new(reader.clone(), CancellationToken::new());
     Router::new()
         .route("/", get(pages::experiments::page))
         .route("/experiments/{experiment}", get(pages::experiment::page))
+        .route("/experiments/{experiment}/training", get(pages::training::page))
+        .route("/experiments/{experiment}/live", get(live::stream).with_state(live))
         .route("/experiments/{experiment}/tables/{file}", get(pages::downloads::table))
         .route("/experiments/{experiment}/figures/{file}", get(pages::downloads::figure))
         .route("/experiments/{experiment}/trials/{trial}", get(pages::trial::page))

@@ -12,11 +12,12 @@ use evaluator::store::{
 };
 use serde::Deserialize;
 
-use super::{compute, render};
+use super::{compute, render, training_title};
 use crate::charts::{self, Figure};
 use crate::error::Problem;
 use crate::extract::{Path, Query};
 use crate::format;
+use crate::live::Section;
 use crate::paging::Pager;
 
 const TRIALS_ON_A_PAGE: usize = 100;
@@ -31,6 +32,7 @@ pub struct Asked {
 #[template(path = "experiment.html")]
 struct Page {
     experiment: ExperimentRow,
+    running_now: Section,
     findings: Findings,
     running: usize,
     failed: usize,
@@ -78,6 +80,7 @@ pub async fn page(
     let page = Page {
         running: count(TrialStatus::Running),
         failed: count(TrialStatus::Failed),
+        running_now: Section::read(&reader, id).await?,
         findings: findings(&reader, id).await?,
         loss: loss(&reader, &training).await?,
         provenance: provenance(&reader, &trials, &training).await?,
@@ -111,16 +114,11 @@ async fn findings(reader: &Reader, id: ExperimentId) -> Result<Findings, Problem
 }
 
 async fn loss(reader: &Reader, training: &[ExperimentTrainingRow]) -> Result<Option<Figure>, Problem> {
-    let several_seeds = training.iter().any(|linked| linked.run.seed != training[0].run.seed);
     let mut runs = Vec::new();
     for linked in training {
-        let name = match several_seeds {
-            true => format!("{}, seed {}", linked.variant, linked.run.seed),
-            false => linked.variant.clone(),
-        };
         let points = reader.training_points(linked.run.id, 0).await?;
         if !points.is_empty() {
-            runs.push((name, points));
+            runs.push((training_title(linked, training), points));
         }
     }
     match runs.is_empty() {

@@ -5,12 +5,13 @@ pub mod experiment;
 pub mod experiments;
 pub mod pictures;
 pub mod sample;
+pub mod training;
 pub mod trial;
 
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Html;
-use evaluator::store::{ExperimentId, ExperimentRow, Reader, TrialId, TrialReport};
+use evaluator::store::{ExperimentId, ExperimentRow, ExperimentTrainingRow, Reader, TrialId, TrialReport};
 
 use crate::error::Problem;
 
@@ -44,4 +45,12 @@ async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -
 fn trial_title(trial: &TrialReport) -> String {
     let threshold = trial.threshold.map(|threshold| format!(", τ = {threshold}"));
     format!("{}, {}{}", trial.variant, trial.strategy, threshold.unwrap_or_default())
+}
+
+/// What one of an experiment's training runs is called: its seed matters where there are several.
+fn training_title(linked: &ExperimentTrainingRow, all: &[ExperimentTrainingRow]) -> String {
+    match all.iter().any(|other| other.run.seed != linked.run.seed) {
+        true => format!("{}, seed {}", linked.variant, linked.run.seed),
+        false => linked.variant.clone(),
+    }
 }

@@ -5,6 +5,8 @@ mod fixture;
 mod guard;
 mod hostile;
 mod html;
+mod live;
 mod pages;
 mod server;
 mod site;
+mod training;

@@ -1,0 +1,86 @@
+//! `/experiments/{id}/training`: how the runs of an experiment were, or are, trained.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Html;
+use evaluator::store::{ExperimentId, ExperimentRow, ExperimentTrainingRow, Reader, TrainingRunId};
+
+use super::{compute, render, training_title};
+use crate::charts::Figure;
+use crate::error::Problem;
+use crate::extract::{Path, Query};
+use crate::live::Section;
+use crate::training_charts::{Curve, charts};
+
+#[derive(Template)]
+#[template(path = "training.html")]
+struct Page {
+    experiment: ExperimentRow,
+    running_now: Section,
+    choices: Vec<Choice>,
+    figures: Vec<Figure>,
+}
+
+/// A run that may be shown.
+struct Choice {
+    run: TrainingRunId,
+    name: String,
+    is_shown: bool,
+}
+
+/// The training runs; of several `?run=` only those.
+pub async fn page(
+    State(reader): State<Reader>,
+    Path(id): Path<ExperimentId>,
+    Query(asked): Query<Vec<(String, String)>>,
+) -> Result<Html<String>, Problem> {
+    let experiment = reader.experiment(id).await?;
+    let choices = choices(id, &reader.training_runs(id).await?, &wanted(&asked)?)?;
+    let mut curves = Vec::new();
+    for (slot, choice) in choices.iter().enumerate().filter(|(_, choice)| choice.is_shown) {
+        let points = reader.training_points(choice.run, 0).await?;
+        if !points.is_empty() {
+            curves.push(Curve::new(choice.name.clone(), slot, &points));
+        }
+    }
+    let draw = move || match curves.is_empty() {
+        true => Vec::new(),
+        false => charts(&curves).iter().map(Figure::of).collect(),
+    };
+    let page = Page {
+        running_now: Section::read(&reader, id).await?.following_training(),
+        figures: compute(draw).await,
+        experiment,
+        choices,
+    };
+    render(&page)
+}
+
+fn wanted(asked: &[(String, String)]) -> Result<Vec<TrainingRunId>, Problem> {
+    let run = |(name, value): &(String, String)| match (name.as_str(), value.parse()) {
+        ("run", Ok(run)) => Ok(run),
+        ("run", Err(_)) => Err(Problem::bad_request(format!("run={value}: a training run has a number"))),
+        _ => Err(Problem::bad_request(format!("{name}: this page knows run=NUMBER, once or several times"))),
+    };
+    asked.iter().map(run).collect()
+}
+
+/// Each run once, by the names of all variants that share it.
+fn choices(
+    experiment: ExperimentId,
+    training: &[ExperimentTrainingRow],
+    wanted: &[TrainingRunId],
+) -> Result<Vec<Choice>, Problem> {
+    if let Some(unknown) = wanted.iter().find(|wanted| training.iter().all(|linked| linked.run.id != **wanted)) {
+        return Err(Problem::not_found(format_args!("training run {unknown} in experiment {experiment}")));
+    }
+    let mut choices: Vec<Choice> = Vec::new();
+    for linked in training {
+        let (run, name) = (linked.run.id, training_title(linked, training));
+        match choices.iter_mut().find(|choice| choice.run == run) {
+            Some(known) => known.name = format!("{} = {name}", known.name),
+            None => choices.push(Choice { run, name, is_shown: wanted.is_empty() || wanted.contains(&run) }),
+        }
+    }
+    Ok(choices)
+}
