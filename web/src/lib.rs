@@ -32,9 +32,10 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
-/// Every address of the dashboard, for a server on this port of the loopback interface.
-pub fn router(reader: Reader, port: u16) -> Router {
-    let live = live::Live::new(reader.clone(), CancellationToken::new());
+/// Every address of the dashboard, for a server on this port of the loopback interface. Streams of running work end when
+/// `ended` is cancelled.
+pub fn router(reader: Reader, port: u16, ended: CancellationToken) -> Router {
+    let live = live::Live::new(reader.clone(), ended);
     Router::new()
         .route("/", get(pages::experiments::page))
         .route("/experiments/{experiment}", get(pages::experiment::page))

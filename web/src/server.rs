@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use evaluator::store::Reader;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 /// Why the dashboard could not be served.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +63,13 @@ pub async fn serve(
     if !address.ip().is_loopback() {
         return Err(WebError::NotLoopback { address });
     }
-    axum::serve(listener, crate::router(reader, address.port())).with_graceful_shutdown(shutdown).await?;
+    let ended = CancellationToken::new();
+    let router = crate::router(reader, address.port(), ended.clone());
+    let stop = async move {
+        shutdown.await;
+        // A page that follows running work never ends by itself.
+        ended.cancel();
+    };
+    axum::serve(listener, router).with_graceful_shutdown(stop).await?;
     Ok(())
 }

@@ -36,6 +36,30 @@ async fn it_answers_until_it_is_asked_to_stop() {
 }
 
 #[tokio::test]
+async fn a_page_that_follows_running_work_does_not_hold_it_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    crate::fixture::fill(&store, &crate::fixture::Plan::default()).await;
+    let listener = web::bind(0).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = tokio::spawn(web::serve(Reader::clone(&store), listener, async {
+        let _ = stopped.await;
+    }));
+
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET /experiments/1/live HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 4096];
+    let length = connection.read(&mut answer).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer[..length]).to_lowercase();
+    assert!(answer.contains("text/event-stream"), "{answer}");
+
+    stop.send(()).unwrap();
+    tokio::time::timeout(Duration::from_secs(5), server).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_taken_port_says_what_to_do() {
     let taken = web::bind(0).await.unwrap();
     let port = taken.local_addr().unwrap().port();

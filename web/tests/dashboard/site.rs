@@ -30,7 +30,7 @@ impl Site {
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path()).await;
         let filled = fill(&store, plan).await;
-        let router = web::router(Reader::clone(&store), PORT);
+        let router = web::router(Reader::clone(&store), PORT, Default::default());
         Self { router, store, filled, _folder: folder }
     }
 
