@@ -76,6 +76,7 @@ fn ctrl_c_stops_at_a_step_and_the_next_run_goes_on() {
     assert!(err.contains("stopped; run the same command again to go on"), "{err}");
     let (status, _) = bench.succeed(&["status"]);
     assert!(status.contains("Stopped"), "{status}");
+    assert_eq!(bench.told(), ["run started", "training started", "training stopped", "run stopped"]);
     let (_, err) = bench.succeed(&LONG);
     assert!(err.contains("goes on at step"), "{err}");
     assert_same(&bench.numbers(), &undisturbed(&LONG));
@@ -101,6 +102,12 @@ fn a_diverging_run_fails_with_its_reason_and_keeps_its_last_good_checkpoint() {
     assert!(err.contains("the loss at step") && err.contains("lower train.learning_rate"), "{err}");
     let (status, _) = bench.succeed(&["status"]);
     assert!(status.contains("Failed: the loss at step"), "{status}");
+    let told = bench.told();
+    assert_eq!(told[..2], ["run started", "training started"]);
+    for (told, what) in told[2..].iter().zip(["training failed", "run failed"]) {
+        assert!(told.starts_with(&format!("{what}: the loss at step")), "{told}");
+    }
+    assert_eq!(told.len(), 4);
     // Every value of the checkpoint is a number: the weights that gave none were never written.
     let folders = std::fs::read_dir(bench.path("results/checkpoints")).unwrap();
     let file = folders.flatten().map(|folder| folder.path().join("training.safetensors")).find(|file| file.exists());

@@ -38,6 +38,15 @@ fn running_again_reuses_everything_and_writes_the_same_bytes() {
     assert!(err.contains("0 trained, 3 reused; 0 trials evaluated, 14 reused"), "{err}");
     assert_eq!(first, second);
     assert_eq!(["table.csv", "satisfaction.svg", "quality.png"].map(report).to_vec(), before);
+    // Other processes were told of each piece of work once.
+    let told = bench.told();
+    let count = |kind: &str| told.iter().filter(|told| *told == kind).count();
+    assert_eq!((count("training started"), count("training done")), (3, 3));
+    assert_eq!((count("trial started"), count("trial done")), (14, 14));
+    assert_eq!(
+        (told[0].as_str(), &told[told.len() - 2..]),
+        ("run started", &["run started", "run done"].map(String::from)[..])
+    );
 }
 
 #[test]

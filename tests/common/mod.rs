@@ -120,6 +120,22 @@ impl Bench {
         })
     }
 
+    /// What the tiny experiment told other processes: kinds of events, with the reasons of failures.
+    pub fn told(&self) -> Vec<String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let reader = Store::open_existing_read_only(self.db()).await.unwrap();
+            let experiment = reader.experiment_by_name("tiny").await.unwrap().id;
+            let mut events = reader.newest_events(experiment, "%", 1000).await.unwrap();
+            events.reverse();
+            let words = events.into_iter().map(|event| match event.payload["error"].as_str() {
+                Some(error) => format!("{}: {error}", event.kind),
+                None => event.kind,
+            });
+            words.collect()
+        })
+    }
+
     /// Everything below the folder, for «nothing was written».
     pub fn files(&self) -> Vec<PathBuf> {
         fn list(folder: &Path, files: &mut Vec<PathBuf>) {

@@ -6,8 +6,13 @@ use evaluator::store::TrainingPoint;
 use crate::format;
 use crate::thin::{Bucket, thin};
 
-/// So many points a run: more than a screen can show apart, and a page stays small.
-const POINTS: usize = 240;
+/// So many points a run, or hardly more: all that a screen can show apart, and a page stays small.
+const POINTS: u32 = 240;
+
+/// How many steps one point stands for, where the longest run has so many.
+pub fn steps_of_a_point(longest: u32) -> u32 {
+    longest.div_ceil(POINTS).max(1)
+}
 
 /// A run in the charts.
 #[derive(Debug, Clone)]
@@ -21,10 +26,10 @@ pub struct Curve {
 
 impl Curve {
     /// Of all the points of a run, thinned.
-    pub fn new(name: String, slot: usize, points: &[TrainingPoint]) -> Self {
+    pub fn new(name: String, slot: usize, points: &[TrainingPoint], steps_of_a_point: u32) -> Self {
         let quantity = |quantity: &Quantity| {
             let values = points.iter().map(|point| (point.step, (quantity.value)(point)));
-            thin(&values.filter(|(_, value)| value.is_finite()).collect::<Vec<_>>(), POINTS)
+            thin(&values.filter(|(_, value)| value.is_finite()).collect::<Vec<_>>(), steps_of_a_point)
         };
         Self { name, slot, quantities: QUANTITIES.iter().map(quantity).collect() }
     }
@@ -98,24 +103,27 @@ const QUANTITIES: [Quantity; 7] = [
 ];
 
 /// A chart of every quantity that the runs have.
-pub fn charts(curves: &[Curve]) -> Vec<Chart> {
-    QUANTITIES.iter().enumerate().filter_map(|(index, quantity)| chart(quantity, index, curves)).collect()
+pub fn charts(curves: &[Curve], steps_of_a_point: u32) -> Vec<Chart> {
+    let chart = |(index, quantity)| chart(quantity, index, curves, steps_of_a_point);
+    QUANTITIES.iter().enumerate().filter_map(chart).collect()
 }
 
-fn chart(quantity: &Quantity, index: usize, curves: &[Curve]) -> Option<Chart> {
-    let buckets = || curves.iter().flat_map(|curve| &curve.quantities[index]);
-    if buckets().all(|bucket| quantity.is_optional && bucket.low == 0.0 && bucket.high == 0.0) {
+fn chart(quantity: &Quantity, index: usize, curves: &[Curve], steps_of_a_point: u32) -> Option<Chart> {
+    let is_zero = |bucket: &Bucket| bucket.low == 0.0 && bucket.high == 0.0;
+    let has_it = |curve: &&Curve| !(quantity.is_optional && curve.quantities[index].iter().all(is_zero));
+    let curves: Vec<&Curve> = curves.iter().filter(has_it).collect();
+    if curves.is_empty() {
         return None;
     }
+    let buckets = || curves.iter().flat_map(|curve| &curve.quantities[index]);
     let scale = quantity.scale.fitting(buckets());
     let label = if scale == Scale::Log10 { format!("{} (log scale)", quantity.axis) } else { quantity.axis.to_owned() };
     let series = curves.iter().map(|curve| series(quantity, curve, &curve.quantities[index]));
-    let thinned = match buckets().any(|bucket| bucket.first < bucket.last) {
-        true => format!(
-            ". Long runs are drawn with {POINTS} points: the line is the mean of the steps around each, and the band \
-             reaches from the lowest of them to the highest"
+    let thinned = match steps_of_a_point {
+        1 => String::new(),
+        steps => format!(
+            ". The line is the mean of about {steps} steps a point, and the band reaches from the lowest of them to the highest"
         ),
-        false => String::new(),
     };
     Some(Chart {
         title: quantity.title.to_owned(),
@@ -138,10 +146,10 @@ fn series(quantity: &Quantity, curve: &Curve, buckets: &[Bucket]) -> Series {
         let is_end = index == 0 || index + 1 == buckets.len();
         let told = is_end || bucket.low == lowest || bucket.high == highest;
         let title = if told { title(quantity, &curve.name, bucket) } else { String::new() };
-        Point { x: bucket.step(), y: bucket.mean, title, href: None }
+        Point { x: bucket.step, y: bucket.mean, title, href: None }
     });
     let is_thinned = buckets.iter().any(|bucket| bucket.first < bucket.last);
-    let band = buckets.iter().map(|bucket| (bucket.step(), bucket.low, bucket.high));
+    let band = buckets.iter().map(|bucket| (bucket.step, bucket.low, bucket.high));
     Series {
         name: curve.name.clone(),
         mark: Mark::Line,
@@ -152,7 +160,7 @@ fn series(quantity: &Quantity, curve: &Curve, buckets: &[Bucket]) -> Series {
 }
 
 fn title(quantity: &Quantity, name: &str, bucket: &Bucket) -> String {
-    let Bucket { first, last, mean, low, high } = bucket;
+    let Bucket { first, last, mean, low, high, .. } = bucket;
     let number = |value: &f64| format::number(*value);
     let (axis, mean, low, high) = (quantity.axis, number(mean), number(low), number(high));
     match first == last {
@@ -199,7 +207,7 @@ mod tests {
     #[test]
     fn psnr_is_that_of_values_in_minus_one_to_one() {
         // 10·log10(4 / 0.04) = 20 dB.
-        let charts = charts(&[Curve::new("a".into(), 0, &[point(1), TrainingPoint { mse: 0.0, ..point(2) }])]);
+        let charts = charts(&[Curve::new("a".into(), 0, &[point(1), TrainingPoint { mse: 0.0, ..point(2) }], 1)], 1);
         let points = &charts[1].panels[0].series[0].points;
         assert_eq!(points.len(), 1, "a perfect reconstruction has no PSNR to draw");
         assert!((points[0].y - 20.0).abs() < 1e-9);
@@ -208,19 +216,20 @@ mod tests {
     #[test]
     fn a_spike_is_seen_in_the_band_and_told_by_its_point() {
         let run: Vec<_> = (1..=1000).map(point).collect();
-        let charts = charts(&[Curve::new("long".into(), 3, &run)]);
+        let width = steps_of_a_point(1000);
+        let charts = charts(&[Curve::new("long".into(), 3, &run, width)], width);
         let norm = charts.iter().find(|chart| chart.title.starts_with("Gradient")).unwrap();
         let series = &norm.panels[0].series[0];
-        assert!(series.points.len() <= POINTS && series.slot == 3);
+        assert!(series.points.len() <= POINTS as usize && series.slot == 3);
         assert_eq!(series.band.iter().map(|band| band.2).fold(0.0, f64::max), 80.0);
         assert!(series.points.iter().any(|point| point.title.contains("to 80")), "{series:?}");
         assert_eq!(norm.panels[0].y.scale, Scale::Log10, "it spans a factor of 80");
-        assert!(norm.caption.contains("240 points"), "{}", norm.caption);
+        assert!(norm.caption.contains("the mean of about 5 steps"), "{}", norm.caption);
     }
 
     #[test]
     fn short_runs_have_no_band_and_say_nothing_of_thinning() {
-        let charts = charts(&[Curve::new("short".into(), 0, &[point(1), point(2), point(3)])]);
+        let charts = charts(&[Curve::new("short".into(), 0, &[point(1), point(2), point(3)], 1)], 1);
         assert!(charts.iter().all(|chart| chart.panels[0].series[0].band.is_empty()));
         assert_eq!(charts[0].caption, "Loss against training steps.");
         assert_eq!(charts.last().unwrap().panels[0].y.scale, Scale::Linear, "a norm that stays where it is");
@@ -228,18 +237,20 @@ mod tests {
 
     #[test]
     fn parts_of_the_loss_are_shown_where_there_are_any() {
-        let without = Curve::new("without".into(), 0, &[point(1), point(2)]);
+        let without = Curve::new("without".into(), 0, &[point(1), point(2)], 1);
         let judged = TrainingPoint { perceptual: 0.2, ..point(2) };
-        let with = Curve::new("with".into(), 1, &[point(1), judged]);
-        assert_eq!(charts(std::slice::from_ref(&without)).len(), 5);
-        let both = charts(&[without, with]);
+        let with = Curve::new("with".into(), 1, &[point(1), judged], 1);
+        assert_eq!(charts(std::slice::from_ref(&without), 1).len(), 5);
+        let both = charts(&[without, with], 1);
         assert_eq!(titles(&both)[2], "Perceptual part of the loss");
         assert_eq!((both.len(), both[2].panels[0].y.scale), (6, Scale::Linear), "0 has no place on a log axis");
+        let names: Vec<_> = both[2].panels[0].series.iter().map(|series| series.name.as_str()).collect();
+        assert_eq!(names, ["with"], "a run without it is no line along 0");
     }
 
     #[test]
     fn a_run_without_points_leaves_empty_charts() {
-        let charts = charts(&[Curve::new("unborn".into(), 0, &[])]);
+        let charts = charts(&[Curve::new("unborn".into(), 0, &[], 1)], 1);
         assert!(charts.iter().all(|chart| chart.panels[0].series[0].points.is_empty()));
     }
 }

@@ -10,7 +10,7 @@ use crate::charts::Figure;
 use crate::error::Problem;
 use crate::extract::{Path, Query};
 use crate::live::Section;
-use crate::training_charts::{Curve, charts};
+use crate::training_charts::{Curve, charts, steps_of_a_point};
 
 #[derive(Template)]
 #[template(path = "training.html")]
@@ -35,17 +35,20 @@ pub async fn page(
     Query(asked): Query<Vec<(String, String)>>,
 ) -> Result<Html<String>, Problem> {
     let experiment = reader.experiment(id).await?;
-    let choices = choices(id, &reader.training_runs(id).await?, &wanted(&asked)?)?;
+    let runs = reader.training_runs(id).await?;
+    let choices = choices(id, &runs, &wanted(&asked)?)?;
+    let longest = runs.iter().map(|linked| linked.run.step).max().unwrap_or_default();
+    let steps = steps_of_a_point(longest);
     let mut curves = Vec::new();
     for (slot, choice) in choices.iter().enumerate().filter(|(_, choice)| choice.is_shown) {
         let points = reader.training_points(choice.run, 0).await?;
         if !points.is_empty() {
-            curves.push(Curve::new(choice.name.clone(), slot, &points));
+            curves.push(Curve::new(choice.name.clone(), slot, &points, steps));
         }
     }
     let draw = move || match curves.is_empty() {
         true => Vec::new(),
-        false => charts(&curves).iter().map(Figure::of).collect(),
+        false => charts(&curves, steps).iter().map(Figure::of).collect(),
     };
     let page = Page {
         running_now: Section::read(&reader, id).await?.following_training(),
