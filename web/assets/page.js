@@ -74,3 +74,20 @@ document.addEventListener("keydown", (event) => {
   const link = relation && document.querySelector(`a[rel="${relation}"]`);
   if (link) link.click();
 });
+
+// A form of choices needs no button; one box ticked after another is one choice.
+const CHOICE = 600;
+for (const form of document.querySelectorAll("form[data-submits]")) {
+  let later = 0;
+  form.addEventListener("change", (event) => {
+    clearTimeout(later);
+    // «All» and «these» exclude each other.
+    const { name, value, checked } = event.target;
+    if (name === "e" && checked) {
+      for (const box of form.querySelectorAll('input[name="e"]')) {
+        if ((box.value === "all") !== (value === "all")) box.checked = false;
+      }
+    }
+    later = setTimeout(() => form.requestSubmit(), event.target.matches("select") ? 0 : CHOICE);
+  });
+}

@@ -11,6 +11,7 @@ mod assets;
 mod charts;
 mod difference;
 mod error;
+mod explore;
 mod extract;
 mod format;
 mod guard;
@@ -36,8 +37,13 @@ use tower_http::compression::CompressionLayer;
 /// `ended` is cancelled.
 pub fn router(reader: Reader, port: u16, ended: CancellationToken) -> Router {
     let live = live::Live::new(reader.clone(), ended);
+    let trade_offs = pages::trade_offs::Sources::new(reader.clone());
     Router::new()
-        .route("/", get(pages::experiments::page))
+        .route("/", get(pages::trade_offs::page).with_state(trade_offs.clone()))
+        .route("/trade-offs/{file}", get(pages::trade_offs::file).with_state(trade_offs.clone()))
+        .route("/compare", get(pages::compare::page).with_state(trade_offs.clone()))
+        .route("/compare/{file}", get(pages::compare::file).with_state(trade_offs))
+        .route("/experiments", get(pages::experiments::page))
         .route("/experiments/{experiment}", get(pages::experiment::page))
         .route("/experiments/{experiment}/training", get(pages::training::page))
         .route("/experiments/{experiment}/live", get(live::stream).with_state(live))

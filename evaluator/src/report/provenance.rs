@@ -1,11 +1,12 @@
 //! Where a table's rows come from: the trials, the code, the machine.
 
+use super::table::column;
 use super::{Cell, Column, Report, Table};
 use crate::error::Result;
 use crate::store::{ContentHash, Reader, TrialId};
 use std::collections::BTreeSet;
 
-const COLUMN: Column = Column { heading: "trials", name: "trials", digits: 0, noisy: false };
+const COLUMN: Column = column("trials", "trials", 0);
 
 impl Report {
     /// The table with one more column, the numbers of each row's trials.

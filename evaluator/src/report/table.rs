@@ -5,6 +5,7 @@ use crate::csv;
 use crate::experiment::Criterion;
 use crate::store::TrialId;
 use serde_json::json;
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// A table to be read by people or programs.
@@ -24,9 +25,9 @@ pub struct Table {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
     /// Its heading with the unit, for people.
-    pub heading: &'static str,
+    pub heading: Cow<'static, str>,
     /// Its name in CSV.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Digits after the point, for people; CSV is exact.
     pub digits: usize,
     /// Another run may give other numbers: times.
@@ -77,12 +78,12 @@ const COLUMNS: [Column; 10] = [
 ];
 
 pub(super) const fn column(heading: &'static str, name: &'static str, digits: usize) -> Column {
-    Column { heading, name, digits, noisy: false }
+    Column { heading: Cow::Borrowed(heading), name: Cow::Borrowed(name), digits, noisy: false }
 }
 
 /// A column of what another run may measure otherwise.
 pub(super) const fn noisy_column(heading: &'static str, name: &'static str, digits: usize) -> Column {
-    Column { noisy: true, ..column(heading, name, digits) }
+    Column { heading: Cow::Borrowed(heading), name: Cow::Borrowed(name), digits, noisy: true }
 }
 
 impl Report {
@@ -105,7 +106,7 @@ impl Report {
         let trials = self.rows.iter().map(|row| row.trials.clone()).collect();
         let mut columns = COLUMNS.to_vec();
         if self.criterion() == Criterion::Ssim {
-            columns[2].heading = "τ (SSIM)";
+            columns[2].heading = "τ (SSIM)".into();
         }
         Table { caption, columns, rows, trials }
     }
@@ -154,7 +155,7 @@ impl Table {
             });
             format!("| {} |\n", padded.collect::<Vec<_>>().join(" | "))
         };
-        let mut markdown = line(self.columns.iter().map(|column| column.heading).collect());
+        let mut markdown = line(self.columns.iter().map(|column| &*column.heading).collect());
         for (column, width) in widths.iter().enumerate() {
             let dashes = "-".repeat(width + 1);
             markdown += &if self.is_numeric(column) { format!("|{dashes}:") } else { format!("|{dashes}-") };
@@ -173,7 +174,7 @@ impl Table {
             escape_latex(&self.caption)
         );
         let line = |cells: Vec<String>| format!("{} \\\\\n", cells.join(" & "));
-        latex += &line(self.columns.iter().map(|column| escape_latex(column.heading)).collect());
+        latex += &line(self.columns.iter().map(|column| escape_latex(&column.heading)).collect());
         latex += "\\midrule\n";
         self.texts().iter().for_each(|row| latex += &line(row.iter().map(|cell| escape_latex(cell)).collect()));
         latex + "\\bottomrule\n\\end{tabular}\n\\end{table}\n"
@@ -194,7 +195,7 @@ impl Table {
         };
         let heads = self.columns.iter().enumerate().map(|(index, column)| match self.has_interval(index) {
             true => format!("{0},{0}_low,{0}_high", column.name),
-            false => column.name.to_owned(),
+            false => column.name.to_string(),
         });
         let rows = self.rows.iter().map(|row| {
             let fields = row.iter().enumerate().map(|(column, cell)| value(column, cell));
@@ -218,7 +219,7 @@ impl Table {
             Cell::Missing => json!(null),
         };
         let row = |row: &Vec<Cell>| -> serde_json::Map<String, serde_json::Value> {
-            self.columns.iter().zip(row).map(|(column, cell)| (column.name.to_owned(), value(cell))).collect()
+            self.columns.iter().zip(row).map(|(column, cell)| (column.name.to_string(), value(cell))).collect()
         };
         let columns: Vec<_> = self.columns.iter().map(|c| json!({ "name": c.name, "heading": c.heading })).collect();
         let rows: Vec<_> = self.rows.iter().map(row).collect();

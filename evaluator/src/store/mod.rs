@@ -15,6 +15,7 @@
 mod artifact;
 mod artifact_files;
 mod backup;
+mod catalogue;
 mod checkpoint_files;
 mod clock;
 mod curve;
@@ -51,6 +52,7 @@ mod tests;
 
 pub use artifact::ArtifactRow;
 pub use artifact_files::{ArtifactFiles, MediaType};
+pub use catalogue::{Changes, FinishedTrial, Holdings, Mean};
 pub use checkpoint_files::{CheckpointFiles, regressor_file};
 pub use clock::seconds_since;
 pub use curve::{CurveFilter, CurvePoint, CurveRow, NewCurve};

@@ -57,7 +57,7 @@ enum Findings {
 /// The report's table as HTML needs it.
 struct ResultTable {
     caption: String,
-    headings: Vec<&'static str>,
+    headings: Vec<String>,
     rows: Vec<(i64, Vec<Field>)>,
 }
 
@@ -154,7 +154,7 @@ impl ResultTable {
         let trials = report.rows.iter().map(|row| row.trial.id.0);
         Self {
             caption: table.caption.clone(),
-            headings: table.columns.iter().map(|column| column.heading).collect(),
+            headings: table.columns.iter().map(|column| column.heading.to_string()).collect(),
             rows: trials.zip(table.rows.iter().map(fields)).collect(),
         }
     }

@@ -1,10 +1,12 @@
 //! One file a page: extract, query, render.
 
+pub mod compare;
 pub mod downloads;
 pub mod experiment;
 pub mod experiments;
 pub mod pictures;
 pub mod sample;
+pub mod trade_offs;
 pub mod training;
 pub mod trial;
 

@@ -9,4 +9,5 @@ mod live;
 mod pages;
 mod server;
 mod site;
+mod trade_offs;
 mod training;

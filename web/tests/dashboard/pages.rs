@@ -83,7 +83,7 @@ async fn an_experiment_without_results_says_how_it_goes_on() {
     let answer = site.get(&format!("/experiments/{id}")).await;
     answer.says(200, &["No trial of this experiment is finished yet", "None is planned yet", "No training run"]);
     well_formed("unborn", &answer);
-    let listed = site.get("/").await;
+    let listed = site.get("/experiments").await;
     listed.says(200, &["0 of 0 trials done"]);
     let text = listed.text();
     assert!(text.find("unborn").unwrap() < text.find("quickstart").unwrap(), "newest first");

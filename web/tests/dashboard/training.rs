@@ -25,7 +25,9 @@ async fn all_runs_are_drawn_over_one_another() {
     assert_eq!(titles, expected);
     let names = texts(&page, "figure:first-of-type .wide.light .legend-entry");
     assert_eq!(names.iter().map(|name| name.trim()).collect::<Vec<_>>(), ["elastic", "fixed 25 %", "wide"]);
-    assert!(texts(&page, ".wide.light .point title").iter().any(|title| title.starts_with("wide, steps 196 to 200: loss")));
+    assert!(
+        texts(&page, ".wide.light .point title").iter().any(|title| title.starts_with("wide, steps 196 to 200: loss"))
+    );
 }
 
 #[tokio::test]

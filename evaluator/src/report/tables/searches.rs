@@ -126,7 +126,7 @@ pub(super) fn search(report: &Report, outcomes: &[Outcomes]) -> Result<Table> {
             ("neural regression", "5–10", Some(1.0)),
         ] {
             let mut row = vec![text(REPORTED), text("the paper's FSQ, 4096 tokens"), text(strategy), text(error)];
-            row.extend(SEARCH[row.len()..].iter().map(|column| match column.name {
+            row.extend(SEARCH[row.len()..].iter().map(|column| match &*column.name {
                 EVALUATIONS => number(evaluations),
                 _ => Cell::Missing,
             }));

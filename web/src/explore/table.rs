@@ -1,0 +1,135 @@
+//! The points as a table: what differs, and what was measured.
+
+use std::cmp::Ordering;
+
+use evaluator::report::{Cell, Column, Table};
+
+use super::catalogue::{Catalogue, Entry};
+use super::facets::naturally;
+use super::lines::{Pooled, pooled};
+use super::quantity::Quantity;
+use super::settings::{DATA, EXPERIMENT, PROTOCOL, SEED, STRATEGY, Symbol, THRESHOLD, VARIANT};
+use super::view::View;
+
+/// Columns that a table always has where they were measured.
+const USUAL: [&str; 5] = ["threshold_met", "kept_tokens", "psnr", "ssim", "evaluations"];
+
+/// The keys that differ among these trials: variant, strategy and threshold first, the seed never.
+pub fn differing(catalogue: &Catalogue, entries: &[&Entry]) -> Vec<Symbol> {
+    let texts = &catalogue.texts;
+    let Some((first, others)) = entries.split_first() else { return Vec::new() };
+    let mut differ: Vec<Symbol> = Vec::new();
+    let mut seen: Vec<&Entry> = vec![first];
+    for entry in others {
+        // Most trials have the settings of one before them, but for few.
+        let last = seen[seen.len() - 1];
+        if entry.settings() == last.settings() {
+            continue;
+        }
+        for (key, value) in entry.settings() {
+            if first.setting(*key) != Some(*value) && !differ.contains(key) {
+                differ.push(*key);
+            }
+        }
+        for (key, _) in first.settings() {
+            if entry.setting(*key).is_none() && !differ.contains(key) {
+                differ.push(*key);
+            }
+        }
+        seen.push(entry);
+    }
+    let order = |key: &Symbol| {
+        let name = texts.text(*key);
+        let leading = [EXPERIMENT, VARIANT, STRATEGY, THRESHOLD].iter().position(|leading| *leading == name);
+        (leading.unwrap_or(4), name.to_owned())
+    };
+    differ.retain(|key| texts.text(*key) != SEED);
+    differ.sort_by_cached_key(order);
+    differ
+}
+
+/// The view's table, sorted; all of it. A row's first trial stands for its seeds.
+pub fn table(catalogue: &Catalogue, entries: &[&Entry], view: &View, axes: (&Quantity, &Quantity)) -> Table {
+    let texts = &catalogue.texts;
+    let mut keys = differing(catalogue, entries);
+    for name in [STRATEGY, VARIANT] {
+        // A row needs a name, even if all have the same.
+        if let Some(key) = texts.find(name).filter(|key| !keys.contains(key)) {
+            keys.insert(0, key);
+        }
+    }
+    // Test data and protocols are told apart by their panels.
+    keys.sort_by_key(|key| matches!(texts.text(*key), DATA | PROTOCOL));
+    let mut quantities = vec![*axes.1, *axes.0];
+    for name in USUAL {
+        let known = Quantity::find(catalogue, name);
+        quantities.extend(known.filter(|usual| quantities.iter().all(|quantity| quantity.name != usual.name)));
+    }
+    let mut rows = pooled(entries);
+    sort(catalogue, &mut rows, view, &keys);
+    quantities.retain(|quantity| rows.iter().any(|row| row.estimate(quantity).is_some()));
+
+    let key_column = |key: &Symbol| {
+        let name = texts.text(*key);
+        let heading = if name == THRESHOLD { "τ" } else { name };
+        column(heading.to_owned(), name.to_owned(), 0)
+    };
+    let mut columns: Vec<Column> = keys.iter().map(key_column).collect();
+    columns.push(column("seeds".to_owned(), "seeds".to_owned(), 0));
+    columns.extend(quantities.iter().map(|quantity| Column {
+        noisy: quantity.name.ends_with("seconds"),
+        ..column(quantity.label(), quantity.name.to_owned(), quantity.digits())
+    }));
+    Table {
+        caption: format!(
+            "{} rows of {} finished trials; means over samples and seeds, with 95 % intervals clustered by source",
+            rows.len(),
+            entries.len()
+        ),
+        columns,
+        trials: rows.iter().map(|row| row.trials.iter().map(|entry| entry.trial).collect()).collect(),
+        rows: rows.iter().map(|row| cells(catalogue, row, &keys, &quantities)).collect(),
+    }
+}
+
+fn column(heading: String, name: String, digits: usize) -> Column {
+    Column { heading: heading.into(), name: name.into(), digits, noisy: false }
+}
+
+fn cells(catalogue: &Catalogue, row: &Pooled, keys: &[Symbol], quantities: &[Quantity]) -> Vec<Cell> {
+    let setting = |key: &Symbol| match row.trials[0].setting(*key) {
+        Some(value) => Cell::Text(catalogue.texts.text(value).to_owned()),
+        None => Cell::Missing,
+    };
+    let measured = |quantity: &Quantity| match row.estimate(quantity) {
+        Some(estimate) => match estimate.interval {
+            Some((low, high)) => Cell::Estimate(estimate.mean, low, high),
+            None => Cell::Number(estimate.mean),
+        },
+        None => Cell::Missing,
+    };
+    let seeds = Cell::Number(row.trials.len() as f64);
+    keys.iter().map(setting).chain([seeds]).chain(quantities.iter().map(measured)).collect()
+}
+
+/// By a metric, or by a key's values; those that lack it come last, equal ones stay.
+fn sort(catalogue: &Catalogue, rows: &mut [Pooled], view: &View, keys: &[Symbol]) {
+    let Some((column, falling)) = &view.sort else { return };
+    let turned = |order: Ordering| if *falling { order.reverse() } else { order };
+    if let Some(quantity) = Quantity::find(catalogue, column) {
+        let value = |row: &Pooled| row.estimate(&quantity).map(|estimate| estimate.mean);
+        rows.sort_by(|a, b| last(value(a), value(b), |a, b| turned(a.total_cmp(b))));
+    } else if let Some(key) = keys.iter().find(|key| catalogue.texts.id(**key).to_string() == *column) {
+        let value = |row: &Pooled| row.trials[0].setting(*key).map(|value| catalogue.texts.text(value));
+        rows.sort_by(|a, b| last(value(a), value(b), |a, b| turned(naturally(a, b))));
+    }
+}
+
+fn last<T>(a: Option<T>, b: Option<T>, compare: impl Fn(&T, &T) -> Ordering) -> Ordering {
+    match (a, b) {
+        (Some(a), Some(b)) => compare(&a, &b),
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (None, None) => Ordering::Equal,
+    }
+}

@@ -1,0 +1,364 @@
+//! `/`: what quality costs, over any choice of the finished trials, as chart and table; and both as files.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{RawQuery, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Redirect, Response};
+use evaluator::chart::{Chart, Theme, to_png, to_svg};
+use evaluator::report::Table;
+use evaluator::store::Reader;
+
+use super::{compute, render};
+use crate::charts::{Figure, size};
+use crate::error::Problem;
+use crate::explore::{Catalogue, Facet, Keeper, LINES, Lines, Quantity, Scope, View, chart, facets, table};
+use crate::extract::{Path, Query};
+use crate::live::Section;
+use crate::paging::Pager;
+
+const ROWS_ON_A_PAGE: usize = 50;
+const EXPERIMENTS_IN_THE_FORM: usize = 40;
+/// More values than this are a list to choose from, not boxes to tick.
+const BOXES: usize = 12;
+/// Width of a saved figure in CSS pixels.
+const WIDTH: u32 = 960;
+/// Pixels of a saved picture for each CSS pixel: sharp in print.
+const PIXELS: f32 = 2.0;
+
+/// Where the first view comes from.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    pub(super) reader: Reader,
+    pub(super) keeper: Keeper,
+}
+
+impl Sources {
+    /// Of a store.
+    pub fn new(reader: Reader) -> Self {
+        Self { keeper: Keeper::new(reader.clone()), reader }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "trade_offs.html")]
+struct Page {
+    title: String,
+    running_now: Option<Section>,
+    experiments: Vec<Experiment>,
+    /// How many the store has, with or without finished trials.
+    stored: usize,
+    all_chosen: bool,
+    metrics: Vec<Metric>,
+    log: (bool, bool),
+    facets: Vec<Facet>,
+    is_filtered: bool,
+    /// What links of the page begin with.
+    query: String,
+    downloads: Downloads,
+    found: Option<Found>,
+    sort: String,
+}
+
+struct Experiment {
+    id: i64,
+    name: String,
+    finished: usize,
+    trials: i64,
+    is_chosen: bool,
+}
+
+struct Metric {
+    name: String,
+    label: String,
+    is_x: bool,
+    is_y: bool,
+}
+
+struct Downloads(Vec<(&'static str, String)>);
+
+/// What the finished trials show.
+struct Found {
+    figure: Figure,
+    /// Pages of lines: which are drawn, and the links to others.
+    lines: Option<LinePages>,
+    without: usize,
+    caption: String,
+    headings: Vec<Heading>,
+    rows: Vec<Row>,
+    pager: Pager,
+}
+
+struct LinePages {
+    first: usize,
+    last: usize,
+    total: usize,
+    previous: Option<String>,
+    next: Option<String>,
+}
+
+struct Heading {
+    text: String,
+    numeric: bool,
+    address: Option<String>,
+    sorted: &'static str,
+}
+
+struct Row {
+    trial: i64,
+    experiment: i64,
+    is_on_front: bool,
+    fields: Vec<(String, bool)>,
+}
+
+/// A file made of the view.
+#[derive(Debug, Clone, Copy, serde::Deserialize)]
+pub enum File {
+    #[serde(rename = "table.csv")]
+    Csv,
+    #[serde(rename = "table.json")]
+    Json,
+    #[serde(rename = "table.tex")]
+    Latex,
+    #[serde(rename = "table.md")]
+    Markdown,
+    #[serde(rename = "figure.svg")]
+    Svg,
+    #[serde(rename = "figure-dark.svg")]
+    DarkSvg,
+    #[serde(rename = "figure.png")]
+    Png,
+}
+
+/// The first view. A form's address says what is as usual too: it leads to the short one, so that a view has one.
+pub async fn page(
+    State(sources): State<Sources>,
+    RawQuery(raw): RawQuery,
+    Query(asked): Query<Vec<(String, String)>>,
+) -> Result<Response, Problem> {
+    let view = View::parse(&asked)?;
+    if raw.is_some_and(|raw| raw != view.query()) {
+        return Ok(Redirect::to(&view.address()).into_response());
+    }
+    let catalogue = sources.keeper.catalogue().await?;
+    let watched = match &view.scope {
+        Scope::These(these) if these.len() == 1 => Some(these[0]),
+        Scope::Newest => catalogue.experiments.first().map(|shelf| shelf.holdings.id),
+        _ => None,
+    };
+    let running_now = match watched {
+        Some(experiment) => Some(Section::read(&sources.reader, experiment).await?),
+        None => None,
+    };
+    let mut page = compute(move || Page::new(&catalogue, &view)).await?;
+    page.running_now = running_now;
+    Ok(render(&page)?.into_response())
+}
+
+/// The view's table or figure as a file.
+pub async fn file(
+    State(sources): State<Sources>,
+    Path(file): Path<File>,
+    Query(asked): Query<Vec<(String, String)>>,
+) -> Result<Response, Problem> {
+    let view = View::parse(&asked)?;
+    let catalogue = sources.keeper.catalogue().await?;
+    compute(move || file.write(&catalogue, &view)).await
+}
+
+impl File {
+    fn write(self, catalogue: &Arc<Catalogue>, view: &View) -> Result<Response, Problem> {
+        let (drawn, listed) =
+            made(catalogue, view)?.ok_or_else(|| Problem::not_found("finished trial of this kind"))?;
+        let svg = |theme| to_svg(&drawn, theme, size(&drawn, WIDTH)).into_bytes();
+        let (bytes, media_type, name) = match self {
+            Self::Csv => (listed.to_csv().into_bytes(), "text/csv; charset=utf-8", "trade-offs.csv"),
+            Self::Json => (listed.to_json().into_bytes(), "application/json", "trade-offs.json"),
+            Self::Latex => (listed.to_latex().into_bytes(), "text/x-tex; charset=utf-8", "trade-offs.tex"),
+            Self::Markdown => (listed.to_markdown().into_bytes(), "text/markdown; charset=utf-8", "trade-offs.md"),
+            Self::Svg => (svg(Theme::Light), "image/svg+xml", "trade-offs.svg"),
+            Self::DarkSvg => (svg(Theme::Dark), "image/svg+xml", "trade-offs-dark.svg"),
+            Self::Png => {
+                let png = to_png(&to_svg(&drawn, Theme::Light, size(&drawn, WIDTH)), PIXELS);
+                (png.map_err(evaluator::EvaluatorError::from)?, "image/png", "trade-offs.png")
+            }
+        };
+        let place = match self {
+            Self::Svg | Self::DarkSvg | Self::Png => "inline",
+            _ => "attachment",
+        };
+        let disposition = format!("{place}; filename=\"{name}\"");
+        let headers = [(header::CONTENT_TYPE, media_type.to_owned()), (header::CONTENT_DISPOSITION, disposition)];
+        Ok((headers, bytes).into_response())
+    }
+}
+
+/// Chart and whole table of a view; none where no trial is finished.
+fn made(catalogue: &Catalogue, view: &View) -> Result<Option<(Chart, Table)>, Problem> {
+    let shelves = view.shelves(catalogue)?;
+    let entries = view.wanted(catalogue, &shelves);
+    if entries.is_empty() {
+        return Ok(None);
+    }
+    let (x, y) = view.axes(catalogue)?;
+    let lines = Lines::new(catalogue, &entries, &view.line_keys(catalogue, &entries), &x, &y);
+    let drawn = chart(catalogue, &lines, view, (&x, &y));
+    Ok(Some((drawn, table(catalogue, &entries, view, (&x, &y)))))
+}
+
+impl Page {
+    fn new(catalogue: &Catalogue, view: &View) -> Result<Self, Problem> {
+        let shelves = view.shelves(catalogue)?;
+        let entries = view.wanted(catalogue, &shelves);
+        let keys = view.line_keys(catalogue, &entries);
+        let names: Vec<&str> = shelves.iter().map(|shelf| shelf.holdings.name.as_str()).collect();
+        let title = match (&view.scope, names.as_slice()) {
+            (_, []) => "Trade-offs".to_owned(),
+            (Scope::All, _) => "Trade-offs of all experiments".to_owned(),
+            (_, names) => format!("Trade-offs: {}", names.join(", ")),
+        };
+        let is_chosen = |id| shelves.iter().any(|shelf| shelf.holdings.id == id);
+        let experiments = catalogue.experiments.iter().map(|shelf| Experiment {
+            id: shelf.holdings.id.0,
+            name: shelf.holdings.name.clone(),
+            finished: shelf.entries.len(),
+            trials: shelf.holdings.trials,
+            is_chosen: view.scope != Scope::All && is_chosen(shelf.holdings.id),
+        });
+        let mut experiments: Vec<Experiment> = experiments.collect();
+        let (stored, mut place) = (experiments.len(), 0);
+        // What is chosen stays in the form, however old.
+        experiments.retain(|experiment| {
+            place += 1;
+            place <= EXPERIMENTS_IN_THE_FORM || experiment.is_chosen
+        });
+        let all = shelves.iter().flat_map(|shelf| &shelf.entries);
+        let metrics = Quantity::all(catalogue, all);
+        let metrics = metrics.iter().map(|quantity| Metric {
+            name: quantity.name.to_owned(),
+            label: quantity.label(),
+            is_x: quantity.name == view.x,
+            is_y: quantity.name == view.y,
+        });
+        let query = view.query();
+        Ok(Self {
+            title,
+            running_now: None,
+            all_chosen: view.scope == Scope::All,
+            experiments,
+            stored,
+            metrics: metrics.collect(),
+            log: view.log,
+            is_filtered: !view.filters.is_empty(),
+            facets: facets(catalogue, &shelves, view, &keys),
+            downloads: Downloads::new(&query),
+            found: if entries.is_empty() { None } else { Some(Found::new(catalogue, view, &entries, &keys)?) },
+            sort: view
+                .sort
+                .as_ref()
+                .map_or(String::new(), |(column, falling)| format!("{}{column}", if *falling { "-" } else { "" })),
+            query,
+        })
+    }
+}
+
+impl Downloads {
+    fn new(query: &str) -> Self {
+        let files = [
+            ("CSV", "table.csv"),
+            ("JSON", "table.json"),
+            ("LaTeX", "table.tex"),
+            ("Markdown", "table.md"),
+            ("SVG", "figure.svg"),
+            ("SVG, dark", "figure-dark.svg"),
+            ("PNG", "figure.png"),
+        ];
+        let separator = if query.is_empty() { "" } else { "?" };
+        Self(files.map(|(heading, file)| (heading, format!("/trade-offs/{file}{separator}{query}"))).into())
+    }
+
+    /// Those that begin so.
+    fn of(&self, what: &str) -> impl Iterator<Item = &(&'static str, String)> {
+        let start = format!("/trade-offs/{what}");
+        self.0.iter().filter(move |(_, address)| address.starts_with(&start))
+    }
+}
+
+impl Found {
+    fn new(
+        catalogue: &Catalogue,
+        view: &View,
+        entries: &[&crate::explore::Entry],
+        keys: &[crate::explore::Symbol],
+    ) -> Result<Self, Problem> {
+        let (x, y) = view.axes(catalogue)?;
+        let lines = Lines::new(catalogue, entries, keys, &x, &y);
+        let listed = table(catalogue, entries, view, (&x, &y));
+        let pager = Pager::new("rows", listed.rows.len(), ROWS_ON_A_PAGE, view.page);
+        let pager = pager.keeping(&View { page: 1, ..view.clone() }.query(), "#points");
+        let front: std::collections::HashSet<i64> = lines
+            .points()
+            .filter(|(_, point)| point.is_on_front)
+            .map(|(_, point)| point.pooled.trials[0].trial.0)
+            .collect();
+        let experiment_of: std::collections::HashMap<i64, i64> =
+            entries.iter().map(|entry| (entry.trial.0, entry.experiment.0)).collect();
+        let is_numeric = |column: usize| {
+            listed.rows.iter().all(|row| row[column].is_number() || row[column].to_text(0).parse::<f64>().is_ok())
+        };
+        let numeric: Vec<bool> = (0..listed.columns.len()).map(is_numeric).collect();
+        let heading = |(index, column): (usize, &evaluator::report::Column)| {
+            let is_metric = catalogue.metrics.contains_key(&*column.name);
+            let id =
+                if is_metric { column.name.to_string() } else { crate::explore::ShortId::of(&column.name).to_string() };
+            let sorted = match &view.sort {
+                Some((sorted, falling)) if *sorted == id => {
+                    if *falling {
+                        "descending"
+                    } else {
+                        "ascending"
+                    }
+                }
+                _ => "none",
+            };
+            let address = (column.name != "seeds").then(|| format!("{}#points", view.sorted_by(&id).address()));
+            Heading { text: column.heading.to_string(), numeric: numeric[index], address, sorted }
+        };
+        let row = |(cells, trials): (&Vec<evaluator::report::Cell>, &Vec<evaluator::store::TrialId>)| Row {
+            trial: trials[0].0,
+            experiment: experiment_of.get(&trials[0].0).copied().unwrap_or_default(),
+            is_on_front: front.contains(&trials[0].0),
+            fields: cells
+                .iter()
+                .zip(&listed.columns)
+                .zip(&numeric)
+                .map(|((cell, column), numeric)| (cell.to_text(column.digits), *numeric))
+                .collect(),
+        };
+        let shown = pager.slice(&listed.rows).iter().zip(pager.slice(&listed.trials));
+        Ok(Self {
+            figure: Figure::of(&chart(catalogue, &lines, view, (&x, &y))),
+            lines: LinePages::new(view, lines.most_lines()),
+            without: lines.without,
+            headings: listed.columns.iter().enumerate().map(heading).collect(),
+            rows: shown.map(row).collect(),
+            caption: listed.caption,
+            pager,
+        })
+    }
+}
+
+impl LinePages {
+    fn new(view: &View, total: usize) -> Option<Self> {
+        let pages = total.div_ceil(LINES);
+        let address = |page: usize| view.with_lines(page).address();
+        (pages > 1).then(|| Self {
+            first: view.lines * LINES + 1,
+            last: ((view.lines + 1) * LINES).min(total),
+            total,
+            previous: view.lines.checked_sub(1).map(address),
+            next: (view.lines + 1 < pages).then(|| address(view.lines + 1)),
+        })
+    }
+}
