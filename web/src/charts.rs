@@ -27,16 +27,27 @@ struct Drawing {
 }
 
 impl Figure {
-    /// Draws the chart in all the ways a page may need it.
+    /// Draws the chart in all the ways a page may need it. Where points are too many for a finger, the narrow ones are
+    /// without their words and links.
     pub fn of(chart: &Chart) -> Self {
+        let points =
+            chart.panels.iter().flat_map(|panel| &panel.series).map(|series| series.points.len()).sum::<usize>();
+        let mut silent = None;
+        if points > FOR_FINGERS {
+            let mut chart = chart.clone();
+            let all = chart.panels.iter_mut().flat_map(|panel| &mut panel.series).flat_map(|series| &mut series.points);
+            all.for_each(|point| (point.title, point.href) = (String::new(), None));
+            silent = Some(chart);
+        }
+        let narrow = silent.as_ref().unwrap_or(chart);
         let ways = [
-            ("wide light", WIDE, Theme::Light),
-            ("wide dark", WIDE, Theme::Dark),
-            ("narrow light", NARROW, Theme::Light),
-            ("narrow dark", NARROW, Theme::Dark),
+            ("wide light", chart, WIDE, Theme::Light),
+            ("wide dark", chart, WIDE, Theme::Dark),
+            ("narrow light", narrow, NARROW, Theme::Light),
+            ("narrow dark", narrow, NARROW, Theme::Dark),
         ];
         let drawings =
-            ways.map(|(class, width, theme)| Drawing { class, svg: to_svg(chart, theme, size(chart, width)) });
+            ways.map(|(class, chart, width, theme)| Drawing { class, svg: to_svg(chart, theme, size(chart, width)) });
         Self { drawings: drawings.into(), caption: chart.caption.clone(), downloads: Vec::new() }
     }
 
@@ -49,6 +60,8 @@ impl Figure {
 
 const WIDE: u32 = 960;
 const NARROW: u32 = 344;
+/// So many points can be told apart by a finger on a telephone.
+const FOR_FINGERS: usize = 500;
 
 /// A figure that is shown or saved at this width.
 pub fn size(chart: &Chart, width: u32) -> Size {

@@ -183,6 +183,7 @@ impl Table {
     /// Comma-separated values with every digit; an empty field is not available.
     pub fn to_csv(&self) -> String {
         let exact = |number: f64| number.to_string();
+        let intervals: Vec<bool> = (0..self.columns.len()).map(|column| self.has_interval(column)).collect();
         let value = |column: usize, cell: &Cell| {
             let mut fields = match cell {
                 Cell::Text(text) => vec![csv::field(text).into_owned()],
@@ -190,10 +191,10 @@ impl Table {
                 Cell::Estimate(number, low, high) => [*number, *low, *high].map(exact).into(),
                 Cell::Missing => vec![String::new()],
             };
-            fields.resize(if self.has_interval(column) { 3 } else { 1 }, String::new());
+            fields.resize(if intervals[column] { 3 } else { 1 }, String::new());
             fields.join(",")
         };
-        let heads = self.columns.iter().enumerate().map(|(index, column)| match self.has_interval(index) {
+        let heads = self.columns.iter().enumerate().map(|(index, column)| match intervals[index] {
             true => format!("{0},{0}_low,{0}_high", column.name),
             false => column.name.to_string(),
         });

@@ -72,20 +72,22 @@ struct TrialMean {
     mean: Mean,
 }
 
+// `+status`: by its index SQLite would go through all finished trials of the store for each experiment.
+
 pub(super) const HOLDINGS: &str = "
-    select experiment.id, experiment.name, count(trial.id) as trials, count(done.id) as done,
-           coalesce(sum(done.id), 0) as sum
+    select experiment.id, experiment.name, count(trial.id) as trials,
+           count(trial.id) filter (where status = 'done') as done,
+           coalesce(sum(trial.id) filter (where status = 'done'), 0) as sum
     from experiment
     left join experiment_trial on experiment_id = experiment.id
     left join trial on trial.id = trial_id
-    left join trial as done on done.id = trial_id and done.status = 'done'
     group by experiment.id
     order by experiment.id desc";
 
 pub(super) const FINISHED: &str = "
     select trial.id, ordinal, variant, config, training_run_id, dataset_id, protocol_id, strategy, threshold, seed
     from experiment_trial join trial on trial.id = trial_id
-    where experiment_id = ? and status = 'done'
+    where experiment_id = ? and +status = 'done'
     order by ordinal";
 
 pub(super) const MEANS: &str = "

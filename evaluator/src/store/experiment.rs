@@ -68,6 +68,8 @@ impl Store {
     }
 }
 
+// `+status` everywhere beside an experiment: by its index SQLite would go through all finished trials of the store.
+
 impl Reader {
     /// One experiment.
     ///
@@ -78,7 +80,7 @@ impl Reader {
             "select *,
                     (select count(*) from experiment_trial where experiment_id = experiment.id) as trials,
                     (select count(*) from experiment_trial join trial on trial.id = trial_id
-                     where experiment_id = experiment.id and status = 'done') as trials_done
+                     where experiment_id = experiment.id and +status = 'done') as trials_done
              from experiment where id = ?",
         )
         .bind(id)
@@ -102,13 +104,33 @@ impl Reader {
         self.experiment(id).await
     }
 
+    /// When something of the experiment last began or ended: UTC, RFC 3339.
+    pub async fn last_activity(&self, id: ExperimentId) -> Result<String> {
+        // Times of this form sort as text.
+        sqlx::query_scalar(
+            "select max(at) from (
+                 select created_at as at from experiment where id = ?1
+                 union all
+                 select max(coalesce(finished_at, started_at)) from experiment_trial join trial on trial.id = trial_id
+                 where experiment_id = ?1
+                 union all
+                 select max(coalesce(finished_at, started_at))
+                 from experiment_training join training_run on training_run.id = training_run_id
+                 where experiment_id = ?1)",
+        )
+        .bind(id)
+        .fetch_one(&self.pool)
+        .await
+        .at(self)
+    }
+
     /// All experiments, newest first.
     pub async fn experiments(&self) -> Result<Vec<ExperimentRow>> {
         sqlx::query_as(
             "select *,
                     (select count(*) from experiment_trial where experiment_id = experiment.id) as trials,
                     (select count(*) from experiment_trial join trial on trial.id = trial_id
-                     where experiment_id = experiment.id and status = 'done') as trials_done
+                     where experiment_id = experiment.id and +status = 'done') as trials_done
              from experiment order by id desc",
         )
         .fetch_all(&self.pool)

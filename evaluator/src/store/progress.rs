@@ -54,7 +54,7 @@ pub(super) const UNFINISHED: &str = "
     join trial on trial.id = experiment_trial.trial_id
     left join event as start on trial.status = 'running' and start.id =
         (select id from event where trial_id = trial.id and kind = 'trial started' order by id desc limit 1)
-    where experiment_trial.experiment_id = ? and status in ('running', 'failed')
+    where experiment_trial.experiment_id = ? and +status in ('running', 'failed')
     order by ordinal";
 
 impl Reader {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::error::At;
 use super::{
     BlockRecord, ContentHash, DatasetId, ExperimentId, ProtocolId, ProvenanceId, Reader, Result, SampleId, SourceId,
-    SummaryRow, TrainingRunId, TrialId, TrialStatus,
+    StoreError, SummaryRow, TrainingRunId, TrialId, TrialStatus,
 };
 
 /// A trial in its place in an experiment.
@@ -184,6 +184,24 @@ pub(super) const TRIALS: &str = "
     where experiment_id = ?
     order by ordinal";
 
+pub(super) const TRIAL: &str = "
+    select trial.*, ordinal, variant,
+           case status
+               when 'done' then samples
+               else (select count(*) from trial_sample where trial_id = trial.id)
+           end as samples_done
+    from experiment_trial join trial on trial.id = trial_id
+    where trial_id = ? and experiment_id = ?
+    order by ordinal
+    limit 1";
+
+pub(super) const TRIAL_SUMMARIES: &str = "
+    select summary.trial_id, metric.id as metric_id, metric.name as metric, version, unit, direction, noisy,
+           summary.samples, mean, deviation, low, high, minimum, maximum
+    from summary join metric on metric.id = metric_id
+    where trial_id = ?
+    order by metric.name, version";
+
 pub(super) const SUMMARIES: &str = "
     select distinct summary.trial_id, metric.id as metric_id, metric.name as metric, version, unit, direction, noisy,
            summary.samples, mean, deviation, low, high, minimum, maximum
@@ -268,6 +286,21 @@ impl Reader {
         Ok(trials)
     }
 
+    /// One trial of the experiment, with its summaries; in the first of its places, if variants share it.
+    ///
+    /// # Errors
+    /// [`NotFound`](super::StoreError::NotFound).
+    pub async fn trial_of(&self, experiment: ExperimentId, trial: TrialId) -> Result<TrialReport> {
+        let mut snapshot = self.snapshot().await?;
+        let row = sqlx::query_as(TRIAL).bind(trial).bind(experiment).fetch_optional(&mut *snapshot).await.at(self)?;
+        let missing = || StoreError::not_found("trial", format!("{trial} in experiment {experiment}"));
+        let row: TrialReport = row.ok_or_else(missing)?;
+        let summaries: Vec<TrialSummary> =
+            sqlx::query_as(TRIAL_SUMMARIES).bind(trial).fetch_all(&mut *snapshot).await.at(self)?;
+        snapshot.commit().await.at(self)?;
+        Ok(TrialReport { summaries: summaries.into_iter().map(|row| row.summary).collect(), ..row })
+    }
+
     /// The trial's measurements by source name, sample ordinal, metric name and version.
     pub async fn measurements(&self, trial: TrialId) -> Result<Vec<MeasurementRow>> {
         sqlx::query_as(MEASUREMENTS).bind(trial).fetch_all(&self.pool).await.at(self)
@@ -319,6 +352,11 @@ mod tests {
         let psnr = trials[2].summary("psnr").unwrap();
         assert_eq!((psnr.mean, psnr.low, psnr.high, psnr.unit.as_str()), (30.5, Some(29.5), Some(31.5), "dB"));
         assert_eq!(trials[2].summary("lpips"), None);
+        assert_eq!(store.trial_of(bench.experiment, one).await.unwrap(), trials[1], "alone as among the others");
+        assert_eq!(store.trial_of(bench.experiment, bench.trial).await.unwrap(), trials[0]);
+        for (experiment, trial) in [(bench.experiment, TrialId(99)), (ExperimentId(99), one)] {
+            assert!(matches!(store.trial_of(experiment, trial).await, Err(StoreError::NotFound { .. })));
+        }
         let row = store.experiment(bench.experiment).await.unwrap();
         assert_eq!((row.trials, row.trials_done), (3, 2));
     }

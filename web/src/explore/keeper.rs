@@ -28,9 +28,13 @@ struct Inner {
 }
 
 impl Keeper {
-    /// Nothing is read until the first page asks.
+    /// Begins to read at once, so that the first page need not wait for all of it; in a Tokio runtime.
     pub fn new(reader: Reader) -> Self {
-        Self(Arc::new(Inner { reader, known: RwLock::default(), changes: Mutex::default() }))
+        let inner = Arc::new(Inner { reader, known: RwLock::default(), changes: Mutex::default() });
+        let reading = inner.clone();
+        // An error is for the page that asks next, which tries again.
+        tokio::spawn(async move { reading.refresh().await.map(drop) });
+        Self(inner)
     }
 
     /// The catalogue, as new as can be had without a wait that people notice; the first takes as long as it takes.

@@ -20,5 +20,5 @@ pub use keeper::Keeper;
 pub use lines::{Lines, Pooled};
 pub use quantity::Quantity;
 pub use settings::{ShortId, Symbol};
-pub use table::{differing, table};
+pub use table::{Rows, differing};
 pub use view::{Scope, View};

@@ -10,6 +10,7 @@ use super::lines::{Pooled, pooled};
 use super::quantity::Quantity;
 use super::settings::{DATA, EXPERIMENT, PROTOCOL, SEED, STRATEGY, Symbol, THRESHOLD, VARIANT};
 use super::view::View;
+use crate::paging::Pager;
 
 /// Columns that a table always has where they were measured.
 const USUAL: [&str; 5] = ["threshold_met", "kept_tokens", "psnr", "ssim", "evaluations"];
@@ -48,47 +49,74 @@ pub fn differing(catalogue: &Catalogue, entries: &[&Entry]) -> Vec<Symbol> {
     differ
 }
 
-/// The view's table, sorted; all of it. A row's first trial stands for its seeds.
-pub fn table(catalogue: &Catalogue, entries: &[&Entry], view: &View, axes: (&Quantity, &Quantity)) -> Table {
-    let texts = &catalogue.texts;
-    let mut keys = differing(catalogue, entries);
-    for name in [STRATEGY, VARIANT] {
-        // A row needs a name, even if all have the same.
-        if let Some(key) = texts.find(name).filter(|key| !keys.contains(key)) {
-            keys.insert(0, key);
-        }
-    }
-    // Test data and protocols are told apart by their panels.
-    keys.sort_by_key(|key| matches!(texts.text(*key), DATA | PROTOCOL));
-    let mut quantities = vec![*axes.1, *axes.0];
-    for name in USUAL {
-        let known = Quantity::find(catalogue, name);
-        quantities.extend(known.filter(|usual| quantities.iter().all(|quantity| quantity.name != usual.name)));
-    }
-    let mut rows = pooled(entries);
-    sort(catalogue, &mut rows, view, &keys);
-    quantities.retain(|quantity| rows.iter().any(|row| row.estimate(quantity).is_some()));
+/// The rows of a view's table, sorted; their cells are made where they are wanted.
+pub struct Rows<'a> {
+    catalogue: &'a Catalogue,
+    entries: usize,
+    pools: Vec<Pooled<'a>>,
+    keys: Vec<Symbol>,
+    quantities: Vec<Quantity<'a>>,
+}
 
-    let key_column = |key: &Symbol| {
-        let name = texts.text(*key);
-        let heading = if name == THRESHOLD { "τ" } else { name };
-        column(heading.to_owned(), name.to_owned(), 0)
-    };
-    let mut columns: Vec<Column> = keys.iter().map(key_column).collect();
-    columns.push(column("seeds".to_owned(), "seeds".to_owned(), 0));
-    columns.extend(quantities.iter().map(|quantity| Column {
-        noisy: quantity.name.ends_with("seconds"),
-        ..column(quantity.label(), quantity.name.to_owned(), quantity.digits())
-    }));
-    Table {
-        caption: format!(
-            "{} rows of {} finished trials; means over samples and seeds, with 95 % intervals clustered by source",
-            rows.len(),
-            entries.len()
-        ),
-        columns,
-        trials: rows.iter().map(|row| row.trials.iter().map(|entry| entry.trial).collect()).collect(),
-        rows: rows.iter().map(|row| cells(catalogue, row, &keys, &quantities)).collect(),
+impl<'a> Rows<'a> {
+    /// All rows of these trials.
+    pub fn new(
+        catalogue: &'a Catalogue,
+        entries: &[&'a Entry],
+        view: &View,
+        axes: (Quantity<'a>, Quantity<'a>),
+    ) -> Self {
+        let texts = &catalogue.texts;
+        let mut keys = differing(catalogue, entries);
+        for name in [STRATEGY, VARIANT] {
+            // A row needs a name, even if all have the same.
+            if let Some(key) = texts.find(name).filter(|key| !keys.contains(key)) {
+                keys.insert(0, key);
+            }
+        }
+        // Test data and protocols are told apart by their panels.
+        keys.sort_by_key(|key| matches!(texts.text(*key), DATA | PROTOCOL));
+        let mut quantities = vec![axes.1, axes.0];
+        for name in USUAL {
+            let known = Quantity::find(catalogue, name);
+            quantities.extend(known.filter(|usual| quantities.iter().all(|quantity| quantity.name != usual.name)));
+        }
+        let mut pools = pooled(entries);
+        sort(catalogue, &mut pools, view, &keys);
+        quantities.retain(|quantity| pools.iter().any(|row| row.estimate(quantity).is_some()));
+        Self { catalogue, entries: entries.len(), pools, keys, quantities }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.pools.len()
+    }
+
+    /// Those of a pager's page, or all of them.
+    pub fn table(&self, pager: Option<&Pager>) -> Table {
+        let texts = &self.catalogue.texts;
+        let key_column = |key: &Symbol| {
+            let name = texts.text(*key);
+            let heading = if name == THRESHOLD { "τ" } else { name };
+            column(heading.to_owned(), name.to_owned(), 0)
+        };
+        let mut columns: Vec<Column> = self.keys.iter().map(key_column).collect();
+        columns.push(column("seeds".to_owned(), "seeds".to_owned(), 0));
+        columns.extend(self.quantities.iter().map(|quantity| Column {
+            noisy: quantity.name.ends_with("seconds"),
+            ..column(quantity.label(), quantity.name.to_owned(), quantity.digits())
+        }));
+        let shown = pager.map_or(&self.pools[..], |pager| pager.slice(&self.pools));
+        Table {
+            caption: format!(
+                "{} rows of {} finished trials; means over samples and seeds, with 95 % intervals clustered by source",
+                self.pools.len(),
+                self.entries
+            ),
+            columns,
+            trials: shown.iter().map(|row| row.trials.iter().map(|entry| entry.trial).collect()).collect(),
+            rows: shown.iter().map(|row| cells(self.catalogue, row, &self.keys, &self.quantities)).collect(),
+        }
     }
 }
 

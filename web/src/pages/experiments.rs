@@ -38,18 +38,8 @@ pub async fn page(State(reader): State<Reader>, Query(asked): Query<Asked>) -> R
     let pager = Pager::new("experiments", all.len(), PAGE_SIZE, asked.page);
     let mut experiments = Vec::new();
     for row in pager.slice(&all) {
-        let last_activity = format::time(&last_activity(&reader, row).await?);
+        let last_activity = format::time(&reader.last_activity(row.id).await?);
         experiments.push(Entry { row: row.clone(), last_activity });
     }
     render(&Page { experiments, pager })
-}
-
-/// When something of the experiment last began or ended; RFC 3339 in UTC sorts as text.
-async fn last_activity(reader: &Reader, experiment: &ExperimentRow) -> Result<String, Problem> {
-    let runs = reader.training_runs(experiment.id).await?.into_iter();
-    let trials = reader.trials(experiment.id).await?.into_iter();
-    let times = runs
-        .flat_map(|linked| [linked.run.started_at, linked.run.finished_at])
-        .chain(trials.flat_map(|trial| [trial.started_at, trial.finished_at]));
-    Ok(times.flatten().fold(experiment.created_at.clone(), String::max))
 }

@@ -30,12 +30,7 @@ async fn trial_of(
     experiment: ExperimentId,
     trial: TrialId,
 ) -> Result<(ExperimentRow, TrialReport), Problem> {
-    let row = reader.experiment(experiment).await?;
-    let mut trials = reader.trials(experiment).await?.into_iter();
-    match trials.find(|row| row.id == trial) {
-        Some(report) => Ok((row, report)),
-        None => Err(Problem::not_found(format_args!("trial {trial} in experiment {experiment}"))),
-    }
+    Ok((reader.experiment(experiment).await?, reader.trial_of(experiment, trial).await?))
 }
 
 /// Computes away from the tasks that answer requests.

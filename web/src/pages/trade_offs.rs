@@ -13,7 +13,7 @@ use evaluator::store::Reader;
 use super::{compute, render};
 use crate::charts::{Figure, size};
 use crate::error::Problem;
-use crate::explore::{Catalogue, Facet, Keeper, LINES, Lines, Quantity, Scope, View, chart, facets, table};
+use crate::explore::{Catalogue, Facet, Keeper, LINES, Lines, Quantity, Rows, Scope, View, chart, facets};
 use crate::extract::{Path, Query};
 use crate::live::Section;
 use crate::paging::Pager;
@@ -204,7 +204,7 @@ fn made(catalogue: &Catalogue, view: &View) -> Result<Option<(Chart, Table)>, Pr
     let (x, y) = view.axes(catalogue)?;
     let lines = Lines::new(catalogue, &entries, &view.line_keys(catalogue, &entries), &x, &y);
     let drawn = chart(catalogue, &lines, view, (&x, &y));
-    Ok(Some((drawn, table(catalogue, &entries, view, (&x, &y)))))
+    Ok(Some((drawn, Rows::new(catalogue, &entries, view, (x, y)).table(None))))
 }
 
 impl Page {
@@ -294,9 +294,10 @@ impl Found {
     ) -> Result<Self, Problem> {
         let (x, y) = view.axes(catalogue)?;
         let lines = Lines::new(catalogue, entries, keys, &x, &y);
-        let listed = table(catalogue, entries, view, (&x, &y));
-        let pager = Pager::new("rows", listed.rows.len(), ROWS_ON_A_PAGE, view.page);
+        let rows = Rows::new(catalogue, entries, view, (x, y));
+        let pager = Pager::new("rows", rows.len(), ROWS_ON_A_PAGE, view.page);
         let pager = pager.keeping(&View { page: 1, ..view.clone() }.query(), "#points");
+        let listed = rows.table(Some(&pager));
         let front: std::collections::HashSet<i64> = lines
             .points()
             .filter(|(_, point)| point.is_on_front)
@@ -336,7 +337,7 @@ impl Found {
                 .map(|((cell, column), numeric)| (cell.to_text(column.digits), *numeric))
                 .collect(),
         };
-        let shown = pager.slice(&listed.rows).iter().zip(pager.slice(&listed.trials));
+        let shown = listed.rows.iter().zip(&listed.trials);
         Ok(Self {
             figure: Figure::of(&chart(catalogue, &lines, view, (&x, &y))),
             lines: LinePages::new(view, lines.most_lines()),

@@ -4,7 +4,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::super::catalogue::{FINISHED, MEANS};
 use super::super::progress::UNFINISHED;
-use super::super::report::{BLOCKS, MEASUREMENTS, SUMMARIES, TRIAL_SAMPLES, TRIALS};
+use super::super::report::{BLOCKS, MEASUREMENTS, SUMMARIES, TRIAL, TRIAL_SAMPLES, TRIAL_SUMMARIES, TRIALS};
 use super::fixture::Workbench;
 
 async fn plan(bench: &Workbench, query: &str) -> Vec<String> {
@@ -21,7 +21,8 @@ async fn plan(bench: &Workbench, query: &str) -> Vec<String> {
 #[tokio::test]
 async fn no_report_scans_a_table() {
     let bench = Workbench::new().await;
-    for query in [TRIALS, SUMMARIES, MEASUREMENTS, BLOCKS, TRIAL_SAMPLES, FINISHED, MEANS] {
+    let queries = [TRIALS, TRIAL, SUMMARIES, TRIAL_SUMMARIES, MEASUREMENTS, BLOCKS, TRIAL_SAMPLES, FINISHED, MEANS];
+    for query in queries {
         let plan = plan(&bench, query).await;
         assert!(plan.iter().any(|step| step.starts_with("SEARCH")), "{plan:?}");
         assert!(!plan.iter().any(|step| step.starts_with("SCAN")), "{query}\n{plan:#?}");
