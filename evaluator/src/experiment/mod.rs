@@ -147,6 +147,9 @@ pub struct Sweep {
     pub search: SearchMode,
     /// Earlier blocks of a clip that a block sees.
     pub window: usize,
+    /// Held-out samples whose reconstructions are kept as tokens are added. Decides no number: it is in no key, and not in
+    /// the stored configuration.
+    pub progressive: usize,
 }
 
 /// Whether a model encoded like this has the curves that are kept, measured with an encoder run for every count: one that

@@ -132,6 +132,26 @@ pub(super) struct RawSweep {
     pub window: Window,
     /// "per-count": the encoder runs for every count; "once": once a block, and the tail is dropped behind it.
     pub encoding: engine::Encoding,
+    /// Held-out samples, spread over the test set, of which reconstructions from more and more tokens are stored for the
+    /// dashboard: a number, 0 for none, or "all". Numbers do not depend on it.
+    pub progressive: Progressive,
+}
+
+/// `sweep.progressive`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "\"all\", or a number of samples")]
+pub(super) enum Progressive {
+    Samples(usize),
+    Named(NamedAll),
+}
+
+impl Progressive {
+    pub(super) fn samples(self) -> usize {
+        match self {
+            Self::Samples(samples) => samples,
+            Self::Named(NamedAll::All) => usize::MAX,
+        }
+    }
 }
 
 /// `sweep.window`.
@@ -139,12 +159,13 @@ pub(super) struct RawSweep {
 #[serde(untagged, expecting = "\"all\", or a number of blocks")]
 pub(super) enum Window {
     Blocks(usize),
-    Named(NamedWindow),
+    Named(NamedAll),
 }
 
+/// The word for no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum NamedWindow {
+pub(super) enum NamedAll {
     All,
 }
 
@@ -152,7 +173,7 @@ impl Window {
     pub(super) fn blocks(self) -> usize {
         match self {
             Self::Blocks(blocks) => blocks,
-            Self::Named(NamedWindow::All) => usize::MAX,
+            Self::Named(NamedAll::All) => usize::MAX,
         }
     }
 }
@@ -250,7 +271,8 @@ impl Default for RawSweep {
             search: super::SearchMode::Live,
             criterion: super::Criterion::Mse,
             encoding: engine::Encoding::PerCount,
-            window: Window::Named(NamedWindow::All),
+            window: Window::Named(NamedAll::All),
+            progressive: Progressive::Samples(8),
         }
     }
 }

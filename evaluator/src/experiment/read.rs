@@ -419,6 +419,7 @@ fn sweep(name: &str, raw: raw::RawSweep, budget: Budget, range: TokenRange) -> R
                 .map_err(|source| ExperimentError::Strategy { variant: name.to_owned(), source })?
         }
     };
-    let raw::RawSweep { thresholds, criterion, encoding, search, window, .. } = raw;
-    Ok(Sweep { thresholds, criterion, encoding, strategies, search, window: window.blocks() })
+    let raw::RawSweep { thresholds, criterion, encoding, search, window, progressive, .. } = raw;
+    let (window, progressive) = (window.blocks(), progressive.samples());
+    Ok(Sweep { thresholds, criterion, encoding, strategies, search, window, progressive })
 }

@@ -96,6 +96,17 @@ fn what_decides_training_does_not_depend_on_what_is_asked_later() {
 }
 
 #[test]
+fn how_many_pictures_are_kept_decides_no_key() {
+    let text = "name = \"a\"";
+    let of = |value| parse(text, &set("sweep.progressive", value)).unwrap();
+    let samples: Vec<usize> = ["0", "3", "all"].map(|value| of(value).variants[0].sweep.progressive).to_vec();
+    assert_eq!((samples, read(text).variants[0].sweep.progressive), (vec![0, 3, usize::MAX], 8));
+    assert_eq!(of("all").config(), read(text).config());
+    let error = parse(text, &set("sweep.progressive", "some")).unwrap_err().to_string();
+    assert!(error.contains("\"all\", or a number of samples"), "{error}");
+}
+
+#[test]
 fn unknown_keys_are_found_wherever_they_stand() {
     for (text, expected) in [
         ("name = \"a\"\n\nsede = 3\n", "folder/test.toml:3: unknown key `sede`; did you mean `seeds`?"),

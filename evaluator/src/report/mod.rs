@@ -10,7 +10,7 @@ mod table;
 mod tables;
 
 pub use named_figures::{FIGURES, NamedFigure};
-pub use outcome::{criterion, curve_protocol};
+pub use outcome::{criterion, curve_key};
 pub use table::{Cell, Column, Table};
 pub use tables::{NamedTable, TABLES};
 

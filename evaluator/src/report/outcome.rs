@@ -10,7 +10,8 @@ use crate::metric::Protocol;
 use crate::search::meets;
 use crate::statistics::{BOOTSTRAP_SEED, Interval, clustered_interval, clustered_rate_interval, mean};
 use crate::store::{
-    CurveFilter, CurvePoint, CurveRow, OutcomeRow, ProtocolId, Reader, SampleId, SourceId, TrialId, TrialReport,
+    ContentHash, CurveFilter, CurvePoint, CurveRow, OutcomeRow, ProtocolId, Reader, SampleId, SourceId, TrialId,
+    TrialReport,
 };
 use std::collections::BTreeMap;
 
@@ -169,21 +170,24 @@ impl Report {
     }
 }
 
-/// The stored curves of a trial's weights on its samples, each block behind as many earlier ones as the trial's saw; none
-/// if those of the trial would be others: a model told of the mask but encoded once has others.
+/// The stored curves of a trial's weights on its samples, each block behind as many earlier ones as the trial's saw.
 pub(super) async fn curves(reader: &Reader, trial: &TrialReport) -> Result<Vec<CurveRow>> {
-    let told = trial.config["training"]["model"]["mask_conditioning"].as_bool().unwrap_or(true);
-    let encoding = serde_json::from_value(trial.config["encoding"].clone()).unwrap_or_default();
-    let (Some(weights), true) = (trial.weights_hash, encodes_as_measured(encoding, told)) else {
-        return Ok(Vec::new());
-    };
-    let Some(protocol) = curve_protocol(reader, trial).await? else { return Ok(Vec::new()) };
+    let Some((weights, protocol)) = curve_key(reader, trial).await? else { return Ok(Vec::new()) };
     let filter = CurveFilter { protocol: Some(protocol), dataset: Some(trial.dataset_id), ..CurveFilter::default() };
     Ok(reader.curves(weights, &filter).await?)
 }
 
+/// The weights and the protocol under which a trial's curves, and its samples as tokens are added, are stored. None if those
+/// of the trial would be others: a model told of the mask but encoded once has others.
+pub async fn curve_key(reader: &Reader, trial: &TrialReport) -> Result<Option<(ContentHash, ProtocolId)>> {
+    let told = trial.config["training"]["model"]["mask_conditioning"].as_bool().unwrap_or(true);
+    let encoding = serde_json::from_value(trial.config["encoding"].clone()).unwrap_or_default();
+    let (Some(weights), true) = (trial.weights_hash, encodes_as_measured(encoding, told)) else { return Ok(None) };
+    Ok(curve_protocol(reader, trial).await?.map(|protocol| (weights, protocol)))
+}
+
 /// The protocol of a trial's distortion curves, if any were measured by it.
-pub async fn curve_protocol(reader: &Reader, trial: &TrialReport) -> Result<Option<ProtocolId>> {
+async fn curve_protocol(reader: &Reader, trial: &TrialReport) -> Result<Option<ProtocolId>> {
     let of_trial = reader.protocol(trial.protocol_id).await?;
     let Ok(protocol) = serde_json::from_value::<Protocol>(of_trial.description) else {
         // Another version's: it knew of no other one.

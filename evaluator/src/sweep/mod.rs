@@ -1,4 +1,5 @@
-//! Runs an experiment: what the file asks and the store lacks, in the order data → training → curves → trials.
+//! Runs an experiment: what the file asks and the store lacks, in the order data → training → curves → trials → pictures
+//! of tokens being added.
 //!
 //! Every finished piece is committed as it is finished, under a key of all that decides it. Running the same file again
 //! finds these pieces done; a run that was killed goes on at the sample, or the few seconds of training, it was in.
@@ -13,6 +14,7 @@ pub(crate) mod live;
 mod memory;
 mod predictors;
 mod progress;
+mod progressive;
 mod provenance;
 mod sample;
 mod samples;
@@ -21,6 +23,7 @@ mod training;
 mod trials;
 
 pub use progress::{Progress, Silent, Stop};
+pub use progressive::progressive_counts;
 pub use trials::EVALUATOR_VERSION;
 
 use crate::error::{EvaluatorError, Result};
@@ -224,7 +227,11 @@ impl Run<'_> {
         if searches > 0 {
             self.progress.end();
         }
-        result
+        result?;
+        if variant.has_curves() {
+            self.progressive(variant, seed, trained, &samples.held_out, of_curves).await?;
+        }
+        Ok(())
     }
 
     /// Runs trials; those that another process has are looked at again once all others are done.

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Html;
-use evaluator::report::curve_protocol;
+use evaluator::report::curve_key;
 use evaluator::store::{
     BlockRecord, BlockRow, CurveFilter, CurveRow, ExperimentId, ExperimentRow, Reader, SampleId, TrialId, TrialReport,
 };
@@ -88,12 +88,12 @@ async fn blocks(
 ) -> Result<Vec<(BlockRow, Option<CurveRow>)>, Problem> {
     let mut blocks = reader.blocks(trial.id).await?;
     blocks.retain(|block| block.sample_id == sample);
-    let mut curves = match (trial.weights_hash, curve_protocol(reader, trial).await?) {
-        (Some(weights), Some(protocol)) => {
+    let mut curves = match curve_key(reader, trial).await? {
+        Some((weights, protocol)) => {
             let filter = CurveFilter { protocol: Some(protocol), sample: Some(sample), ..CurveFilter::default() };
             reader.curves(weights, &filter).await?
         }
-        _ => Vec::new(),
+        None => Vec::new(),
     };
     let mut history = Vec::new();
     let with_curve = blocks.into_iter().map(|block| {

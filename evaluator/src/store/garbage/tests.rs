@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::SystemTime;
 
 use super::super::tests::fixture::{Workbench, key, record};
-use super::super::{CheckpointFiles, Lease, MediaType, process::Process};
+use super::super::{CheckpointFiles, Lease, MediaType, NewProgressive, ProgressivePicture, process::Process};
 use super::*;
 
 /// A store with a picture that a trial refers to and one that nothing does, closed.
@@ -17,6 +17,10 @@ async fn closed_bench() -> (Workbench, PathBuf, PathBuf) {
     let mut record = record(&bench, bench.samples[0]);
     record.reconstruction = Some(ContentHash::of(b"used"));
     store.record_sample(bench.trial, &record).await.unwrap();
+    let pictures = vec![ProgressivePicture { kept_tokens: 4, reconstruction: ContentHash::of(b"of few tokens") }];
+    let (weights, sample, protocol) = (key("weights"), bench.samples[0], bench.protocol);
+    picture(&bench, b"of few tokens").await;
+    store.put_progressive(&NewProgressive { weights, sample, protocol, pictures }).await.unwrap();
     store.close().await;
     (bench, used, unused)
 }
@@ -60,6 +64,7 @@ async fn unreferenced_pictures_go_with_their_rows_and_others_stay() {
     assert_eq!(again, Garbage::default());
     let store = Store::open(path).await.unwrap();
     assert_eq!(store.artifact(ContentHash::of(b"used")).await.unwrap().bytes, 4);
+    assert_eq!(store.read_artifact(ContentHash::of(b"of few tokens")).await.unwrap().1, b"of few tokens");
 }
 
 #[tokio::test]

@@ -42,6 +42,7 @@ pub(super) const COPIED: &[Table] = &[
     Table::new("predictor", &["key"], Missing),
     Table::new("curve", &["weights_hash", "sample_id", "block", "history", "protocol_id"], Missing),
     Table::new("curve_point", &["curve_id", "kept_tokens"], Missing),
+    Table::new("progressive", &["weights_hash", "sample_id", "protocol_id", "kept_tokens"], Missing),
     Table::new("trial", &["key"], Work),
     Table::new("trial_sample", &["trial_id", "sample_id"], PartOf("trial")),
     Table::new("trial_block", &["trial_id", "sample_id", "block"], PartOf("trial")),

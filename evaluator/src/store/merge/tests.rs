@@ -5,11 +5,14 @@ use std::fs;
 use sqlx::AssertSqlSafe;
 
 use super::super::tests::fixture::{Workbench, key, point, record, summary};
-use super::super::{CurvePoint, Lease, MediaType, NewCurve, NewTrial, Subject, TrainingStatus, TrialId, TrialStatus};
+use super::super::{
+    CurvePoint, Lease, MediaType, NewCurve, NewProgressive, NewTrial, ProgressivePicture, Subject, TrainingStatus,
+    TrialId, TrialStatus,
+};
 use super::*;
 
 /// What each row says without ids: an expression and where it comes from.
-const CONTENT: [(&str, &str); 17] = [
+const CONTENT: [(&str, &str); 18] = [
     ("experiment.key || name", "experiment"),
     ("dataset.key || dataset.name", "dataset"),
     ("dataset.key || hash || source.name", "source join dataset on dataset.id = dataset_id"),
@@ -22,6 +25,10 @@ const CONTENT: [(&str, &str); 17] = [
         "weights_hash || sample.key || block || history || protocol.key || kept_tokens || distortion",
         "curve join curve_point on curve_id = curve.id join sample on sample.id = sample_id
          join protocol on protocol.id = protocol_id",
+    ),
+    (
+        "weights_hash || sample.key || protocol.key || kept_tokens || reconstruction",
+        "progressive join sample on sample.id = sample_id join protocol on protocol.id = protocol_id",
     ),
     (
         "trial.key || trial.status || dataset.key || protocol.key || training_run.key",
@@ -125,6 +132,17 @@ async fn measure_curve(bench: &Workbench, counts: &[u32], distortion: f64) {
     bench.store.put_curve(&curve).await.unwrap();
 }
 
+async fn store_progressive(bench: &Workbench, counts: &[u32]) {
+    let mut pictures = Vec::new();
+    for &kept_tokens in counts {
+        let picture = format!("{kept_tokens} tokens").into_bytes();
+        let reconstruction = bench.store.put_artifact(picture, MediaType::Png).await.unwrap().id;
+        pictures.push(ProgressivePicture { kept_tokens, reconstruction });
+    }
+    let (weights, sample, protocol) = (key("weights"), bench.samples[0], bench.protocol);
+    bench.store.put_progressive(&NewProgressive { weights, sample, protocol, pictures }).await.unwrap();
+}
+
 async fn merge(into: &Store, from: &[&Workbench]) -> Result<Merged> {
     let paths: Vec<PathBuf> = from.iter().map(|bench| bench.store.path().to_owned()).collect();
     into.merge(&Sources::open(&paths).await?).await
@@ -141,6 +159,8 @@ async fn two_stores() -> (Workbench, Workbench) {
     train(&two, "weights").await;
     measure_curve(&one, &[1, 2], 0.5).await;
     measure_curve(&two, &[2, 3], 0.5).await;
+    store_progressive(&one, &[1, 2]).await;
+    store_progressive(&two, &[2, 3]).await;
     one.store.add_tag(one.experiment, "one").await.unwrap();
     two.store.add_tag(two.experiment, "two").await.unwrap();
     two.store.add_note(two.experiment, Some(two.trial), "a note").await.unwrap();

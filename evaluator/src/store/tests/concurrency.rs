@@ -110,7 +110,7 @@ async fn many_that_open_a_new_store_at_once_all_find_it_ready() {
     let store = Store::open(path).await.unwrap();
     let migrations: i64 =
         sqlx::query_scalar("select count(*) from _sqlx_migrations").fetch_one(&store.writer).await.unwrap();
-    assert_eq!(migrations, 3);
+    assert_eq!(migrations, 4);
 }
 
 #[tokio::test]

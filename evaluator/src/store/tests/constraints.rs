@@ -3,7 +3,7 @@
 use sqlx::AssertSqlSafe;
 
 use super::fixture::{Workbench, key, new_predictor, point, record, summary};
-use crate::store::{CurvePoint, MediaType, NewCurve, NewEvent, NewProvenance};
+use crate::store::{CurvePoint, MediaType, NewCurve, NewEvent, NewProgressive, NewProvenance, ProgressivePicture};
 
 /// A table, one of its columns, and a value that the column must refuse.
 const NONSENSE: &[(&str, &str, &str)] = &[
@@ -45,6 +45,8 @@ const NONSENSE: &[(&str, &str, &str)] = &[
     ("curve", "block", "-1"),
     ("curve", "history", "'64,128'"),
     ("curve_point", "kept_tokens", "0"),
+    ("progressive", "weights_hash", "'short'"),
+    ("progressive", "kept_tokens", "0"),
     ("predictor", "key", "'short'"),
     ("predictor", "config", "'{'"),
     ("predictor", "weights_hash", "'short'"),
@@ -85,7 +87,10 @@ async fn full() -> Workbench {
         host: key("host").to_string(),
     };
     store.put_provenance(&provenance).await.unwrap();
-    store.put_artifact(b"pixels".to_vec(), MediaType::Png).await.unwrap();
+    let reconstruction = store.put_artifact(b"pixels".to_vec(), MediaType::Png).await.unwrap().id;
+    let pictures = vec![ProgressivePicture { kept_tokens: 64, reconstruction }];
+    let (weights, sample, protocol) = (key("weights"), bench.samples[0], bench.protocol);
+    store.put_progressive(&NewProgressive { weights, sample, protocol, pictures }).await.unwrap();
     store.start_training(bench.run, 0).await.unwrap();
     store.report_training(bench.run, 1, 1.0, &[point(1)]).await.unwrap();
     let curve = NewCurve {

@@ -70,7 +70,7 @@ async fn a_newer_store_is_refused_with_both_versions() {
     for error in [write, read] {
         let text = error.to_string();
         assert!(matches!(error, StoreError::NewerDatabase { database: 99, .. }), "{text}");
-        assert!(text.contains("99") && text.contains("up to 3") && text.contains("update elastictok"), "{text}");
+        assert!(text.contains("99") && text.contains("up to 4") && text.contains("update elastictok"), "{text}");
     }
 }
 
@@ -100,7 +100,7 @@ async fn an_empty_file_is_filled_for_writing_and_too_old_for_reading() {
     let (_folder, path) = new_file("results.db");
     fs::write(&path, "").unwrap();
     let error = Store::open_existing_read_only(&path).await.unwrap_err();
-    assert!(matches!(error, StoreError::OlderDatabase { database: 0, known: 3, .. }), "{error}");
+    assert!(matches!(error, StoreError::OlderDatabase { database: 0, known: 4, .. }), "{error}");
     Store::open(&path).await.unwrap();
     Store::open_existing_read_only(&path).await.unwrap();
 }
