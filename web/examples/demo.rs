@@ -14,7 +14,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let video = Plan {
         name: "clips".into(),
         question: "Does a block need fewer tokens when it sees the blocks before it?".into(),
-        blocks: 3,
+        blocks: 6,
+        frames: 4,
         fails: true,
         ..Plan::default()
     };

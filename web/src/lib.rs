@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod added;
 mod assets;
 mod charts;
 mod difference;
@@ -21,6 +22,7 @@ mod paging;
 mod samples;
 mod server;
 mod thin;
+mod timeline;
 mod training_charts;
 
 pub use server::{WebError, bind, serve};

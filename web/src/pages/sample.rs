@@ -5,15 +5,19 @@ use axum::extract::State;
 use axum::response::Html;
 use evaluator::report::curve_key;
 use evaluator::store::{
-    BlockRecord, BlockRow, CurveFilter, CurveRow, ExperimentId, ExperimentRow, Reader, SampleId, TrialId, TrialReport,
+    BlockRecord, BlockRow, CurveFilter, CurveRow, ExperimentId, ExperimentRow, ProgressivePicture, Reader, SampleId,
+    SampleRow, TrialId, TrialReport,
 };
+use serde::Deserialize;
 
 use super::{compute, render, trial_of, trial_title};
+use crate::added::{self, Chosen, Step};
 use crate::charts::{self, Figure};
 use crate::error::Problem;
 use crate::extract::{Path, Query};
 use crate::format;
 use crate::samples::{self, Arrangement, Measured, Metrics};
+use crate::timeline::Timeline;
 
 #[derive(Template)]
 #[template(path = "sample.html")]
@@ -28,7 +32,16 @@ struct Page {
     count: usize,
     previous: Option<SampleId>,
     next: Option<SampleId>,
+    /// What a link to the trial carries on, with its question mark.
     query: String,
+    /// What a link to a neighbour carries on besides: the view.
+    neighbour_query: String,
+    view: View,
+    /// Every view with the query that asks for it.
+    views: Vec<(View, String)>,
+    cut: SampleRow,
+    steps: Vec<Step>,
+    timeline: Option<Timeline>,
     blocks: Vec<BlockRecord>,
     max_tokens: u32,
     has_curve: bool,
@@ -42,11 +55,64 @@ struct Measurement {
     description: &'static str,
 }
 
+/// How the two pictures are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum View {
+    /// One beside the other.
+    #[default]
+    Side,
+    /// One over the other, cut by a slider.
+    Slider,
+    /// The original beside the absolute difference.
+    Difference,
+    /// The original beside the signed difference.
+    Signed,
+}
+
+/// The view's part of the query.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Viewed {
+    view: View,
+}
+
+impl View {
+    const ALL: [Self; 4] = [Self::Side, Self::Slider, Self::Difference, Self::Signed];
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Side => "side by side",
+            Self::Slider => "slider",
+            Self::Difference => "difference",
+            Self::Signed => "signed difference",
+        }
+    }
+
+    /// Its word in the address.
+    fn key(self) -> &'static str {
+        match self {
+            Self::Side => "side",
+            Self::Slider => "slider",
+            Self::Difference => "difference",
+            Self::Signed => "signed",
+        }
+    }
+
+    /// The query that asks for it in this order of the samples, with its question mark; empty for what is usual.
+    fn query(self, arrangement: Arrangement) -> String {
+        let view = if self == Self::default() { String::new() } else { format!("view={}", self.key()) };
+        let parts: Vec<String> = [arrangement.query(), view].into_iter().filter(|part| !part.is_empty()).collect();
+        if parts.is_empty() { String::new() } else { format!("?{}", parts.join("&")) }
+    }
+}
+
 /// The sample.
 pub async fn page(
     State(reader): State<Reader>,
     Path((experiment, trial, id)): Path<(ExperimentId, TrialId, SampleId)>,
     Query(arrangement): Query<Arrangement>,
+    Query(Viewed { view }): Query<Viewed>,
 ) -> Result<Html<String>, Problem> {
     let (experiment, trial) = trial_of(&reader, experiment, trial).await?;
     let metrics = samples::metrics(&reader).await?;
@@ -56,14 +122,26 @@ pub async fn page(
     };
     let neighbour = |index: Option<usize>| Some(samples.get(index?)?.row.sample_id);
     let sample = samples[index].clone();
+    let cuts = reader.samples(trial.dataset_id).await?;
+    let Some(cut) = cuts.into_iter().find(|cut| cut.id == id) else {
+        return Err(Problem::not_found(format_args!("sample {id} in the test set of trial {}", trial.id)));
+    };
     let blocks = blocks(&reader, &trial, id).await?;
+    let psnr = sample.values.get("psnr").copied();
+    let chosen = sample.row.reconstruction.map(|picture| Chosen { picture, psnr });
+    let steps = added::steps(&progressive(&reader, &trial, id).await?, &blocks, chosen);
     let has_curve = blocks.iter().any(|(_, curve)| curve.is_some());
     let (criterion, threshold) = (evaluator::report::criterion(&trial), trial.threshold);
     let max_tokens = max_tokens(&trial, &blocks);
-    let query = arrangement.query();
+    let records: Vec<BlockRecord> = blocks.iter().map(|(block, _)| block.record.clone()).collect();
     let page = Page {
         max_tokens,
-        blocks: blocks.iter().map(|(block, _)| block.record.clone()).collect(),
+        timeline: (records.len() > 1).then(|| Timeline::of(&records, max_tokens)),
+        blocks: records,
+        steps,
+        cut,
+        view,
+        views: View::ALL.map(|view| (view, view.query(arrangement))).into(),
         figure: compute(move || Figure::of(&charts::distortion(&blocks, criterion, threshold, max_tokens))).await,
         has_curve,
         measurements: measurements(&sample, &metrics),
@@ -72,7 +150,8 @@ pub async fn page(
         count: samples.len(),
         previous: neighbour(index.checked_sub(1)),
         next: neighbour(index.checked_add(1)),
-        query: if query.is_empty() { query } else { format!("?{query}") },
+        query: View::default().query(arrangement),
+        neighbour_query: view.query(arrangement),
         experiment,
         trial,
         sample,
@@ -103,6 +182,18 @@ async fn blocks(
         (block, curve)
     });
     Ok(with_curve.collect())
+}
+
+/// The stored reconstructions of the sample by the trial's weights, from few tokens to all.
+async fn progressive(
+    reader: &Reader,
+    trial: &TrialReport,
+    sample: SampleId,
+) -> Result<Vec<ProgressivePicture>, Problem> {
+    match curve_key(reader, trial).await? {
+        Some((weights, protocol)) => Ok(reader.progressive(weights, sample, protocol).await?),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// All tokens of a block: as configured, or else the most that was ever asked for.

@@ -37,6 +37,7 @@ async fn every_answer_has_the_headers() {
         format!("/differences/{original}/{reconstruction}/absolute.png"),
         "/assets/style.css".to_owned(),
         "/assets/page.js".to_owned(),
+        "/assets/sample.js".to_owned(),
     ];
     for path in &pages {
         let answer = site.get(path).await;

@@ -7,6 +7,7 @@ mod hostile;
 mod html;
 mod live;
 mod pages;
+mod samples;
 mod server;
 mod site;
 mod trade_offs;
