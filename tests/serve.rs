@@ -69,10 +69,12 @@ fn from_the_experiments_to_a_sample_and_back_to_nothing() {
     assert!(page.contains("blocks that meet τ (%)") && page.contains("<table"), "curves and table");
     let trial = link(&page, &format!("{experiment}/trials/"));
     let page = served.page(&trial);
-    let page = served.page(&link(&page, &format!("{trial}/samples/")));
-    for what in ["Original", "Reconstruction", "Signed difference", "kept tokens"] {
+    let sample = link(&page, &format!("{trial}/samples/"));
+    let page = served.page(&sample);
+    for what in ["Original", "Reconstruction", "class=\"filmstrip\"", "16 tokens", "kept tokens"] {
         assert!(page.contains(what), "{what} is missing");
     }
+    assert!(served.page(&format!("{sample}?view=signed")).contains("Signed difference"));
     assert!(served.get("/", "evil.example").starts_with("HTTP/1.1 421"), "a foreign host is not answered");
     served.stop();
 }

@@ -57,6 +57,21 @@ const newControl = (name, last, value, say) => {
   return { control, set: (other) => ((input.value = other), show()) };
 };
 
+if (frames > 1) {
+  const blocks = [...document.querySelectorAll(".timeline [data-block]")];
+  const scrubber = newControl("frame", frames - 1, 0, (number) => {
+    frame = number;
+    const block = Math.floor(number / framesOfBlock);
+    for (const other of blocks) other.classList.toggle("now", Number(other.dataset.block) === block);
+    drawAll();
+    return `${number + 1} of ${frames}, block ${block}`;
+  });
+  pictures.after(scrubber.control);
+  for (const other of blocks) {
+    other.addEventListener("click", () => scrubber.set(Number(other.dataset.block) * framesOfBlock));
+  }
+}
+
 if (pictures.dataset.view === "slider" && pictures.querySelectorAll("canvas").length === 2) {
   pictures.classList.add("compare");
   const cut = newControl("original │ reconstruction", 100, 50, (percent) => {
@@ -64,21 +79,6 @@ if (pictures.dataset.view === "slider" && pictures.querySelectorAll("canvas").le
     return `cut at ${percent} %`;
   });
   pictures.after(cut.control);
-}
-
-if (frames > 1) {
-  const bars = [...document.querySelectorAll(".timeline .bar")];
-  const scrubber = newControl("frame", frames - 1, 0, (number) => {
-    frame = number;
-    const block = Math.floor(number / framesOfBlock);
-    for (const bar of bars) bar.classList.toggle("now", Number(bar.dataset.block) === block);
-    drawAll();
-    return `${number + 1} of ${frames}, block ${block}`;
-  });
-  pictures.after(scrubber.control);
-  for (const bar of bars) {
-    bar.addEventListener("click", () => scrubber.set(Number(bar.dataset.block) * framesOfBlock));
-  }
 }
 
 const steps = [...document.querySelectorAll(".filmstrip li")];
@@ -97,6 +97,8 @@ if (steps.length > 0) {
     }
     large[1] = steps[number].querySelector("img");
     draw(...large);
+    const middle = steps[number].offsetLeft + steps[number].offsetWidth / 2;
+    strip.scrollLeft = middle - strip.offsetLeft - strip.clientWidth / 2;
     return steps[number].textContent.trim().replace(/\s+/g, " ");
   });
   stage.append(canvas, stepper.control);

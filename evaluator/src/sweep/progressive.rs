@@ -45,7 +45,7 @@ impl Run<'_> {
         if missing.is_empty() {
             return Ok(());
         }
-        let title = format!("pictures {} seed {seed}", variant.name);
+        let title = format!("added tokens {} seed {seed}", variant.name);
         self.progress.begin(&title, (wanted - missing.len()) as u64, wanted as u64);
         let stored = self.store_pictures(variant, trained, &missing, &counts, protocol, wanted).await;
         self.progress.end();

@@ -1,4 +1,5 @@
-//! Removing what nothing refers to: rows of artifacts, their files, checkpoints without a run, files of killed writers.
+//! Removing what nothing refers to: pictures of added tokens by weights that are gone, rows of artifacts, their files,
+//! checkpoints without a run, files of killed writers.
 //!
 //! A picture's file is written before its row, and its row before the sample that refers to it: while another process
 //! has the store open, what looks like garbage may be half of a new result. Such pictures only go when nobody else has
@@ -160,8 +161,16 @@ async fn first_read(options: &SqliteConnectOptions) -> Result<SqliteConnection, 
     Ok(connection)
 }
 
-/// Deletes the artifacts that no column refers to, whatever table it is in.
+/// Deletes the artifacts that no column refers to, whatever table it is in; how many they were.
 async fn delete_unreferenced(connection: &mut SqliteConnection) -> Result<u64, sqlx::Error> {
+    // These belong to weights, not to what a person deletes: they go with the last run and trial of them.
+    sqlx::query(
+        "delete from progressive
+         where weights_hash not in (select weights_hash from training_run where weights_hash is not null
+                                    union all select weights_hash from trial where weights_hash is not null)",
+    )
+    .execute(&mut *connection)
+    .await?;
     let columns: Vec<(String, String)> = sqlx::query_as(
         "select schema.name, reference.\"from\"
          from sqlite_schema as schema, pragma_foreign_key_list(schema.name) as reference

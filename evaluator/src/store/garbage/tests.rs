@@ -68,6 +68,22 @@ async fn unreferenced_pictures_go_with_their_rows_and_others_stay() {
 }
 
 #[tokio::test]
+async fn pictures_of_added_tokens_go_with_the_last_trial_and_run_of_their_weights() {
+    let (bench, ..) = closed_bench().await;
+    let path = bench.store.path();
+    assert_eq!(collect_garbage(path, false).await.unwrap().rows, 1, "only what was never used");
+    let store = Store::open(path).await.unwrap();
+    for statement in
+        ["update training_run set weights_hash = null", "delete from experiment_trial", "delete from trial"]
+    {
+        sqlx::query(statement).execute(&store.writer).await.unwrap();
+    }
+    store.close().await;
+    let garbage = collect_garbage(path, false).await.unwrap();
+    assert_eq!((garbage.rows, garbage.bytes()), (2, 17), "«used» and «of few tokens»");
+}
+
+#[tokio::test]
 async fn checkpoints_stay_as_long_as_they_have_a_run_and_states_until_it_is_finished() {
     let bench = Workbench::new().await;
     let path = bench.store.path();
