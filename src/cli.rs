@@ -4,6 +4,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use engine::model::Preset;
 use evaluator::report::{FIGURES, TABLES};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 /// A workbench for adaptive visual tokenizers (ElasticTok, arXiv 2410.08368).
@@ -57,10 +58,19 @@ Running it again does only what is missing; Ctrl-C stops at the next step.")]
     /// Measure this machine.
     #[command(subcommand)]
     Bench(Bench),
-    /// Show the results in a browser: trade-off curves, tables, every picture. On this machine only.
+    /// Show the results in a browser: trade-off curves, tables, every picture. On this machine only, unless a token is given.
     #[command(after_help = "Examples:
   elastictok serve --open
-  elastictok serve --db other/results.sqlite --port 8080")]
+  elastictok serve --db other/results.sqlite --port 8080
+  (umask 077; openssl rand -hex 32 > token)
+  elastictok serve --listen 192.168.1.5 --token-file token
+  elastictok serve --listen 0.0.0.0 --url http://bench.example:7878 --token-file token
+  elastictok serve --url https://bench.example --token-file token    # behind a proxy on this machine that speaks https
+
+Everybody then needs the token: browsers ask for it once and keep a cookie, programs send `Authorization: Bearer TOKEN`. \
+A token may stand in the variable ELASTICTOK_TOKEN instead; on the command line every user of the machine could read it. \
+The dashboard speaks plain http: where others listen on the network, use a tunnel (`ssh -L 7878:localhost:7878 HOST`, \
+which needs none of this) or a proxy that speaks https.")]
     Serve(Serve),
     /// Copy what other stores hold, and this one lacks, into this one: rows, pictures and checkpoints.
     #[command(after_help = "Examples:
@@ -183,9 +193,18 @@ pub(crate) enum Format {
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// Port on the loopback interface; 0 takes any free one.
+    /// The port; 0 takes any free one.
     #[arg(long, default_value_t = 7878)]
     pub(crate) port: u16,
+    /// Listen on this address of the machine. Others can reach any but the loopback's: they need a token.
+    #[arg(long, value_name = "ADDRESS", default_value_t = Ipv4Addr::LOCALHOST.into())]
+    pub(crate) listen: IpAddr,
+    /// Where browsers open the dashboard, if it is not the address it listens on.
+    #[arg(long)]
+    pub(crate) url: Option<String>,
+    /// Answer only to who has the token in this file, which only its owner may read [default: what ELASTICTOK_TOKEN says].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
     /// Open a browser.
     #[arg(long)]
     pub(crate) open: bool,

@@ -2,9 +2,12 @@
 
 mod common;
 
-use common::{Bench, signal};
+use common::{Bench, signal, texts};
+use evaluator::store::Store;
+use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Stdio};
 
 struct Served {
@@ -14,7 +17,12 @@ struct Served {
 
 impl Served {
     fn start(bench: &Bench) -> Self {
-        let mut child = bench.command(&["serve", "--port", "0"]).stdout(Stdio::piped()).spawn().unwrap();
+        Self::start_with(bench, &[])
+    }
+
+    fn start_with(bench: &Bench, arguments: &[&str]) -> Self {
+        let arguments = [&["serve", "--port", "0"], arguments].concat();
+        let mut child = bench.command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.split_whitespace().next().unwrap();
@@ -23,8 +31,12 @@ impl Served {
     }
 
     fn get(&self, path: &str, host: &str) -> String {
+        self.ask(path, &format!("Host: {host}\r\n"))
+    }
+
+    fn ask(&self, path: &str, headers: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
@@ -37,8 +49,12 @@ impl Served {
         answer
     }
 
-    fn stop(mut self) {
-        signal(&self.child, "INT");
+    fn stop(self) {
+        self.stop_by("INT");
+    }
+
+    fn stop_by(mut self, name: &str) {
+        signal(&self.child, name);
         assert!(self.child.wait().unwrap().success());
     }
 }
@@ -96,4 +112,58 @@ fn without_results_it_says_how_to_make_some() {
     let bench = Bench::new();
     let message = bench.refuse(&["serve"]);
     assert!(message.contains("there is no results store at") && message.contains("elastictok run"), "{message}");
+}
+
+/// A bench with a store that holds nothing yet.
+fn empty() -> Bench {
+    let bench = Bench::new();
+    std::fs::create_dir(bench.path("results")).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { Store::open(bench.db()).await.unwrap().close().await });
+    bench
+}
+
+fn write_token(bench: &Bench, text: &str, mode: u32) {
+    std::fs::write(bench.path("token"), text).unwrap();
+    std::fs::set_permissions(bench.path("token"), Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn others_are_let_in_only_with_a_token_that_is_a_secret() {
+    let bench = empty();
+    for arguments in [&["serve", "--listen", "0.0.0.0"][..], &["serve", "--url", "http://bench.example"]] {
+        let message = bench.refuse(arguments);
+        assert!(message.contains("needs a token") && message.contains("--token-file"), "{message}");
+    }
+    let with_token = ["serve", "--listen", "0.0.0.0", "--token-file", "token"];
+    let message = bench.refuse(&with_token);
+    assert!(message.contains("reading the token in token"), "{message}");
+    write_token(&bench, "0123456789abcdef\n", 0o644);
+    let message = bench.refuse(&with_token);
+    assert!(message.contains("chmod 600 token"), "{message}");
+    write_token(&bench, "0123\n", 0o600);
+    let message = bench.refuse(&with_token);
+    assert!(message.contains("4 characters") && !message.contains("0123"), "{message}");
+    write_token(&bench, "0123456789abcdef\n", 0o600);
+    let message = bench.refuse(&with_token);
+    assert!(message.contains("--url"), "which name is it? {message}");
+    let output = bench.command(&["serve"]).env("ELASTICTOK_TOKEN", "").output().unwrap();
+    let (_, message) = texts(&output);
+    assert!(message.contains("ELASTICTOK_TOKEN") && message.contains("0 characters"), "{message}");
+}
+
+#[test]
+fn a_token_is_asked_for_and_the_signal_to_end_is_heard_under_way() {
+    let bench = empty();
+    write_token(&bench, "0123456789abcdef\n", 0o600);
+    let served = Served::start_with(&bench, &["--token-file", "token"]);
+    let host = format!("Host: localhost:{}\r\n", served.port);
+    assert!(served.ask("/", &host).starts_with("HTTP/1.1 401"));
+    let answer = served.ask("/", &format!("{host}Authorization: Bearer 0123456789abcdef\r\n"));
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("The results store is empty"), "{answer}");
+    // One connection idles and one is in the middle of its request.
+    let _idle = TcpStream::connect(("127.0.0.1", served.port)).unwrap();
+    let mut half = TcpStream::connect(("127.0.0.1", served.port)).unwrap();
+    write!(half, "GET / HTTP/1.1\r\n").unwrap();
+    served.stop_by("TERM");
 }

@@ -22,11 +22,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let photos = Plan { sources: 8, thresholds: vec![0.003, 0.007, 0.015], under_way: true, ..Plan::default() };
     fill(&store, &video).await;
     fill(&store, &photos).await;
-    let listener = web::bind(port).await?;
-    println!("http://{}/  (Ctrl-C ends it)", listener.local_addr()?);
+    let server = web::Server::bind(([127, 0, 0, 1], port).into(), None, None).await?;
+    println!("{}  (Ctrl-C ends it)", server.url());
     let stop = async {
         let _ = tokio::signal::ctrl_c().await;
     };
-    web::serve(Reader::clone(&store), listener, stop).await?;
+    server.serve(Reader::clone(&store), stop).await;
     Ok(())
 }

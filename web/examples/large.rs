@@ -12,19 +12,21 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use evaluator::store::Store;
-use fixture::{Size, fill_large, open};
+use fixture::large::{Size, fill_large};
+use fixture::open;
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 
 const ASKED: usize = 20;
+/// Of each trial; two metrics of each are measured.
+const SAMPLES: u32 = 25;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let trials: u32 = std::env::args().nth(1).map_or(Ok(100_000), |trials| trials.parse())?;
     let folder = tempfile::tempdir()?;
     let store = open(folder.path()).await;
-    let size = Size { experiments: (trials / 1000).max(1), trials: trials.min(1000), samples: 30 };
-    let size = Size { samples: if trials == 100_000 { 25 } else { size.samples }, ..size };
+    let size = Size { experiments: (trials / 1000).max(1), trials: trials.min(1000), samples: SAMPLES };
     let began = Instant::now();
     fill_large(&store, &size).await;
     println!("{trials} trials, {} measurements, made in {:.1?}", size.measurements(), began.elapsed());
@@ -33,7 +35,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     store.close().await;
 
     let reader = Store::open_existing_read_only(&path).await?;
-    let router = web::router(reader, 1, Default::default());
+    let access = web::Access::new(([127, 0, 0, 1], 1).into(), None, None)?;
+    let router = web::router(reader, access, Default::default());
     let began = Instant::now();
     let (_, first) = ask(&router, "/").await?;
     println!("{:>9.1?}  the very first page", began.elapsed());

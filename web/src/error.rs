@@ -1,20 +1,36 @@
 //! What a page says when it cannot be shown.
 
-use std::any::Any;
-
 use askama::Template;
-use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 use evaluator::EvaluatorError;
 use evaluator::store::StoreError;
+use serde_json::json;
 
 /// An answer that is not the page asked for: what happened, and what to do.
-#[derive(Debug, Template)]
-#[template(path = "problem.html")]
+///
+/// It travels as an extension of an empty response; [`answer`](crate::answer) tells it in the language that was asked for.
+#[derive(Debug, Clone)]
 pub struct Problem {
     status: StatusCode,
     title: String,
     advice: String,
+}
+
+#[derive(Template)]
+#[template(path = "problem.html")]
+struct Page<'a> {
+    problem: &'a Problem,
+    request_id: &'a str,
+}
+
+/// The language of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// For people.
+    Html,
+    /// For programs.
+    Json,
 }
 
 impl Problem {
@@ -35,19 +51,57 @@ impl Problem {
     pub fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "This address is not understood", detail)
     }
+
+    /// A request without the token.
+    pub fn unauthorized(title: &str) -> Self {
+        let advice = "The person who started `elastictok serve` knows the token. Programs send it in a header, \
+                      `Authorization: Bearer …`.";
+        Self::new(StatusCode::UNAUTHORIZED, title, advice)
+    }
+
+    /// A mistake in the program; the terminal says more.
+    pub fn mistake() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "The dashboard made a mistake",
+            "Please report what the terminal running `elastictok serve` says of this request.",
+        )
+    }
+
+    /// A store that cannot be read now, and perhaps later.
+    fn unavailable(title: &str, error: &StoreError) -> Self {
+        let advice = format!("{error}. The dashboard goes on as soon as the store can be read: reload this page then.");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, title, advice)
+    }
+
+    /// Whether the store was at fault: then what is known of it may be wrong.
+    pub fn blames_the_store(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
+    }
+
+    /// The problem as an answer to this request.
+    pub fn tell(&self, language: Language, request_id: &str) -> Response {
+        let plain = || format!("{}\n{}\n", self.title, self.advice).into_response();
+        let body = match language {
+            Language::Html => {
+                Page { problem: self, request_id }.render().map_or_else(|_| plain(), |page| Html(page).into_response())
+            }
+            Language::Json => {
+                let told = json!({ "error": self.title, "advice": self.advice, "request_id": request_id });
+                ([(header::CONTENT_TYPE, "application/json")], told.to_string()).into_response()
+            }
+        };
+        match self.status {
+            StatusCode::UNAUTHORIZED => (self.status, [(header::WWW_AUTHENTICATE, "Bearer")], body).into_response(),
+            status => (status, body).into_response(),
+        }
+    }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = match self.render() {
-            Ok(page) => Html(page).into_response(),
-            Err(_) => format!("{}\n{}\n", self.title, self.advice).into_response(),
-        };
-        let mut response = (self.status, body).into_response();
-        if self.status == StatusCode::METHOD_NOT_ALLOWED {
-            let allowed = HeaderValue::from_static("GET, HEAD");
-            response.headers_mut().insert(header::ALLOW, allowed);
-        }
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
         response
     }
 }
@@ -61,10 +115,15 @@ impl From<StoreError> for Problem {
                 "This file is gone",
                 format!("The store knows it, but {} is not on the disk any more.", path.display()),
             ),
-            StoreError::Busy { .. } => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "The store is busy", error.to_string())
+            StoreError::File { .. } | StoreError::ArtifactDamaged { .. } => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "This file cannot be read", error.to_string())
             }
-            _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "The results store cannot be read", error.to_string()),
+            StoreError::Missing { .. } => Self::unavailable("The results store is gone", &error),
+            StoreError::Busy { .. } => Self::unavailable("The results store is locked", &error),
+            StoreError::NewerDatabase { .. } => {
+                Self::unavailable("The results store is newer than this program", &error)
+            }
+            _ => Self::unavailable("The results store cannot be read", &error),
         }
     }
 }
@@ -87,12 +146,8 @@ pub async fn no_such_page(uri: Uri) -> Problem {
     Problem::not_found(format_args!("page {path}"))
 }
 
-/// A mistake in the program: say so, and go on serving.
-pub fn panicked(_: Box<dyn Any + Send>) -> Response {
-    Problem::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "The dashboard made a mistake",
-        "Nothing in the store was touched. Please report what the terminal running `elastictok serve` says.",
-    )
-    .into_response()
+/// A method that the page does not have; the router says in `Allow` which ones it has.
+pub async fn no_such_method(method: Method) -> Problem {
+    let advice = "Pages are for reading; what can be changed has its form there.";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("There is nothing to {method} here"), advice)
 }

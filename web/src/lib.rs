@@ -1,15 +1,22 @@
 //! The dashboard: pages over the results store, for one person on one machine.
 //!
 //! Every page is made by the server from the store as it is now; links and forms are all it needs, JavaScript only adds
-//! comfort. The store is read, never written: a sweep may run meanwhile. Nobody but the local user may ask
-//! (`guard.rs`), nothing from a URL is taken for more than a number, a hash or one of a few words (`extract.rs`), and the
-//! browser is told to run and load nothing but the files in `assets/`.
+//! comfort. The store is read, never written: a sweep may run meanwhile. Nobody but the local user or who has the token
+//! may ask (`guard.rs`), nothing from a URL is taken for more than a number, a hash or one of a few words
+//! (`extract.rs`), and the browser is told to run and load nothing but the files in `assets/` (`answer.rs`).
+//!
+//! A request passes `connections.rs` (limits of a connection), `answer.rs` (its number, mistakes, headers), `guard.rs`
+//! (who may ask) and, for what is in the store, `database.rs` (whether it can be read) before its page sees it.
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod added;
+mod answer;
 mod assets;
 mod charts;
+mod connections;
+mod database;
 mod difference;
 mod error;
 mod explore;
@@ -25,41 +32,64 @@ mod thin;
 mod timeline;
 mod training_charts;
 
-pub use server::{WebError, bind, serve};
+pub use access::{Access, Token};
+pub use server::{Server, WebError};
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
+use database::Database;
 use evaluator::store::Reader;
 use tokio_util::sync::CancellationToken;
-use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
-/// Every address of the dashboard, for a server on this port of the loopback interface. Streams of running work end when
-/// `ended` is cancelled.
-pub fn router(reader: Reader, port: u16, ended: CancellationToken) -> Router {
-    let live = live::Live::new(reader.clone(), ended);
-    let trade_offs = pages::trade_offs::Sources::new(reader.clone());
-    Router::new()
-        .route("/", get(pages::trade_offs::page).with_state(trade_offs.clone()))
-        .route("/trade-offs/{file}", get(pages::trade_offs::file).with_state(trade_offs.clone()))
-        .route("/compare", get(pages::compare::page).with_state(trade_offs.clone()))
-        .route("/compare/{file}", get(pages::compare::file).with_state(trade_offs))
-        .route("/experiments", get(pages::experiments::page))
-        .route("/experiments/{experiment}", get(pages::experiment::page))
-        .route("/experiments/{experiment}/training", get(pages::training::page))
-        .route("/experiments/{experiment}/live", get(live::stream).with_state(live))
-        .route("/experiments/{experiment}/tables/{file}", get(pages::downloads::table))
-        .route("/experiments/{experiment}/figures/{file}", get(pages::downloads::figure))
-        .route("/experiments/{experiment}/trials/{trial}", get(pages::trial::page))
-        .route("/experiments/{experiment}/trials/{trial}/samples/{sample}", get(pages::sample::page))
-        .route("/artifacts/{hash}", get(pages::pictures::artifact))
-        .route("/differences/{original}/{reconstruction}/{kind}", get(pages::pictures::difference))
-        .route("/assets/{name}", get(assets::asset))
-        .route("/healthz", get(|| async { "ok\n" }))
+type Route = (&'static str, MethodRouter<Database>);
+
+/// The addresses of what is in the store.
+fn stored() -> Vec<Route> {
+    vec![
+        ("/", get(pages::trade_offs::page)),
+        ("/trade-offs/{file}", get(pages::trade_offs::file)),
+        ("/compare", get(pages::compare::page)),
+        ("/compare/{file}", get(pages::compare::file)),
+        ("/experiments", get(pages::experiments::page)),
+        ("/experiments/{experiment}", get(pages::experiment::page)),
+        ("/experiments/{experiment}/training", get(pages::training::page)),
+        ("/experiments/{experiment}/live", get(live::stream)),
+        ("/experiments/{experiment}/tables/{file}", get(pages::downloads::table)),
+        ("/experiments/{experiment}/figures/{file}", get(pages::downloads::figure)),
+        ("/experiments/{experiment}/trials/{trial}", get(pages::trial::page)),
+        ("/experiments/{experiment}/trials/{trial}/samples/{sample}", get(pages::sample::page)),
+        ("/artifacts/{hash}", get(pages::pictures::artifact)),
+        ("/differences/{original}/{reconstruction}/{kind}", get(pages::pictures::difference)),
+    ]
+}
+
+/// The addresses that answer without the store.
+fn built_in() -> Vec<Route> {
+    vec![("/assets/{name}", get(assets::asset)), ("/healthz", get(|| async { "ok\n" }))]
+}
+
+/// Every address, with what varies in braces.
+pub fn addresses() -> Vec<&'static str> {
+    stored().into_iter().chain(built_in()).map(|(address, _)| address).collect()
+}
+
+/// The dashboard over a store, for those who have access. Streams of running work end when `stopping` is cancelled.
+pub fn router(reader: Reader, access: Access, stopping: CancellationToken) -> Router {
+    let database = Database::new(reader, stopping);
+    let add = |router: Router<Database>, (address, handler): Route| router.route(address, handler);
+    let stored = stored().into_iter().fold(Router::new(), add);
+    let stored = stored.route_layer(from_fn_with_state(database.clone(), database::ready));
+    built_in()
+        .into_iter()
+        .fold(stored, add)
+        .method_not_allowed_fallback(error::no_such_method)
         .fallback(error::no_such_page)
-        .with_state(reader)
-        .layer(CatchPanicLayer::custom(error::panicked))
+        .with_state(database)
+        .layer(from_fn_with_state(Arc::new(access), guard::guard))
+        .layer(from_fn_with_state(Arc::new(answer::RequestIds::new()), answer::answer))
         .layer(CompressionLayer::new())
-        .layer(from_fn_with_state(port, guard::guard))
 }

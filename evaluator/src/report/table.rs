@@ -180,13 +180,14 @@ impl Table {
         latex + "\\bottomrule\n\\end{tabular}\n\\end{table}\n"
     }
 
-    /// Comma-separated values with every digit; an empty field is not available.
+    /// Comma-separated values with every digit; an empty field is not available. Text that a spreadsheet would take for a
+    /// formula is marked as text with an apostrophe.
     pub fn to_csv(&self) -> String {
         let exact = |number: f64| number.to_string();
         let intervals: Vec<bool> = (0..self.columns.len()).map(|column| self.has_interval(column)).collect();
         let value = |column: usize, cell: &Cell| {
             let mut fields = match cell {
-                Cell::Text(text) => vec![csv::field(text).into_owned()],
+                Cell::Text(text) => vec![csv::cell(text).into_owned()],
                 Cell::Number(number) => vec![exact(*number)],
                 Cell::Estimate(number, low, high) => [*number, *low, *high].map(exact).into(),
                 Cell::Missing => vec![String::new()],
@@ -194,9 +195,10 @@ impl Table {
             fields.resize(if intervals[column] { 3 } else { 1 }, String::new());
             fields.join(",")
         };
-        let heads = self.columns.iter().enumerate().map(|(index, column)| match intervals[index] {
-            true => format!("{0},{0}_low,{0}_high", column.name),
-            false => column.name.to_string(),
+        let heads = self.columns.iter().enumerate().map(|(index, column)| {
+            let endings = if intervals[index] { &["", "_low", "_high"][..] } else { &[""] };
+            let heads = endings.iter().map(|ending| csv::cell(&format!("{}{ending}", column.name)).into_owned());
+            heads.collect::<Vec<_>>().join(",")
         });
         let rows = self.rows.iter().map(|row| {
             let fields = row.iter().enumerate().map(|(column, cell)| value(column, cell));
@@ -275,6 +277,14 @@ mod tests {
     #[test]
     fn csv_is_exact_and_quoted_where_needed() {
         assert_eq!(table().to_csv(), "name,threshold\na_b,0.02\n\"with, comma | bar\",\n");
+    }
+
+    #[test]
+    fn csv_holds_no_formulas_and_negative_numbers_as_they_are() {
+        let mut table = table();
+        table.rows[0] = vec![Cell::Text("=1+1".to_owned()), Cell::Number(-3.5)];
+        table.columns[1].name = "=A,B".into();
+        assert_eq!(table.to_csv(), "name,\"'=A,B\"\n'=1+1,-3.5\n\"with, comma | bar\",\n");
     }
 
     #[test]

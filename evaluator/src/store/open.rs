@@ -68,7 +68,7 @@ impl Store {
         refuse_network_filesystem(path)?;
         let denied = is_denied(path);
         let reader = Reader { path: path.into(), pool: reader_pool(path, is_immutable(path)) };
-        match reader.check_schema().await {
+        match reader.check().await {
             Ok(()) => Ok(reader),
             Err(error) => {
                 reader.close().await;
@@ -162,8 +162,12 @@ fn reader_pool(path: &Path, immutable: bool) -> SqlitePool {
 }
 
 impl Reader {
-    /// Whether this program can read the store as it is.
-    async fn check_schema(&self) -> Result<()> {
+    /// Whether this program can read the store as it is now: another one may have changed it since it was opened.
+    ///
+    /// # Errors
+    /// As [`open_existing_read_only`](Store::open_existing_read_only), but for a file that is gone: it stays readable
+    /// while it is open.
+    pub async fn check(&self) -> Result<()> {
         let mut connection = self.pool.acquire().await.at(self)?;
         match Schema::read(&mut connection).await.at(self)?.check(&self.path)? {
             database if database < newest_known() => {

@@ -14,6 +14,8 @@ const MOST_CHARACTERS: usize = 300;
 const MOST_EXPERIMENTS: usize = 10;
 const MOST_KEYS: usize = 4;
 const MOST_VALUES: usize = 20;
+/// No store has as many lines.
+const MOST_CHARTS: usize = 10_000;
 
 /// Which experiments.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -111,7 +113,7 @@ impl View {
                     let (column, falling) = value.strip_prefix('-').map_or((&**value, false), |column| (column, true));
                     view.sort = Some((metric(column).ok_or_else(|| wrong("no column"))?, falling));
                 }
-                "l" => view.lines = number()?,
+                "l" => view.lines = number()?.min(MOST_CHARTS),
                 "page" => view.page = number()?.max(1),
                 _ => {
                     let known = "e, x, y, lx, ly, by, f, sort, l and page";

@@ -1,9 +1,15 @@
 //! Addresses that lead nowhere, and names that would like to be more than names.
 
+use std::collections::BTreeSet;
+
+use evaluator::store::Store;
 use scraper::Selector;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, SqlitePool};
 
 use crate::fixture::{self, Plan};
 use crate::html::well_formed;
+use crate::routes::routes;
 use crate::site::Site;
 
 #[tokio::test]
@@ -30,7 +36,7 @@ async fn what_is_not_there_gets_a_page_that_helps() {
         "/experiments/1/trials/-x",
         "/artifacts/..%2f..%2fetc%2fpasswd",
         "/artifacts/abc",
-        "/?page=x",
+        "/experiments?page=x",
     ] {
         let answer = site.get(path).await;
         answer.says(400, &["This address is not understood", "All experiments"]);
@@ -38,19 +44,96 @@ async fn what_is_not_there_gets_a_page_that_helps() {
     }
 }
 
+/// Ends an attribute and a title, begins a script and a formula.
+const HOSTILE: &str = "=\"'></title><script>alert(1)</script>";
+
+/// Puts hostile text, then the column's name, before what stands in every column of the store; returns the columns that
+/// refuse it.
+async fn make_hostile(store: &Store) -> Vec<String> {
+    let all = SqlitePool::connect_with(SqliteConnectOptions::new().filename(store.path())).await.unwrap();
+    let columns: Vec<(String, String)> = sqlx::query_as(
+        "select t.name, c.name from sqlite_schema as t join pragma_table_info(t.name) as c
+         where t.type = 'table' and t.name not glob '_sqlx*' and c.type = 'TEXT' order by t.name, c.cid",
+    )
+    .fetch_all(&all)
+    .await
+    .unwrap();
+    let mut refused = Vec::new();
+    for (table, column) in columns {
+        let name = format!("{table}.{column}");
+        // Reports look for metrics by name: one that they do not need stands for all.
+        let of = if name == "metric.name" { "where name = 'search_seconds'" } else { "" };
+        let text = format!("update {table} set {column} = ? || '{name} ' || coalesce({column}, '') {of}");
+        let json = format!("update {table} set {column} = json_set({column}, '$.hostile', ? || '{name} ')");
+        let put = async |sql| sqlx::query(AssertSqlSafe(sql)).bind(HOSTILE).execute(&all).await.is_ok();
+        if name == "artifact.media_type" || !(put(text).await || put(json).await) {
+            refused.push(name);
+        }
+    }
+    all.close().await;
+    refused
+}
+
 #[tokio::test]
-async fn hostile_names_are_text() {
-    let name = "<script>alert(1)</script>";
-    let question = "\"><img src=x onerror=alert(2)>'& </title>{{ 7 * 7 }}";
-    let plan =
-        Plan { name: name.into(), question: question.into(), sources: 1, thresholds: vec![0.01], ..Plan::default() };
+async fn hostile_text_in_every_column_is_text_on_every_page() {
+    let plan = Plan { sources: 1, thresholds: vec![0.01], fails: true, ..Plan::default() };
     let site = Site::new(&plan).await;
-    let sample = format!("{}/samples/{}", site.trial(0), site.filled.samples[0]);
-    for path in ["/".to_owned(), "/experiments/1".to_owned(), site.trial(0), sample] {
-        let answer = site.get(&path).await;
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        let page = well_formed(&path, &answer);
-        assert!(page.root_element().text().any(|text| text.contains(name)), "{path}");
-        assert_eq!(page.select(&Selector::parse("img[src=x]").unwrap()).count(), 0, "{path}");
+    site.store.add_note(site.filled.experiment, None, "a note").await.unwrap();
+    site.store.add_tag(site.filled.experiment, "a tag").await.unwrap();
+    for refused in make_hostile(&site.store).await {
+        let (_, column) = refused.split_once('.').unwrap();
+        let hashes = ["key", "hash", "weights_hash", "artifact", "reconstruction"];
+        let choices = ["media_type", "split", "direction", "status"];
+        assert!(hashes.contains(&column) || choices.contains(&column), "{refused} was not tried");
+    }
+    let mut shown = BTreeSet::new();
+    for route in routes(&site) {
+        let answer = site.get(&route.path).await;
+        assert_eq!(answer.status, 200, "{}: {}", route.path, String::from_utf8_lossy(&answer.body));
+        if answer.header("content-type") == "image/svg+xml" {
+            assert!(answer.text().contains("&lt;script&gt;") && !answer.text().contains("<script"), "{}", route.path);
+        }
+        if route.is_page() {
+            let page = well_formed(&route.path, &answer);
+            for script in page.select(&Selector::parse("script").unwrap()) {
+                let ours = ["/assets/page.js", "/assets/live.js"].map(Some);
+                assert!(ours.contains(&script.attr("src")), "{}: {}", route.path, script.html());
+            }
+            let columns = page.root_element().text().flat_map(|text| text.split("<script>alert(1)</script>").skip(1));
+            shown.extend(columns.filter_map(|after| after.split(' ').next()).map(str::to_owned));
+        }
+    }
+    for column in [
+        "dataset.name",
+        "experiment.config",
+        "experiment.name",
+        "experiment.question",
+        "experiment.source",
+        "experiment_training.variant",
+        "experiment_trial.variant",
+        "metric.name",
+        "metric.unit",
+        "protocol.description",
+        "provenance.cpu",
+        "provenance.cpu_features",
+        "provenance.os",
+        "provenance.rustc",
+        "provenance.version",
+        "source.name",
+        "training_run.error",
+        "trial.config",
+        "trial.error",
+        "trial.strategy",
+    ] {
+        assert!(shown.contains(column), "{column} is on no page: {shown:#?}");
+    }
+    let answers = site.get("/trade-offs/table.csv?e=all").await;
+    assert!(answers.text().contains(",\"'=\"\"'></title>"), "{}", answers.text());
+    assert!(!answers.text().contains(",="), "{}", answers.text());
+    // In a spreadsheet none of it is computed.
+    let table = site.get("/experiments/1/tables/results.csv").await;
+    for line in table.text().lines().skip(1) {
+        assert!(line.starts_with("\"'=\"\"'></title>"), "{line}");
+        assert!(line.contains(",\"'=\"\"'></title><script>alert(1)</script>trial.strategy"), "{line}");
     }
 }

@@ -1,5 +1,6 @@
 //! The dashboard, asked as a browser would ask it.
 
+mod database;
 mod files;
 mod fixture;
 mod guard;
@@ -7,6 +8,7 @@ mod hostile;
 mod html;
 mod live;
 mod pages;
+mod routes;
 mod samples;
 mod server;
 mod site;

@@ -7,7 +7,7 @@ use scraper::{Html, Selector};
 
 use crate::fixture::{self, Plan};
 use crate::html::{links, well_formed};
-use crate::site::{PORT, Site};
+use crate::site::Site;
 
 #[tokio::test]
 async fn every_link_from_the_first_page_leads_somewhere() {
@@ -39,9 +39,7 @@ async fn every_link_from_the_first_page_leads_somewhere() {
 async fn an_empty_store_says_which_command_fills_it() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path().join("results.db")).await.unwrap();
-    let router = web::router(Reader::clone(&store), PORT, Default::default());
-    let mut site = Site::small().await;
-    site.router = router;
+    let site = Site::small().await.over(Reader::clone(&store));
     site.get("/").await.says(200, &["elastictok run experiments/quickstart.toml"]);
 }
 

@@ -6,7 +6,9 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use evaluator::store::{Reader, Store};
 use http_body_util::BodyExt;
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
+use web::{Access, Token};
 
 use crate::fixture::{Filled, Plan, fill, open};
 
@@ -25,13 +27,28 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
+/// The dashboard on the loopback interface.
+fn router(reader: Reader, token: Option<Token>) -> Router {
+    let access = Access::new(([127, 0, 0, 1], PORT).into(), None, token).unwrap();
+    web::router(reader, access, CancellationToken::new())
+}
+
 impl Site {
     pub async fn new(plan: &Plan) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path()).await;
         let filled = fill(&store, plan).await;
-        let router = web::router(Reader::clone(&store), PORT, Default::default());
-        Self { router, store, filled, _folder: folder }
+        Self { router: router(Reader::clone(&store), None), store, filled, _folder: folder }
+    }
+
+    /// The same addresses over another reader.
+    pub fn over(self, reader: Reader) -> Self {
+        Self { router: router(reader, None), ..self }
+    }
+
+    /// The same, but for this token only.
+    pub fn behind(self, token: &str) -> Self {
+        Self { router: router(Reader::clone(&self.store), Some(Token::new(token).unwrap())), ..self }
     }
 
     /// A small experiment.
@@ -55,8 +72,12 @@ impl Site {
     pub async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes().to_vec();
-        Answer { status: parts.status, headers: parts.headers, body }
+        let mut answer = Answer { status: parts.status, headers: parts.headers, body: Vec::new() };
+        // A stream goes on for ever.
+        if answer.header("content-type") != "text/event-stream" {
+            answer.body = body.collect().await.unwrap().to_bytes().to_vec();
+        }
+        answer
     }
 
     pub fn trial(&self, index: usize) -> String {

@@ -1,8 +1,10 @@
 //! The first view: chart, form and table of any choice of trials, and their comparison.
 
+use evaluator::store::Reader;
 use scraper::{Html, Selector};
 
-use crate::fixture::{Plan, fill};
+use crate::fixture::large::{Size, fill_large};
+use crate::fixture::{Plan, fill, open};
 use crate::html::well_formed;
 use crate::site::{Answer, Site};
 
@@ -146,4 +148,22 @@ async fn trials_are_compared_side_by_side() {
     site.get("/compare?t=1").await.says(400, &["needs two trials"]);
     site.get("/compare").await.says(400, &["needs two trials"]);
     site.get("/compare?t=1,77").await.says(404, &["There is no finished trial 77"]);
+}
+
+#[tokio::test]
+async fn nothing_of_a_large_store_is_out_of_reach() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    fill_large(&store, &Size { experiments: 3, trials: 1000, samples: 10 }).await;
+    let site = Site::small().await.over(Reader::clone(&store));
+    site.get("/").await.says(200, &["Trade-offs: sweep 3", "200 rows of 1000 finished trials", "1–50 of 200 rows"]);
+    site.get("/?page=4").await.says(200, &["151–200 of 200 rows"]);
+    site.get("/?e=all")
+        .await
+        .says(200, &["600 rows of 3000 finished trials", "lines 1–7 of 50, those on the front first"]);
+    let last = site.get("/?e=all&l=7").await;
+    last.says(200, &["lines 50–50 of 50"]);
+    assert!(!last.text().contains("href=\"/?e=all&amp;l=8"));
+    let csv = site.get("/trade-offs/table.csv?e=all").await;
+    assert_eq!(csv.text().lines().count(), 601, "a heading and every row");
 }

@@ -7,7 +7,8 @@ use crate::csv;
 /// How an export is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExportFormat {
-    /// A line of column names, then a line a row; an empty field is not available.
+    /// A line of column names, then a line a row; an empty field is not available. Text is as it is stored, for programs:
+    /// a spreadsheet may take it for a formula.
     Csv,
     /// An array of objects, one a line.
     Json,

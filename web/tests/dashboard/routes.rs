@@ -1,0 +1,82 @@
+//! An example of every address: what is asked of all of them is asked of this list.
+
+use std::collections::BTreeSet;
+
+use crate::site::Site;
+
+pub struct Route {
+    /// As the router has it.
+    pub address: &'static str,
+    /// As a browser asks for it.
+    pub path: String,
+    /// Of a page: the templates that it is made of, beside the frame of all pages.
+    pub templates: &'static [&'static str],
+    /// Whether it needs the store.
+    pub stored: bool,
+}
+
+impl Route {
+    pub fn is_page(&self) -> bool {
+        !self.templates.is_empty()
+    }
+
+    /// What parts the path from more of a query.
+    pub fn separator(&self) -> char {
+        if self.path.contains('?') { '&' } else { '?' }
+    }
+}
+
+/// A list for any store that was filled.
+pub fn routes(site: &Site) -> Vec<Route> {
+    let filled = &site.filled;
+    let (experiment, trial) = (format!("/experiments/{}", filled.experiment), site.trial(0));
+    let (original, reconstruction) = (filled.originals[0], filled.reconstructions[0]);
+    let page = |address, path, templates| Route { address, path, templates, stored: true };
+    let file = |address, path| Route { address, path, templates: &[], stored: true };
+    let built_in = |address, path: &str| Route { address, path: path.to_owned(), templates: &[], stored: false };
+    let compared = format!("{},{}", filled.trials[0], filled.trials[1]);
+    let training = format!("{experiment}/training");
+    let sample = format!("{trial}/samples/{}", filled.samples[0]);
+    vec![
+        page("/", "/".to_owned(), &["trade_offs.html", "running.html", "figure.html", "pager.html"]),
+        file("/trade-offs/{file}", "/trade-offs/table.csv".to_owned()),
+        page("/compare", format!("/compare?t={compared}"), &["compare.html"]),
+        file("/compare/{file}", format!("/compare/comparison.csv?t={compared}")),
+        page("/experiments", "/experiments".to_owned(), &["experiments.html", "pager.html"]),
+        page(
+            "/experiments/{experiment}",
+            experiment.clone(),
+            &["experiment.html", "running.html", "figure.html", "pager.html"],
+        ),
+        page("/experiments/{experiment}/training", training, &["training.html", "running.html", "figure.html"]),
+        file("/experiments/{experiment}/live", format!("{experiment}/live")),
+        page("/experiments/{experiment}/trials/{trial}", trial, &["trial.html", "pager.html"]),
+        page("/experiments/{experiment}/trials/{trial}/samples/{sample}", sample, &["sample.html", "figure.html"]),
+        file("/experiments/{experiment}/tables/{file}", format!("{experiment}/tables/results.csv")),
+        file("/experiments/{experiment}/figures/{file}", format!("{experiment}/figures/quality.svg")),
+        file("/artifacts/{hash}", format!("/artifacts/{original}")),
+        file(
+            "/differences/{original}/{reconstruction}/{kind}",
+            format!("/differences/{original}/{reconstruction}/absolute.png"),
+        ),
+        built_in("/assets/{name}", "/assets/page.js"),
+        built_in("/healthz", "/healthz"),
+    ]
+}
+
+#[tokio::test]
+async fn no_address_and_no_template_is_forgotten() {
+    let site = Site::small().await;
+    let routes = routes(&site);
+    let listed: BTreeSet<_> = routes.iter().map(|route| route.address).collect();
+    assert_eq!(listed, web::addresses().into_iter().collect());
+    let mut used: BTreeSet<String> =
+        routes.iter().flat_map(|route| route.templates).map(|name| (*name).to_owned()).collect();
+    used.extend(["base.html", "problem.html"].map(str::to_owned));
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    let there = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    assert_eq!(used, there.collect());
+    for route in &routes {
+        assert_eq!(site.get(&route.path).await.status, 200, "{}", route.path);
+    }
+}
