@@ -79,8 +79,10 @@ fn from_the_experiments_to_a_sample_and_back_to_nothing() {
     bench.succeed(&["run", "tiny.toml"]);
     let served = Served::start(&bench);
     let home = served.page("/");
-    assert!(home.contains("Does everything work?"), "{home}");
-    let experiment = link(&home, "/experiments/");
+    assert!(home.contains("Trade-offs: tiny") && home.contains("14 finished trials"), "{home}");
+    let list = served.page("/experiments");
+    assert!(list.contains("Does everything work?"), "{list}");
+    let experiment = link(&list, "/experiments/");
     let page = served.page(&experiment);
     assert!(page.contains("blocks that meet τ (%)") && page.contains("<table"), "curves and table");
     let trial = link(&page, &format!("{experiment}/trials/"));
@@ -100,7 +102,7 @@ fn results_are_seen_while_a_run_adds_to_them() {
     let bench = Bench::new();
     bench.succeed(&["train", "tiny.toml"]);
     let served = Served::start(&bench);
-    let experiment = link(&served.page("/"), "/experiments/");
+    let experiment = link(&served.page("/experiments"), "/experiments/");
     assert!(!served.page(&experiment).contains("14 of 14 trials done"), "nothing was evaluated yet");
     bench.succeed(&["evaluate", "tiny.toml"]);
     assert!(served.page(&experiment).contains("14 of 14 trials done"));

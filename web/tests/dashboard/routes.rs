@@ -51,7 +51,11 @@ pub fn routes(site: &Site) -> Vec<Route> {
         page("/experiments/{experiment}/training", training, &["training.html", "running.html", "figure.html"]),
         file("/experiments/{experiment}/live", format!("{experiment}/live")),
         page("/experiments/{experiment}/trials/{trial}", trial, &["trial.html", "pager.html"]),
-        page("/experiments/{experiment}/trials/{trial}/samples/{sample}", sample, &["sample.html", "figure.html"]),
+        page(
+            "/experiments/{experiment}/trials/{trial}/samples/{sample}",
+            sample,
+            &["sample.html", "timeline.html", "figure.html"],
+        ),
         file("/experiments/{experiment}/tables/{file}", format!("{experiment}/tables/results.csv")),
         file("/experiments/{experiment}/figures/{file}", format!("{experiment}/figures/quality.svg")),
         file("/artifacts/{hash}", format!("/artifacts/{original}")),
