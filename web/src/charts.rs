@@ -58,7 +58,8 @@ impl Figure {
     }
 }
 
-const WIDE: u32 = 960;
+/// Width of a figure on a page, and of a saved one, in CSS pixels.
+pub const WIDE: u32 = 960;
 const NARROW: u32 = 344;
 /// So many points can be told apart by a finger on a telephone.
 const FOR_FINGERS: usize = 500;

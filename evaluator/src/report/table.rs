@@ -34,6 +34,13 @@ pub struct Column {
     pub noisy: bool,
 }
 
+impl Column {
+    /// Of what is the same in every run.
+    pub fn new(heading: impl Into<Cow<'static, str>>, name: impl Into<Cow<'static, str>>, digits: usize) -> Self {
+        Self { heading: heading.into(), name: name.into(), digits, noisy: false }
+    }
+}
+
 /// A cell.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell {

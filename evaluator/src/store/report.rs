@@ -174,42 +174,48 @@ impl TrialReport {
 
 // Constants, so that a test can ask SQLite for their query plans.
 
-pub(super) const TRIALS: &str = "
-    select trial.*, ordinal, variant,
-           case status
-               when 'done' then samples
-               else (select count(*) from trial_sample where trial_id = trial.id)
-           end as samples_done
-    from experiment_trial join trial on trial.id = trial_id
-    where experiment_id = ?
-    order by ordinal";
+/// Trials in their places, those of one condition.
+macro_rules! trials {
+    ($condition:literal) => {
+        concat!(
+            "select trial.*, ordinal, variant,
+                    case status
+                        when 'done' then samples
+                        else (select count(*) from trial_sample where trial_id = trial.id)
+                    end as samples_done
+             from experiment_trial join trial on trial.id = trial_id
+             where ",
+            $condition,
+            " order by ordinal"
+        )
+    };
+}
 
-pub(super) const TRIAL: &str = "
-    select trial.*, ordinal, variant,
-           case status
-               when 'done' then samples
-               else (select count(*) from trial_sample where trial_id = trial.id)
-           end as samples_done
-    from experiment_trial join trial on trial.id = trial_id
-    where trial_id = ? and experiment_id = ?
-    order by ordinal
-    limit 1";
+/// Summaries of trials, found as these tables and the condition say.
+macro_rules! summaries {
+    ($from:literal) => {
+        concat!(
+            "select distinct summary.trial_id, metric.id as metric_id, metric.name as metric, version, unit, direction, noisy,
+                    summary.samples, mean, deviation, low, high, minimum, maximum
+             from ",
+            $from,
+            " order by summary.trial_id, metric.name, version"
+        )
+    };
+}
 
-pub(super) const TRIAL_SUMMARIES: &str = "
-    select summary.trial_id, metric.id as metric_id, metric.name as metric, version, unit, direction, noisy,
-           summary.samples, mean, deviation, low, high, minimum, maximum
-    from summary join metric on metric.id = metric_id
-    where trial_id = ?
-    order by metric.name, version";
+pub(super) const TRIALS: &str = trials!("experiment_id = ?");
 
-pub(super) const SUMMARIES: &str = "
-    select distinct summary.trial_id, metric.id as metric_id, metric.name as metric, version, unit, direction, noisy,
-           summary.samples, mean, deviation, low, high, minimum, maximum
-    from experiment_trial
-    join summary on summary.trial_id = experiment_trial.trial_id
-    join metric on metric.id = metric_id
-    where experiment_id = ?
-    order by summary.trial_id, metric.name, version";
+pub(super) const TRIAL: &str = trials!("trial_id = ? and experiment_id = ?");
+
+pub(super) const TRIAL_SUMMARIES: &str = summaries!("summary join metric on metric.id = metric_id where trial_id = ?");
+
+pub(super) const SUMMARIES: &str = summaries!(
+    "experiment_trial
+     join summary on summary.trial_id = experiment_trial.trial_id
+     join metric on metric.id = metric_id
+     where experiment_id = ?"
+);
 
 pub(super) const MEASUREMENTS: &str = "
     select measurement.sample_id, source.id as source_id, source.name as source_name, ordinal,

@@ -1,7 +1,7 @@
 //! Table `sample`: one fixed crop of one source, which a trial evaluates.
 
 use super::error::At;
-use super::{ContentHash, DatasetId, Reader, Result, SampleId, SourceId, Store, Stored};
+use super::{ContentHash, DatasetId, Reader, Result, SampleId, SourceId, Store, StoreError, Stored};
 
 /// A sample to store.
 #[derive(Debug, Clone)]
@@ -103,6 +103,20 @@ impl Reader {
         .await
         .at(self)
     }
+
+    /// One sample.
+    ///
+    /// # Errors
+    /// [`NotFound`](super::StoreError::NotFound).
+    pub async fn sample(&self, id: SampleId) -> Result<SampleRow> {
+        let row = sqlx::query_as(
+            "select sample.*, source.name as source_name
+             from sample join source on source.id = sample.source_id
+             where sample.id = ?",
+        );
+        let row = row.bind(id).fetch_optional(&self.pool).await.at(self)?;
+        row.ok_or_else(|| StoreError::not_found("sample", id))
+    }
 }
 
 #[cfg(test)]
@@ -117,6 +131,8 @@ mod tests {
         let order: Vec<_> = rows.iter().map(|row| (row.source_name.as_str(), row.ordinal, row.id)).collect();
         let [b0, b1, a0, a1] = bench.samples[..] else { panic!("the fixture has four samples") };
         assert_eq!(order, [("a.png", 0, a0), ("a.png", 1, a1), ("b.png", 0, b0), ("b.png", 1, b1)]);
+        assert_eq!(bench.store.sample(b1).await.unwrap(), rows[3], "alone as among the others");
+        assert!(matches!(bench.store.sample(SampleId(99)).await, Err(StoreError::NotFound { .. })));
 
         let again = NewSample {
             key: rows[0].key,

@@ -51,7 +51,7 @@ pub fn chart(catalogue: &Catalogue, lines: &Lines, view: &View, (x, y): (&Quanti
 
 fn caption(lines: &Lines, (x, y): (&Quantity, &Quantity)) -> String {
     let points = lines.points().count();
-    let trials: usize = lines.points().map(|(_, point)| point.pooled.trials.len()).sum();
+    let trials: usize = lines.points().map(|point| point.pooled.trials.len()).sum();
     let mut caption = format!(
         "{} against {}: {points} points of {trials} finished trials. Along a line the threshold varies; a point is the mean \
          over its seeds, and its band the 95 % interval over held-out sources, the widest reach of all seeds. Baselines \
@@ -59,7 +59,7 @@ fn caption(lines: &Lines, (x, y): (&Quantity, &Quantity)) -> String {
         y.label(),
         x.label()
     );
-    if lines.points().any(|(_, point)| point.is_on_front) {
+    if lines.points().any(|point| point.is_on_front) {
         caption.push_str(" No point beats those on the Pareto front in both.");
     }
     if lines.panels.len() > PANELS {

@@ -1,6 +1,6 @@
 //! Trials in lines: seeds pooled, one line for each combination of the chosen keys, and the Pareto front of all.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 
 use evaluator::metric::Direction;
 
@@ -127,8 +127,8 @@ impl<'a> Lines<'a> {
     }
 
     /// Every point.
-    pub fn points(&self) -> impl Iterator<Item = (&Line<'a>, &Point<'a>)> {
-        self.panels.iter().flat_map(|panel| &panel.lines).flat_map(|line| line.points.iter().map(move |p| (line, p)))
+    pub fn points(&self) -> impl Iterator<Item = &Point<'a>> {
+        self.panels.iter().flat_map(Panel::points)
     }
 
     /// How many lines the fullest panel has.
@@ -145,8 +145,8 @@ impl<'a> Line<'a> {
 
     /// Whether a stroke from point to point means something: no threshold twice.
     pub fn is_a_path(&self) -> bool {
-        let thresholds: BTreeMap<_, ()> =
-            self.points.iter().map(|p| (p.pooled.trials[0].threshold.map(f64::to_bits), ())).collect();
+        let thresholds: HashSet<_> =
+            self.points.iter().map(|point| point.pooled.trials[0].threshold.map(f64::to_bits)).collect();
         thresholds.len() == self.points.len()
     }
 }
@@ -256,7 +256,7 @@ mod tests {
             let trials: Vec<_> = (0..30).map(|at| ("full", f64::from(at), 0, draw(), draw())).collect();
             let catalogue = catalogue(&trials);
             with_lines(&catalogue, |lines| {
-                let points: Vec<_> = lines.points().map(|(_, p)| (p.x.mean, p.y.mean, p.is_on_front)).collect();
+                let points: Vec<_> = lines.points().map(|p| (p.x.mean, p.y.mean, p.is_on_front)).collect();
                 for (x, y, is_on_front) in &points {
                     let beats = |(a, b, _): &(f64, f64, bool)| a <= x && b >= y && (a < x || b > y);
                     assert_eq!(*is_on_front, !points.iter().any(beats), "{x} {y} in {points:?}");

@@ -19,6 +19,6 @@ pub use facets::{Facet, facets};
 pub use keeper::Keeper;
 pub use lines::{Lines, Pooled};
 pub use quantity::Quantity;
-pub use settings::{ShortId, Symbol};
+pub use settings::{STRATEGY, ShortId, Symbol, VARIANT};
 pub use table::{Rows, differing};
 pub use view::{Scope, View};

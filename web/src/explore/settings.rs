@@ -73,6 +73,12 @@ impl Texts {
         self.symbols.get(text).copied()
     }
 
+    /// All symbols with this name in an address.
+    pub fn named(&self, id: ShortId) -> Vec<Symbol> {
+        let symbols = (0..).map(Symbol).zip(&self.texts);
+        symbols.filter(|(_, (_, own))| *own == id).map(|(symbol, _)| symbol).collect()
+    }
+
     /// The symbol's text.
     pub fn text(&self, symbol: Symbol) -> &str {
         &self.texts[symbol.0 as usize].0

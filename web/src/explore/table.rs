@@ -10,7 +10,6 @@ use super::lines::{Pooled, pooled};
 use super::quantity::Quantity;
 use super::settings::{DATA, EXPERIMENT, PROTOCOL, SEED, STRATEGY, Symbol, THRESHOLD, VARIANT};
 use super::view::View;
-use crate::paging::Pager;
 
 /// Columns that a table always has where they were measured.
 const USUAL: [&str; 5] = ["threshold_met", "kept_tokens", "psnr", "ssim", "evaluations"];
@@ -20,13 +19,7 @@ pub fn differing(catalogue: &Catalogue, entries: &[&Entry]) -> Vec<Symbol> {
     let texts = &catalogue.texts;
     let Some((first, others)) = entries.split_first() else { return Vec::new() };
     let mut differ: Vec<Symbol> = Vec::new();
-    let mut seen: Vec<&Entry> = vec![first];
     for entry in others {
-        // Most trials have the settings of one before them, but for few.
-        let last = seen[seen.len() - 1];
-        if entry.settings() == last.settings() {
-            continue;
-        }
         for (key, value) in entry.settings() {
             if first.setting(*key) != Some(*value) && !differ.contains(key) {
                 differ.push(*key);
@@ -37,7 +30,6 @@ pub fn differing(catalogue: &Catalogue, entries: &[&Entry]) -> Vec<Symbol> {
                 differ.push(*key);
             }
         }
-        seen.push(entry);
     }
     let order = |key: &Symbol| {
         let name = texts.text(*key);
@@ -87,26 +79,25 @@ impl<'a> Rows<'a> {
         Self { catalogue, entries: entries.len(), pools, keys, quantities }
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.pools.len()
+    /// All of them.
+    pub fn all(&self) -> &[Pooled<'a>] {
+        &self.pools
     }
 
-    /// Those of a pager's page, or all of them.
-    pub fn table(&self, pager: Option<&Pager>) -> Table {
+    /// Some of them as a table.
+    pub fn table(&self, shown: &[Pooled]) -> Table {
         let texts = &self.catalogue.texts;
         let key_column = |key: &Symbol| {
             let name = texts.text(*key);
             let heading = if name == THRESHOLD { "τ" } else { name };
-            column(heading.to_owned(), name.to_owned(), 0)
+            Column::new(heading.to_owned(), name.to_owned(), 0)
         };
         let mut columns: Vec<Column> = self.keys.iter().map(key_column).collect();
-        columns.push(column("seeds".to_owned(), "seeds".to_owned(), 0));
+        columns.push(Column::new("seeds", "seeds", 0));
         columns.extend(self.quantities.iter().map(|quantity| Column {
             noisy: quantity.name.ends_with("seconds"),
-            ..column(quantity.label(), quantity.name.to_owned(), quantity.digits())
+            ..Column::new(quantity.label(), quantity.name.to_owned(), quantity.digits())
         }));
-        let shown = pager.map_or(&self.pools[..], |pager| pager.slice(&self.pools));
         Table {
             caption: format!(
                 "{} rows of {} finished trials; means over samples and seeds, with 95 % intervals clustered by source",
@@ -118,10 +109,6 @@ impl<'a> Rows<'a> {
             rows: shown.iter().map(|row| cells(self.catalogue, row, &self.keys, &self.quantities)).collect(),
         }
     }
-}
-
-fn column(heading: String, name: String, digits: usize) -> Column {
-    Column { heading: heading.into(), name: name.into(), digits, noisy: false }
 }
 
 fn cells(catalogue: &Catalogue, row: &Pooled, keys: &[Symbol], quantities: &[Quantity]) -> Vec<Cell> {

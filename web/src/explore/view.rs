@@ -195,8 +195,8 @@ impl View {
             };
             add("f", self.filters.iter().map(filter).collect::<Vec<_>>().join(","));
         }
-        if let Some((column, falling)) = &self.sort {
-            add("sort", format!("{}{column}", if *falling { "-" } else { "" }));
+        if let Some(sort) = self.sort_key() {
+            add("sort", sort);
         }
         if self.lines > 0 {
             add("l", self.lines.to_string());
@@ -205,6 +205,12 @@ impl View {
             add("page", self.page.to_string());
         }
         query
+    }
+
+    /// What the table is sorted by, as the address says it.
+    pub fn sort_key(&self) -> Option<String> {
+        let (column, falling) = self.sort.as_ref()?;
+        Some(format!("{}{column}", if *falling { "-" } else { "" }))
     }
 
     /// The path and query of this view.
@@ -246,11 +252,14 @@ impl View {
 
     /// Those that the filters let through.
     pub fn wanted<'a>(&self, catalogue: &Catalogue, shelves: &[&'a Shelf]) -> Vec<&'a Entry> {
-        let texts = &catalogue.texts;
+        let named = |id: &ShortId| catalogue.texts.named(*id);
+        let symbols = |(key, values): &(ShortId, Vec<ShortId>)| (named(key), values.iter().flat_map(named).collect());
+        // Names are looked up once, not for every setting of every trial.
+        let filters: Vec<(Vec<Symbol>, Vec<Symbol>)> = self.filters.iter().map(symbols).collect();
         let wants = |entry: &&Entry| {
-            self.filters.iter().all(|(key, values)| {
-                let mut settings = entry.settings().iter().filter(|(own, _)| texts.id(*own) == *key);
-                settings.any(|(_, value)| values.contains(&texts.id(*value)))
+            filters.iter().all(|(keys, values)| {
+                let mut settings = keys.iter().filter_map(|key| entry.setting(*key));
+                settings.any(|value| values.contains(&value))
             })
         };
         shelves.iter().flat_map(|shelf| &shelf.entries).filter(wants).collect()

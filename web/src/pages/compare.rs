@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::extract::State;
-use axum::http::header;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{Html, Response};
 use evaluator::metric::Direction;
 use evaluator::report::{Cell, Column, Table};
 use evaluator::statistics::{BOOTSTRAP_SEED, Comparison, holm, mean, paired};
@@ -13,8 +12,9 @@ use evaluator::store::{Reader, SampleId, SourceId, TrialId};
 
 use super::{compute, render, trade_offs::Sources};
 use crate::error::Problem;
-use crate::explore::{Catalogue, Pooled, Quantity, differing};
+use crate::explore::{Catalogue, Entry, Pooled, Quantity, STRATEGY, VARIANT, differing};
 use crate::extract::{Path, Query};
+use crate::format;
 
 /// More columns than this nobody reads side by side.
 const MOST_TRIALS: usize = 12;
@@ -69,7 +69,7 @@ pub enum File {
 type Values = BTreeMap<String, BTreeMap<SampleId, (SourceId, f64)>>;
 
 /// One metric of one of the compared.
-struct Result {
+struct Outcome {
     metric: String,
     column: usize,
     value: Option<f64>,
@@ -80,12 +80,12 @@ struct Result {
 pub async fn page(
     State(sources): State<Sources>,
     Query(asked): Query<Vec<(String, String)>>,
-) -> std::result::Result<Html<String>, Problem> {
+) -> Result<Html<String>, Problem> {
     let wanted = wanted(&asked)?;
     let catalogue = sources.keeper.catalogue().await?;
     let pools = pools(&catalogue, &wanted)?;
     let results = results(&sources.reader, &pools).await?;
-    render(&Page::new(&catalogue, &pools, results))
+    render(&Page::new(&catalogue, &pools, &results))
 }
 
 /// The comparison as a file.
@@ -93,7 +93,7 @@ pub async fn file(
     State(sources): State<Sources>,
     Path(file): Path<File>,
     Query(asked): Query<Vec<(String, String)>>,
-) -> std::result::Result<Response, Problem> {
+) -> Result<Response, Problem> {
     let wanted = wanted(&asked)?;
     let catalogue = sources.keeper.catalogue().await?;
     let pools = pools(&catalogue, &wanted)?;
@@ -103,12 +103,10 @@ pub async fn file(
         File::Json => (table.to_json(), "application/json", "json"),
         File::Latex => (table.to_latex(), "text/x-tex; charset=utf-8", "tex"),
     };
-    let disposition = format!("attachment; filename=\"comparison.{ending}\"");
-    let headers = [(header::CONTENT_TYPE, media_type.to_owned()), (header::CONTENT_DISPOSITION, disposition)];
-    Ok((headers, text).into_response())
+    Ok(super::file(false, &format!("comparison.{ending}"), media_type, text))
 }
 
-fn wanted(asked: &[(String, String)]) -> std::result::Result<Vec<TrialId>, Problem> {
+fn wanted(asked: &[(String, String)]) -> Result<Vec<TrialId>, Problem> {
     let mut wanted = Vec::new();
     for (name, value) in asked {
         if name != "t" {
@@ -131,22 +129,18 @@ fn wanted(asked: &[(String, String)]) -> std::result::Result<Vec<TrialId>, Probl
 }
 
 /// Each trial with its other seeds.
-fn pools<'a>(catalogue: &'a Catalogue, wanted: &[TrialId]) -> std::result::Result<Vec<Pooled<'a>>, Problem> {
+fn pools<'a>(catalogue: &'a Catalogue, wanted: &[TrialId]) -> Result<Vec<Pooled<'a>>, Problem> {
     let entries = || catalogue.experiments.iter().flat_map(|shelf| &shelf.entries);
     let pool = |id: &TrialId| {
         let first = entries().find(|entry| entry.trial == *id);
         let first = first.ok_or_else(|| Problem::not_found(format_args!("finished trial {id}")))?;
-        let same = |entry: &&_| {
-            std::ptr::eq(*entry, first) || (entry.pool == first.pool && entry.experiment == first.experiment)
-        };
-        let mut trials: Vec<_> = entries().filter(same).collect();
-        trials.dedup_by_key(|entry| entry.trial);
-        Ok(Pooled { trials })
+        // The experiment is a setting too: seeds of one are never pooled with those of another.
+        Ok(Pooled { trials: entries().filter(|entry| entry.pool == first.pool).collect() })
     };
     wanted.iter().map(pool).collect()
 }
 
-async fn values(reader: &Reader, pool: &Pooled<'_>) -> std::result::Result<Values, Problem> {
+async fn values(reader: &Reader, pool: &Pooled<'_>) -> Result<Values, Problem> {
     let mut all: BTreeMap<String, BTreeMap<SampleId, (SourceId, Vec<f64>)>> = BTreeMap::new();
     for entry in &pool.trials {
         for row in reader.measurements(entry.trial).await? {
@@ -161,7 +155,7 @@ async fn values(reader: &Reader, pool: &Pooled<'_>) -> std::result::Result<Value
 }
 
 /// Every metric of every trial, those after the first compared with it on the samples that both have.
-async fn results(reader: &Reader, pools: &[Pooled<'_>]) -> std::result::Result<Vec<Result>, Problem> {
+async fn results(reader: &Reader, pools: &[Pooled<'_>]) -> Result<Vec<Outcome>, Problem> {
     let mut measured = Vec::new();
     for pool in pools {
         measured.push(values(reader, pool).await?);
@@ -169,9 +163,9 @@ async fn results(reader: &Reader, pools: &[Pooled<'_>]) -> std::result::Result<V
     Ok(compute(move || compared(&measured)).await)
 }
 
-fn compared(measured: &[Values]) -> Vec<Result> {
+fn compared(measured: &[Values]) -> Vec<Outcome> {
     let mut metrics: Vec<&String> = measured.iter().flat_map(Values::keys).collect();
-    metrics.sort_by_key(|name| (crate::format::metric_order(name), (*name).clone()));
+    metrics.sort_by_key(|name| (format::metric_order(name), (*name).clone()));
     metrics.dedup();
     let result = |metric: &String, column: usize| {
         let own = measured[column].get(metric);
@@ -181,28 +175,27 @@ fn compared(measured: &[Values]) -> Vec<Result> {
             first.iter().filter_map(pair).collect::<Vec<_>>()
         });
         let comparison = pairs.filter(|_| column > 0).and_then(|pairs| paired(pairs, BOOTSTRAP_SEED));
-        Result { metric: metric.clone(), column, value, comparison }
+        Outcome { metric: metric.clone(), column, value, comparison }
     };
     metrics.into_iter().flat_map(|metric| (0..measured.len()).map(move |column| result(metric, column))).collect()
 }
 
 /// The p-values of all comparisons, adjusted for their number.
-fn adjusted(results: &[Result]) -> Vec<Option<f64>> {
+fn adjusted(results: &[Outcome]) -> Vec<Option<f64>> {
     let p_values: Vec<f64> = results.iter().filter_map(|result| Some(result.comparison?.p_value)).collect();
     let mut adjusted = holm(&p_values).into_iter();
     results.iter().map(|result| result.comparison.and_then(|_| adjusted.next())).collect()
 }
 
 impl Page {
-    fn new(catalogue: &Catalogue, pools: &[Pooled], results: Vec<Result>) -> Self {
+    fn new(catalogue: &Catalogue, pools: &[Pooled], results: &[Outcome]) -> Self {
         let firsts: Vec<_> = pools.iter().map(|pool| pool.trials[0]).collect();
-        let text =
-            |entry: &crate::explore::Entry, key| entry.setting(key).map_or("–", |value| catalogue.texts.text(value));
+        let text = |entry: &Entry, key| entry.setting(key).map_or("–", |value| catalogue.texts.text(value));
         let settings = differing(catalogue, &firsts).into_iter().map(|key| {
             let values = firsts.iter().map(|entry| text(entry, key).to_owned()).collect();
             (catalogue.texts.text(key).to_owned(), values)
         });
-        let p_values = adjusted(&results);
+        let p_values = adjusted(results);
         let mut rows: Vec<Row> = Vec::new();
         for (result, p_value) in results.iter().zip(p_values) {
             let Some(quantity) = Quantity::find(catalogue, &result.metric) else { continue };
@@ -234,11 +227,11 @@ impl Page {
     }
 }
 
-fn name(catalogue: &Catalogue, entry: &crate::explore::Entry) -> String {
+fn name(catalogue: &Catalogue, entry: &Entry) -> String {
     let of =
         |key| catalogue.texts.find(key).and_then(|key| entry.setting(key)).map(|value| catalogue.texts.text(value));
     let threshold = entry.threshold.map(|threshold| format!("τ = {threshold}"));
-    let parts = [of("variant").map(str::to_owned), of("strategy").map(str::to_owned), threshold];
+    let parts = [of(VARIANT).map(str::to_owned), of(STRATEGY).map(str::to_owned), threshold];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
@@ -264,14 +257,8 @@ fn difference(quantity: &Quantity, comparison: &Comparison, p_value: f64) -> Dif
 }
 
 /// The comparison as a table, exact.
-fn table(catalogue: &Catalogue, pools: &[Pooled], results: &[Result]) -> Table {
-    let column = |heading: &str, name: &str, digits| Column {
-        heading: heading.to_owned().into(),
-        name: name.to_owned().into(),
-        digits,
-        noisy: false,
-    };
-    let row = |(result, p_value): (&Result, Option<f64>)| {
+fn table(catalogue: &Catalogue, pools: &[Pooled], results: &[Outcome]) -> Table {
+    let row = |(result, p_value): (&Outcome, Option<f64>)| {
         let scale = Quantity::find(catalogue, &result.metric).map_or(1.0, |quantity| quantity.scale());
         let number = |value: Option<f64>| value.map_or(Cell::Missing, Cell::Number);
         let difference =
@@ -292,14 +279,14 @@ fn table(catalogue: &Catalogue, pools: &[Pooled], results: &[Result]) -> Table {
                   p-values of sign flips, adjusted after Holm"
             .to_owned(),
         columns: vec![
-            column("metric", "metric", 0),
-            column("trial", "trial", 0),
-            column("what", "what", 0),
-            column("mean", "mean", 4),
-            column("difference", "difference", 4),
-            column("p", "p_adjusted", 4),
-            column("samples", "samples", 0),
-            column("sources", "sources", 0),
+            Column::new("metric", "metric", 0),
+            Column::new("trial", "trial", 0),
+            Column::new("what", "what", 0),
+            Column::new("mean", "mean", 4),
+            Column::new("difference", "difference", 4),
+            Column::new("p", "p_adjusted", 4),
+            Column::new("samples", "samples", 0),
+            Column::new("sources", "sources", 0),
         ],
         rows: results.iter().zip(adjusted(results)).map(row).collect(),
         trials: Vec::new(),

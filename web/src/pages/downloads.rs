@@ -9,12 +9,9 @@ use evaluator::store::{ExperimentId, Reader};
 use serde::Deserialize;
 
 use super::compute;
-use crate::charts::size;
+use crate::charts::{WIDE, size};
 use crate::error::Problem;
 use crate::extract::{Path, Query};
-
-/// Width of a saved figure in CSS pixels.
-const WIDTH: u32 = 960;
 
 /// A way to write the table. The names are those of the address.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -62,9 +59,7 @@ pub async fn table(
         TableFile::Markdown => (table.to_markdown(), "text/markdown; charset=utf-8", "md"),
         TableFile::Latex => (table.to_latex(), "text/x-tex; charset=utf-8", "tex"),
     };
-    let name = format!("attachment; filename=\"experiment-{experiment}.{ending}\"");
-    let headers = [(header::CONTENT_TYPE, media_type.to_owned()), (header::CONTENT_DISPOSITION, name)];
-    Ok((headers, text).into_response())
+    Ok(super::file(false, &format!("experiment-{experiment}.{ending}"), media_type, text))
 }
 
 /// One of the experiment's figures.
@@ -83,7 +78,7 @@ pub async fn figure(
             FigureFile::Satisfaction => Report::satisfaction_figure(&report),
             FigureFile::Quality => Report::quality_figure(&report),
         };
-        to_svg(&chart, theme, size(&chart, WIDTH))
+        to_svg(&chart, theme, size(&chart, WIDE))
     });
     Ok(([(header::CONTENT_TYPE, "image/svg+xml")], svg.await).into_response())
 }

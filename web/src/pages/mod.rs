@@ -11,8 +11,8 @@ pub mod training;
 pub mod trial;
 
 use askama::Template;
-use axum::http::StatusCode;
-use axum::response::Html;
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
 use evaluator::store::{ExperimentId, ExperimentRow, ExperimentTrainingRow, Reader, TrialId, TrialReport};
 
 use crate::error::Problem;
@@ -31,6 +31,14 @@ async fn trial_of(
     trial: TrialId,
 ) -> Result<(ExperimentRow, TrialReport), Problem> {
     Ok((reader.experiment(experiment).await?, reader.trial_of(experiment, trial).await?))
+}
+
+/// An answer that a browser saves under this name, or with `inline` shows.
+fn file(inline: bool, name: &str, media_type: &'static str, content: impl Into<Vec<u8>>) -> Response {
+    let place = if inline { "inline" } else { "attachment" };
+    let disposition = format!("{place}; filename=\"{name}\"");
+    let headers = [(header::CONTENT_TYPE, media_type.to_owned()), (header::CONTENT_DISPOSITION, disposition)];
+    (headers, content.into()).into_response()
 }
 
 /// Computes away from the tasks that answer requests.

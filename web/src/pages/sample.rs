@@ -5,8 +5,8 @@ use axum::extract::State;
 use axum::response::Html;
 use evaluator::report::curve_key;
 use evaluator::store::{
-    BlockRecord, BlockRow, CurveFilter, CurveRow, ExperimentId, ExperimentRow, ProgressivePicture, Reader, SampleId,
-    SampleRow, TrialId, TrialReport,
+    BlockRecord, BlockRow, ContentHash, CurveFilter, CurveRow, ExperimentId, ExperimentRow, ProtocolId, Reader,
+    SampleId, SampleRow, TrialId, TrialReport,
 };
 use serde::Deserialize;
 
@@ -122,14 +122,17 @@ pub async fn page(
     };
     let neighbour = |index: Option<usize>| Some(samples.get(index?)?.row.sample_id);
     let sample = samples[index].clone();
-    let cuts = reader.samples(trial.dataset_id).await?;
-    let Some(cut) = cuts.into_iter().find(|cut| cut.id == id) else {
-        return Err(Problem::not_found(format_args!("sample {id} in the test set of trial {}", trial.id)));
-    };
-    let blocks = blocks(&reader, &trial, id).await?;
+    let cut = reader.sample(id).await?;
+    let curve_key = curve_key(&reader, &trial).await?;
+    let blocks = blocks(&reader, trial.id, id, curve_key).await?;
     let psnr = sample.values.get("psnr").copied();
     let chosen = sample.row.reconstruction.map(|picture| Chosen { picture, psnr });
-    let steps = added::steps(&progressive(&reader, &trial, id).await?, &blocks, chosen);
+    // From few tokens to all.
+    let stored = match curve_key {
+        Some((weights, protocol)) => reader.progressive(weights, id, protocol).await?,
+        None => Vec::new(),
+    };
+    let steps = added::steps(&stored, &blocks, chosen);
     let has_curve = blocks.iter().any(|(_, curve)| curve.is_some());
     let (criterion, threshold) = (evaluator::report::criterion(&trial), trial.threshold);
     let max_tokens = max_tokens(&trial, &blocks);
@@ -162,12 +165,13 @@ pub async fn page(
 /// The sample's blocks, each with the curve that was measured behind the blocks before it as this trial kept them.
 async fn blocks(
     reader: &Reader,
-    trial: &TrialReport,
+    trial: TrialId,
     sample: SampleId,
+    curve_key: Option<(ContentHash, ProtocolId)>,
 ) -> Result<Vec<(BlockRow, Option<CurveRow>)>, Problem> {
-    let mut blocks = reader.blocks(trial.id).await?;
+    let mut blocks = reader.blocks(trial).await?;
     blocks.retain(|block| block.sample_id == sample);
-    let mut curves = match curve_key(reader, trial).await? {
+    let mut curves = match curve_key {
         Some((weights, protocol)) => {
             let filter = CurveFilter { protocol: Some(protocol), sample: Some(sample), ..CurveFilter::default() };
             reader.curves(weights, &filter).await?
@@ -182,18 +186,6 @@ async fn blocks(
         (block, curve)
     });
     Ok(with_curve.collect())
-}
-
-/// The stored reconstructions of the sample by the trial's weights, from few tokens to all.
-async fn progressive(
-    reader: &Reader,
-    trial: &TrialReport,
-    sample: SampleId,
-) -> Result<Vec<ProgressivePicture>, Problem> {
-    match curve_key(reader, trial).await? {
-        Some((weights, protocol)) => Ok(reader.progressive(weights, sample, protocol).await?),
-        None => Ok(Vec::new()),
-    }
 }
 
 /// All tokens of a block: as configured, or else the most that was ever asked for.

@@ -1,19 +1,20 @@
 //! `/`: what quality costs, over any choice of the finished trials, as chart and table; and both as files.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 
 use askama::Template;
 use axum::extract::{RawQuery, State};
-use axum::http::header;
 use axum::response::{IntoResponse, Redirect, Response};
 use evaluator::chart::{Chart, Theme, to_png, to_svg};
-use evaluator::report::Table;
+use evaluator::report::{Cell, Column, Table};
 use evaluator::store::Reader;
 
 use super::{compute, render};
-use crate::charts::{Figure, size};
+use crate::charts::{Figure, WIDE, size};
 use crate::error::Problem;
-use crate::explore::{Catalogue, Facet, Keeper, LINES, Lines, Quantity, Rows, Scope, View, chart, facets};
+use crate::explore::{
+    Catalogue, Entry, Facet, Keeper, LINES, Lines, Pooled, Quantity, Rows, Scope, ShortId, Symbol, View, chart, facets,
+};
 use crate::extract::{Path, Query};
 use crate::live::Section;
 use crate::paging::Pager;
@@ -22,8 +23,6 @@ const ROWS_ON_A_PAGE: usize = 50;
 const EXPERIMENTS_IN_THE_FORM: usize = 40;
 /// More values than this are a list to choose from, not boxes to tick.
 const BOXES: usize = 12;
-/// Width of a saved figure in CSS pixels.
-const WIDTH: u32 = 960;
 /// Pixels of a saved picture for each CSS pixel: sharp in print.
 const PIXELS: f32 = 2.0;
 
@@ -168,10 +167,10 @@ pub async fn file(
 }
 
 impl File {
-    fn write(self, catalogue: &Arc<Catalogue>, view: &View) -> Result<Response, Problem> {
+    fn write(self, catalogue: &Catalogue, view: &View) -> Result<Response, Problem> {
         let (drawn, listed) =
             made(catalogue, view)?.ok_or_else(|| Problem::not_found("finished trial of this kind"))?;
-        let svg = |theme| to_svg(&drawn, theme, size(&drawn, WIDTH)).into_bytes();
+        let svg = |theme| to_svg(&drawn, theme, size(&drawn, WIDE)).into_bytes();
         let (bytes, media_type, name) = match self {
             Self::Csv => (listed.to_csv().into_bytes(), "text/csv; charset=utf-8", "trade-offs.csv"),
             Self::Json => (listed.to_json().into_bytes(), "application/json", "trade-offs.json"),
@@ -180,17 +179,12 @@ impl File {
             Self::Svg => (svg(Theme::Light), "image/svg+xml", "trade-offs.svg"),
             Self::DarkSvg => (svg(Theme::Dark), "image/svg+xml", "trade-offs-dark.svg"),
             Self::Png => {
-                let png = to_png(&to_svg(&drawn, Theme::Light, size(&drawn, WIDTH)), PIXELS);
+                let png = to_png(&to_svg(&drawn, Theme::Light, size(&drawn, WIDE)), PIXELS);
                 (png.map_err(evaluator::EvaluatorError::from)?, "image/png", "trade-offs.png")
             }
         };
-        let place = match self {
-            Self::Svg | Self::DarkSvg | Self::Png => "inline",
-            _ => "attachment",
-        };
-        let disposition = format!("{place}; filename=\"{name}\"");
-        let headers = [(header::CONTENT_TYPE, media_type.to_owned()), (header::CONTENT_DISPOSITION, disposition)];
-        Ok((headers, bytes).into_response())
+        let is_figure = matches!(self, Self::Svg | Self::DarkSvg | Self::Png);
+        Ok(super::file(is_figure, name, media_type, bytes))
     }
 }
 
@@ -204,7 +198,8 @@ fn made(catalogue: &Catalogue, view: &View) -> Result<Option<(Chart, Table)>, Pr
     let (x, y) = view.axes(catalogue)?;
     let lines = Lines::new(catalogue, &entries, &view.line_keys(catalogue, &entries), &x, &y);
     let drawn = chart(catalogue, &lines, view, (&x, &y));
-    Ok(Some((drawn, Rows::new(catalogue, &entries, view, (x, y)).table(None))))
+    let rows = Rows::new(catalogue, &entries, view, (x, y));
+    Ok(Some((drawn, rows.table(rows.all()))))
 }
 
 impl Page {
@@ -254,10 +249,7 @@ impl Page {
             facets: facets(catalogue, &shelves, view, &keys),
             downloads: Downloads::new(&query),
             found: if entries.is_empty() { None } else { Some(Found::new(catalogue, view, &entries, &keys)?) },
-            sort: view
-                .sort
-                .as_ref()
-                .map_or(String::new(), |(column, falling)| format!("{}{column}", if *falling { "-" } else { "" })),
+            sort: view.sort_key().unwrap_or_default(),
             query,
         })
     }
@@ -286,50 +278,35 @@ impl Downloads {
 }
 
 impl Found {
-    fn new(
-        catalogue: &Catalogue,
-        view: &View,
-        entries: &[&crate::explore::Entry],
-        keys: &[crate::explore::Symbol],
-    ) -> Result<Self, Problem> {
+    fn new(catalogue: &Catalogue, view: &View, entries: &[&Entry], keys: &[Symbol]) -> Result<Self, Problem> {
         let (x, y) = view.axes(catalogue)?;
         let lines = Lines::new(catalogue, entries, keys, &x, &y);
         let rows = Rows::new(catalogue, entries, view, (x, y));
-        let pager = Pager::new("rows", rows.len(), ROWS_ON_A_PAGE, view.page);
+        let pager = Pager::new("rows", rows.all().len(), ROWS_ON_A_PAGE, view.page);
         let pager = pager.keeping(&View { page: 1, ..view.clone() }.query(), "#points");
-        let listed = rows.table(Some(&pager));
-        let front: std::collections::HashSet<i64> = lines
-            .points()
-            .filter(|(_, point)| point.is_on_front)
-            .map(|(_, point)| point.pooled.trials[0].trial.0)
-            .collect();
-        let experiment_of: std::collections::HashMap<i64, i64> =
-            entries.iter().map(|entry| (entry.trial.0, entry.experiment.0)).collect();
+        let shown = pager.slice(rows.all());
+        let listed = rows.table(shown);
+        let front = lines.points().filter(|point| point.is_on_front);
+        let front: HashSet<u64> = front.map(|point| point.pooled.trials[0].pool).collect();
         let is_numeric = |column: usize| {
             listed.rows.iter().all(|row| row[column].is_number() || row[column].to_text(0).parse::<f64>().is_ok())
         };
         let numeric: Vec<bool> = (0..listed.columns.len()).map(is_numeric).collect();
-        let heading = |(index, column): (usize, &evaluator::report::Column)| {
+        let heading = |(index, column): (usize, &Column)| {
             let is_metric = catalogue.metrics.contains_key(&*column.name);
-            let id =
-                if is_metric { column.name.to_string() } else { crate::explore::ShortId::of(&column.name).to_string() };
+            let id = if is_metric { column.name.to_string() } else { ShortId::of(&column.name).to_string() };
             let sorted = match &view.sort {
-                Some((sorted, falling)) if *sorted == id => {
-                    if *falling {
-                        "descending"
-                    } else {
-                        "ascending"
-                    }
-                }
+                Some((sorted, true)) if *sorted == id => "descending",
+                Some((sorted, false)) if *sorted == id => "ascending",
                 _ => "none",
             };
             let address = (column.name != "seeds").then(|| format!("{}#points", view.sorted_by(&id).address()));
             Heading { text: column.heading.to_string(), numeric: numeric[index], address, sorted }
         };
-        let row = |(cells, trials): (&Vec<evaluator::report::Cell>, &Vec<evaluator::store::TrialId>)| Row {
-            trial: trials[0].0,
-            experiment: experiment_of.get(&trials[0].0).copied().unwrap_or_default(),
-            is_on_front: front.contains(&trials[0].0),
+        let row = |(cells, pooled): (&Vec<Cell>, &Pooled)| Row {
+            trial: pooled.trials[0].trial.0,
+            experiment: pooled.trials[0].experiment.0,
+            is_on_front: front.contains(&pooled.trials[0].pool),
             fields: cells
                 .iter()
                 .zip(&listed.columns)
@@ -337,13 +314,12 @@ impl Found {
                 .map(|((cell, column), numeric)| (cell.to_text(column.digits), *numeric))
                 .collect(),
         };
-        let shown = listed.rows.iter().zip(&listed.trials);
         Ok(Self {
             figure: Figure::of(&chart(catalogue, &lines, view, (&x, &y))),
             lines: LinePages::new(view, lines.most_lines()),
             without: lines.without,
             headings: listed.columns.iter().enumerate().map(heading).collect(),
-            rows: shown.map(row).collect(),
+            rows: listed.rows.iter().zip(shown).map(row).collect(),
             caption: listed.caption,
             pager,
         })

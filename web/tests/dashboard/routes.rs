@@ -38,11 +38,15 @@ pub fn routes(site: &Site) -> Vec<Route> {
     let training = format!("{experiment}/training");
     let sample = format!("{trial}/samples/{}", filled.samples[0]);
     vec![
-        page("/", "/".to_owned(), &["trade_offs.html", "running.html", "figure.html", "pager.html"]),
+        page(
+            "/",
+            "/".to_owned(),
+            &["trade_offs.html", "empty_store.html", "running.html", "figure.html", "pager.html"],
+        ),
         file("/trade-offs/{file}", "/trade-offs/table.csv".to_owned()),
         page("/compare", format!("/compare?t={compared}"), &["compare.html"]),
         file("/compare/{file}", format!("/compare/comparison.csv?t={compared}")),
-        page("/experiments", "/experiments".to_owned(), &["experiments.html", "pager.html"]),
+        page("/experiments", "/experiments".to_owned(), &["experiments.html", "empty_store.html", "pager.html"]),
         page(
             "/experiments/{experiment}",
             experiment.clone(),
