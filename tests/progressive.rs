@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Bench, assert_same};
+use common::{Bench, assert_same, wait_until};
 use evaluator::report::curve_key;
 use evaluator::store::{ContentHash, Store};
 use std::collections::BTreeMap;
@@ -97,4 +97,28 @@ fn pictures_are_made_once_and_change_no_number() {
     let before = kept();
     none.succeed(&run("sweep.progressive=all", &[]));
     assert_eq!(kept(), before);
+}
+
+#[test]
+fn killed_while_pictures_are_made_it_goes_on_to_the_same_pictures() {
+    let (killed, undisturbed) = (Bench::new(), Bench::new());
+    undisturbed.succeed(&run("sweep.progressive=all", &[]));
+    killed.succeed(&run("sweep.progressive=0", &[]));
+    let artifacts =
+        || killed.files().into_iter().filter(|file| file.starts_with(killed.path("results/artifacts"))).count();
+    let mut is_cut = false;
+    for _ in 0..3 {
+        let before = artifacts();
+        let mut child = killed.start(&run("sweep.progressive=all", &[]));
+        let mut is_done = || child.try_wait().unwrap().is_some();
+        wait_until("a picture", || artifacts() > before || is_done());
+        is_cut |= !is_done();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert!(is_cut, "it was never killed in the middle");
+    let (_, err) = killed.succeed(&run("sweep.progressive=all", &[]));
+    assert!(err.contains("0 trained, 3 reused; 0 trials evaluated"), "{err}");
+    assert_eq!(pictures(&killed), pictures(&undisturbed));
+    assert_same(&killed.numbers(), &undisturbed.numbers());
 }

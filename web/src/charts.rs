@@ -1,14 +1,12 @@
-//! Charts as figures in a page, and the two charts that only the dashboard draws.
+//! Charts as figures in a page, and the chart of a sample's search.
 
 use askama::Template;
 use evaluator::chart::{Axis, Chart, Mark, Panel, Point, Scale, Series, Size, Theme, to_svg};
 use evaluator::experiment::Criterion;
-use evaluator::store::{BlockRow, CurvePoint, CurveRow, TrainingPoint};
+use evaluator::store::{BlockRow, CurvePoint, CurveRow};
 
 use crate::format;
-
-/// A loss curve is drawn through at most so many means: enough for its shape, and readable point by point.
-const LOSS_POINTS: usize = 60;
+use crate::saved::FigureFile;
 
 /// A chart in both themes and two widths; the style sheet shows the one that fits.
 #[derive(Debug, Template)]
@@ -51,10 +49,9 @@ impl Figure {
         Self { drawings: drawings.into(), caption: chart.caption.clone(), downloads: Vec::new() }
     }
 
-    /// Offers the figure as a file too.
-    pub fn with_downloads(self, address: &str) -> Self {
-        let downloads = vec![("SVG", address.to_owned()), ("SVG, dark", format!("{address}?theme=dark"))];
-        Self { downloads, ..self }
+    /// Offers the figure as files too, at addresses that begin so and have this query, with its question mark.
+    pub fn with_files(self, base: &str, query: &str) -> Self {
+        Self { downloads: FigureFile::links(base, query), ..self }
     }
 }
 
@@ -68,48 +65,16 @@ const FOR_FINGERS: usize = 500;
 pub fn size(chart: &Chart, width: u32) -> Size {
     let alone = chart.panels.len() == 1 && width > NARROW;
     let panel_aspect = if alone { 2.2 } else { 4.0 / 3.0 };
-    Size { width, panel_aspect }
+    Size { width, panel_aspect, ..Size::default() }
 }
 
 fn axis(label: &str, scale: Scale) -> Axis {
     Axis { label: label.to_owned(), scale, range: None }
 }
 
-/// The loss of several training runs, one over the other.
-pub fn loss(runs: &[(String, Vec<TrainingPoint>)]) -> Chart {
-    let series = runs.iter().enumerate().map(|(slot, (name, points))| Series {
-        name: name.clone(),
-        mark: Mark::Line,
-        slot,
-        points: points
-            .chunks(points.len().div_ceil(LOSS_POINTS).max(1))
-            .map(|chunk| {
-                let loss = chunk.iter().map(|point| point.loss).sum::<f64>() / chunk.len() as f64;
-                let step = chunk[chunk.len() / 2].step;
-                let title = format!("{name}, step {step}: loss {}", format::number(loss));
-                Point { x: f64::from(step), y: loss, title, href: None }
-            })
-            .collect(),
-        band: Vec::new(),
-    });
-    let panel = Panel {
-        title: String::new(),
-        x: axis("step", Scale::Linear),
-        y: axis("loss (log scale)", Scale::Log10),
-        series: series.collect(),
-    };
-    Chart {
-        title: "Training loss".to_owned(),
-        caption: format!(
-            "Loss against training steps; each point is the mean of the steps around it, at most {LOSS_POINTS} a run."
-        ),
-        panels: vec![panel],
-        columns: 1,
-    }
-}
-
-/// Each block's distortion against its kept tokens, with what the search looked at and what it chose.
+/// Each block's distortion against its kept tokens, with what the search looked at and what it chose; `whose` they are.
 pub fn distortion(
+    whose: &str,
     blocks: &[(BlockRow, Option<CurveRow>)],
     criterion: Criterion,
     threshold: Option<f64>,
@@ -125,7 +90,7 @@ pub fn distortion(
     Chart {
         title: "Distortion against kept tokens".to_owned(),
         caption: format!(
-            "The block's {} at every measured count, the counts that the search asked for, and the count that it chose.",
+            "{whose}: the block's {} at every measured count, the counts that the search asked for, and the count that it chose.",
             match criterion {
                 Criterion::Mse => "mean squared error in [−1, 1]",
                 Criterion::Ssim => "1 − SSIM",
@@ -180,27 +145,4 @@ fn block_series(
     all.push(series("chosen", Mark::Points, 3, at("chosen", &chosen)));
     all.retain(|series| !series.points.is_empty());
     all
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_run_is_thinned_to_means() {
-        let point = |step: u32| TrainingPoint {
-            step,
-            loss: f64::from(step % 2) + 1.0,
-            mse: 0.1,
-            kl: 0.0,
-            perceptual: 0.0,
-            learning_rate: 1e-3,
-            gradient_norm: 1.0,
-            tokens_per_second: 1e4,
-        };
-        let chart = loss(&[("long".into(), (1..=1200).map(point).collect()), ("empty".into(), Vec::new())]);
-        let [long, empty] = &chart.panels[0].series[..] else { panic!("one series a run") };
-        assert_eq!((long.points.len(), empty.points.len()), (60, 0));
-        assert!(long.points.iter().all(|point| (point.y - 1.5).abs() < 1e-12), "of each twenty steps");
-    }
 }

@@ -135,6 +135,9 @@ impl From<EvaluatorError> for Problem {
             EvaluatorError::Protocols { .. } => {
                 Self::new(StatusCode::CONFLICT, "These numbers cannot stand side by side", error.to_string())
             }
+            EvaluatorError::UnknownReport { .. } | EvaluatorError::NothingToShow { .. } => {
+                Self::new(StatusCode::NOT_FOUND, "There is nothing to show", error.to_string())
+            }
             error => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "This could not be computed", error.to_string()),
         }
     }

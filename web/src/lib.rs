@@ -23,10 +23,12 @@ mod explore;
 mod extract;
 mod format;
 mod guard;
+mod listing;
 mod live;
 mod pages;
 mod paging;
 mod samples;
+mod saved;
 mod server;
 mod thin;
 mod timeline;
@@ -51,17 +53,21 @@ type Route = (&'static str, MethodRouter<Database>);
 fn stored() -> Vec<Route> {
     vec![
         ("/", get(pages::trade_offs::page)),
-        ("/trade-offs/{file}", get(pages::trade_offs::file)),
+        ("/trade-offs/{file}", get(pages::trade_offs::table)),
+        ("/trade-offs/figures/{file}", get(pages::trade_offs::figure)),
         ("/compare", get(pages::compare::page)),
         ("/compare/{file}", get(pages::compare::file)),
         ("/experiments", get(pages::experiments::page)),
         ("/experiments/{experiment}", get(pages::experiment::page)),
         ("/experiments/{experiment}/training", get(pages::training::page)),
+        ("/experiments/{experiment}/training/{file}", get(pages::training::figure)),
+        ("/experiments/{experiment}/predictors", get(pages::predictors::page)),
         ("/experiments/{experiment}/live", get(live::stream)),
         ("/experiments/{experiment}/tables/{file}", get(pages::downloads::table)),
         ("/experiments/{experiment}/figures/{file}", get(pages::downloads::figure)),
         ("/experiments/{experiment}/trials/{trial}", get(pages::trial::page)),
         ("/experiments/{experiment}/trials/{trial}/samples/{sample}", get(pages::sample::page)),
+        ("/experiments/{experiment}/trials/{trial}/samples/{sample}/{file}", get(pages::sample::figure)),
         ("/artifacts/{hash}", get(pages::pictures::artifact)),
         ("/differences/{original}/{reconstruction}/{kind}", get(pages::pictures::difference)),
     ]

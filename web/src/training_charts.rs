@@ -37,6 +37,8 @@ impl Curve {
 
 /// One number of every step.
 struct Quantity {
+    /// In addresses.
+    name: &'static str,
     title: &'static str,
     axis: &'static str,
     scale: Wanted,
@@ -56,8 +58,16 @@ enum Wanted {
 }
 
 const QUANTITIES: [Quantity; 7] = [
-    Quantity { title: "Loss", axis: "loss", scale: Wanted::Log, is_optional: false, value: |point| point.loss },
     Quantity {
+        name: "loss",
+        title: "Loss",
+        axis: "loss",
+        scale: Wanted::Log,
+        is_optional: false,
+        value: |point| point.loss,
+    },
+    Quantity {
+        name: "psnr",
         title: "PSNR of the training reconstruction",
         axis: "PSNR (dB)",
         scale: Wanted::Linear,
@@ -66,6 +76,7 @@ const QUANTITIES: [Quantity; 7] = [
         value: |point| 10.0 * (4.0 / point.mse).log10(),
     },
     Quantity {
+        name: "perceptual",
         title: "Perceptual part of the loss",
         axis: "perceptual loss",
         scale: Wanted::LogIfWide,
@@ -73,6 +84,7 @@ const QUANTITIES: [Quantity; 7] = [
         value: |point| point.perceptual,
     },
     Quantity {
+        name: "kl",
         title: "Kullback-Leibler part of the loss, before weighting",
         axis: "KL divergence",
         scale: Wanted::LogIfWide,
@@ -80,6 +92,7 @@ const QUANTITIES: [Quantity; 7] = [
         value: |point| point.kl,
     },
     Quantity {
+        name: "learning-rate",
         title: "Learning rate",
         axis: "learning rate",
         scale: Wanted::Linear,
@@ -87,6 +100,7 @@ const QUANTITIES: [Quantity; 7] = [
         value: |point| point.learning_rate,
     },
     Quantity {
+        name: "throughput",
         title: "Throughput",
         axis: "tokens per second",
         scale: Wanted::Linear,
@@ -94,6 +108,7 @@ const QUANTITIES: [Quantity; 7] = [
         value: |point| point.tokens_per_second,
     },
     Quantity {
+        name: "gradient-norm",
         title: "Gradient norm before clipping",
         axis: "gradient norm",
         scale: Wanted::LogIfWide,
@@ -102,9 +117,11 @@ const QUANTITIES: [Quantity; 7] = [
     },
 ];
 
-/// A chart of every quantity that the runs have.
-pub fn charts(curves: &[Curve], steps_of_a_point: u32) -> Vec<Chart> {
-    let chart = |(index, quantity)| chart(quantity, index, curves, steps_of_a_point);
+/// A chart of every quantity that the runs have, with its name.
+pub fn charts(curves: &[Curve], steps_of_a_point: u32) -> Vec<(&'static str, Chart)> {
+    let chart = |(index, quantity): (usize, &Quantity)| {
+        Some((quantity.name, chart(quantity, index, curves, steps_of_a_point)?))
+    };
     QUANTITIES.iter().enumerate().filter_map(chart).collect()
 }
 
@@ -200,6 +217,10 @@ mod tests {
         }
     }
 
+    fn drawn(curves: &[Curve], steps_of_a_point: u32) -> Vec<Chart> {
+        charts(curves, steps_of_a_point).into_iter().map(|(_, chart)| chart).collect()
+    }
+
     fn titles(charts: &[Chart]) -> Vec<&str> {
         charts.iter().map(|chart| chart.title.as_str()).collect()
     }
@@ -207,7 +228,7 @@ mod tests {
     #[test]
     fn psnr_is_that_of_values_in_minus_one_to_one() {
         // 10·log10(4 / 0.04) = 20 dB.
-        let charts = charts(&[Curve::new("a".into(), 0, &[point(1), TrainingPoint { mse: 0.0, ..point(2) }], 1)], 1);
+        let charts = drawn(&[Curve::new("a".into(), 0, &[point(1), TrainingPoint { mse: 0.0, ..point(2) }], 1)], 1);
         let points = &charts[1].panels[0].series[0].points;
         assert_eq!(points.len(), 1, "a perfect reconstruction has no PSNR to draw");
         assert!((points[0].y - 20.0).abs() < 1e-9);
@@ -217,7 +238,7 @@ mod tests {
     fn a_spike_is_seen_in_the_band_and_told_by_its_point() {
         let run: Vec<_> = (1..=1000).map(point).collect();
         let width = steps_of_a_point(1000);
-        let charts = charts(&[Curve::new("long".into(), 3, &run, width)], width);
+        let charts = drawn(&[Curve::new("long".into(), 3, &run, width)], width);
         let norm = charts.iter().find(|chart| chart.title.starts_with("Gradient")).unwrap();
         let series = &norm.panels[0].series[0];
         assert!(series.points.len() <= POINTS as usize && series.slot == 3);
@@ -229,7 +250,7 @@ mod tests {
 
     #[test]
     fn short_runs_have_no_band_and_say_nothing_of_thinning() {
-        let charts = charts(&[Curve::new("short".into(), 0, &[point(1), point(2), point(3)], 1)], 1);
+        let charts = drawn(&[Curve::new("short".into(), 0, &[point(1), point(2), point(3)], 1)], 1);
         assert!(charts.iter().all(|chart| chart.panels[0].series[0].band.is_empty()));
         assert_eq!(charts[0].caption, "Loss against training steps.");
         assert_eq!(charts.last().unwrap().panels[0].y.scale, Scale::Linear, "a norm that stays where it is");
@@ -240,8 +261,8 @@ mod tests {
         let without = Curve::new("without".into(), 0, &[point(1), point(2)], 1);
         let judged = TrainingPoint { perceptual: 0.2, ..point(2) };
         let with = Curve::new("with".into(), 1, &[point(1), judged], 1);
-        assert_eq!(charts(std::slice::from_ref(&without), 1).len(), 5);
-        let both = charts(&[without, with], 1);
+        assert_eq!(drawn(std::slice::from_ref(&without), 1).len(), 5);
+        let both = drawn(&[without, with], 1);
         assert_eq!(titles(&both)[2], "Perceptual part of the loss");
         assert_eq!((both.len(), both[2].panels[0].y.scale), (6, Scale::Linear), "0 has no place on a log axis");
         let names: Vec<_> = both[2].panels[0].series.iter().map(|series| series.name.as_str()).collect();
@@ -250,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_run_without_points_leaves_empty_charts() {
-        let charts = charts(&[Curve::new("unborn".into(), 0, &[], 1)], 1);
+        let charts = drawn(&[Curve::new("unborn".into(), 0, &[], 1)], 1);
         assert!(charts.iter().all(|chart| chart.panels[0].series[0].points.is_empty()));
     }
 }

@@ -6,8 +6,8 @@
 
 use super::axis::PlotAxis;
 use super::layout::{
-    AXIS_TITLE_SIZE, Layout, PANEL_TITLE_SIZE, PlacedPanel, Rect, TICK_GAP, TICK_LENGTH, TICK_TEXT_SIZE, TITLE_SIZE,
-    layout,
+    AXIS_TITLE_SIZE, CAPTION_SIZE, Layout, PANEL_TITLE_SIZE, PlacedPanel, Rect, TICK_GAP, TICK_LENGTH, TICK_TEXT_SIZE,
+    TITLE_SIZE, layout,
 };
 use super::marks::{self, Ink, Place, drawn, in_pixels, in_quarters, scaled};
 use super::palette::hex;
@@ -29,7 +29,8 @@ type Plane = Cartesian2d<PlotAxis, PlotAxis>;
 /// Draws a chart.
 pub fn to_svg(chart: &Chart, theme: Theme, size: Size) -> String {
     let ink = Ink::new(theme);
-    let Layout { width, height, title, title_corner, panels, legend, legend_corner } = layout(chart, size);
+    let Layout { width, height, title, title_corner, panels, legend, legend_corner, caption, caption_corner } =
+        layout(chart, size);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" role=\"group\" width=\"{width}\" height=\"{height}\" \
          viewBox=\"0 0 {width} {height}\" font-family=\"{FONT_FAMILY}\">\n\
@@ -58,6 +59,11 @@ pub fn to_svg(chart: &Chart, theme: Theme, size: Size) -> String {
         svg.push_str("</g>\n");
     }
     legend.draw(&mut svg, legend_corner, &ink);
+    TextStyle { size: CAPTION_SIZE, colour: &ink.quiet_text, anchor: Anchor::Start }.write_lines(
+        &mut svg,
+        caption_corner,
+        &caption,
+    );
     svg.push_str("</svg>\n");
     svg
 }

@@ -13,6 +13,7 @@ pub(super) const TITLE_SIZE: f64 = 15.0;
 pub(super) const PANEL_TITLE_SIZE: f64 = 13.0;
 pub(super) const AXIS_TITLE_SIZE: f64 = 12.0;
 pub(super) const TICK_TEXT_SIZE: f64 = 11.0;
+pub(super) const CAPTION_SIZE: f64 = 12.0;
 /// Length of a tick mark, and the gap between it and its label.
 pub(super) const TICK_LENGTH: f64 = 4.0;
 pub(super) const TICK_GAP: f64 = 4.0;
@@ -24,6 +25,7 @@ const AXIS_TITLE_GAP: f64 = 5.0;
 /// Between two columns or rows of panels; half of it is room for a label at the end of an axis.
 const PANEL_GAP: f64 = 20.0;
 const LEGEND_GAP: f64 = 14.0;
+const CAPTION_GAP: f64 = 14.0;
 const LEAST_PLOT_WIDTH: f64 = 130.0;
 const LEAST_PLOT_HEIGHT: f64 = 120.0;
 const LEAST_FIGURE_WIDTH: u32 = 320;
@@ -32,6 +34,7 @@ const HALF_PIXEL: f64 = 0.5;
 /// Titles longer than this end in «…».
 const MOST_TITLE_LINES: usize = 8;
 const MOST_AXIS_TITLE_LINES: usize = 3;
+const MOST_CAPTION_LINES: usize = 16;
 /// That many labels fit one above the other in the lowest plot, on either scale.
 const MOST_Y_LABELS: usize = 7;
 
@@ -72,6 +75,8 @@ pub(super) struct Layout<'a> {
     pub panels: Vec<PlacedPanel<'a>>,
     pub legend: Legend,
     pub legend_corner: (f64, f64),
+    pub caption: Vec<String>,
+    pub caption_corner: (f64, f64),
 }
 
 impl Rect {
@@ -116,8 +121,26 @@ pub(super) fn layout(chart: &Chart, size: Size) -> Layout<'_> {
         top += LEGEND_GAP;
     }
     let legend_corner = ((figure_width - legend.width) / 2.0, top);
-    let height = (top + legend.height + MARGIN).ceil();
-    Layout { width: figure_width, height, title, title_corner: (MARGIN, MARGIN), panels, legend, legend_corner }
+    top += legend.height;
+
+    let caption = if size.with_caption { chart.caption.as_str() } else { "" };
+    let caption = wrap(caption, CAPTION_SIZE, inner_width, MOST_CAPTION_LINES);
+    if !caption.is_empty() {
+        top += CAPTION_GAP;
+    }
+    let caption_corner = (MARGIN, top);
+    let height = (top + below(&caption, CAPTION_SIZE, 0.0) + MARGIN).ceil();
+    Layout {
+        width: figure_width,
+        height,
+        title,
+        title_corner: (MARGIN, MARGIN),
+        panels,
+        legend,
+        legend_corner,
+        caption,
+        caption_corner,
+    }
 }
 
 /// Height of some lines and the gap that follows them; nothing for no lines.

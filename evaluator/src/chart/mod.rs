@@ -27,7 +27,8 @@ pub use raster::{ChartError, to_png};
 pub struct Chart {
     /// Drawn above the panels, and the figure's accessible name.
     pub title: String,
-    /// What the figure shows, in a sentence. Read by screen readers and never drawn: the page or the paper prints it.
+    /// What the figure shows, in a sentence. Read by screen readers; drawn only where [`Size`] asks for it, for pages and
+    /// papers print it themselves.
     pub caption: String,
     /// The panels, row by row.
     pub panels: Vec<Panel>,
@@ -126,11 +127,13 @@ pub struct Size {
     pub width: u32,
     /// Width over height of each plot, from 0.5 to 4; very low plots are made 120 pixels high.
     pub panel_aspect: f64,
+    /// Whether the caption is drawn below the legend, for a figure that stands alone.
+    pub with_caption: bool,
 }
 
 impl Default for Size {
     fn default() -> Self {
-        Size { width: 960, panel_aspect: 4.0 / 3.0 }
+        Size { width: 960, panel_aspect: 4.0 / 3.0, with_caption: false }
     }
 }
 

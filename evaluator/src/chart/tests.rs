@@ -80,6 +80,29 @@ fn a_screen_reader_finds_the_title_and_the_caption() {
 }
 
 #[test]
+fn a_figure_that_stands_alone_has_its_caption_below_the_legend() {
+    let mut alone = chart(vec![panel(vec![series("binary", 0, &[(1.0, 2.0), (2.0, 3.0)])])]);
+    alone.caption = "Mean of every held-out block, with its interval. ".repeat(6);
+    let lines = |with_caption: bool, width: u32| {
+        let svg = to_svg(&alone, Theme::Light, Size { width, with_caption, ..Size::default() });
+        let document = Document::parse(&svg).expect("the chart is well-formed XML");
+        let height = attribute(&document.root_element(), "height");
+        let texts = nodes(&document, "text", "");
+        let place = |node: &Node| (attribute(node, "y"), node.text().unwrap_or_default().to_owned());
+        (height, texts.iter().map(place).collect::<Vec<_>>())
+    };
+    let (bare, without) = lines(false, 480);
+    assert!(without.iter().all(|(_, text)| !text.contains("held-out")));
+    let (tall, with) = lines(true, 480);
+    let legend = with.iter().find(|(_, text)| text == "binary").expect("the legend is there").0;
+    let drawn: Vec<_> = with.iter().filter(|(y, _)| *y > legend).collect();
+    assert!(drawn.len() > 3 && tall > bare);
+    assert!(drawn.iter().all(|(y, _)| *y < tall), "nothing is cut off");
+    let words = drawn.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join(" ");
+    assert_eq!(words, alone.caption.trim_end(), "every word is there");
+}
+
+#[test]
 fn every_finite_point_has_a_circle_where_it_is_drawn() {
     let values = [(64.0, 31.2), (f64::NAN, 30.0), (128.0, f64::INFINITY), (100.0, 33.0), (250.0, 36.5)];
     // Slot 0 is drawn with discs: a rim and a disc for each point, in quarters of a pixel.
@@ -234,7 +257,11 @@ fn odd_numbers_draw_without_panic() {
                 let mut panel = panel(vec![series("a", usize::MAX, &[(one, other), (other, one)])]);
                 (panel.x.scale, panel.y.scale) = (scale, scale);
                 panel.series[0].band = vec![(one, other, one), (other, f64::NAN, 0.0)];
-                let svg = to_svg(&chart(vec![panel]), Theme::Dark, Size { width: 0, panel_aspect: f64::NAN });
+                let svg = to_svg(
+                    &chart(vec![panel]),
+                    Theme::Dark,
+                    Size { width: 0, panel_aspect: f64::NAN, with_caption: true },
+                );
                 assert!(Document::parse(&svg).is_ok());
             }
         }

@@ -4,6 +4,7 @@ mod figures;
 mod make;
 mod named_figures;
 mod outcome;
+mod predictor_figures;
 mod provenance;
 mod satisfaction;
 mod table;

@@ -1,8 +1,8 @@
 //! Figures that can be asked for by name, and those that need more of the trials than their means.
 
 use super::make::Make::{self, OfBlocks, OfReport};
-use super::outcome::{Outcome, Outcomes, estimate, share};
-use super::{Report, figures};
+use super::outcome::{Outcome, Outcomes, estimate};
+use super::{Report, figures, predictor_figures};
 use crate::chart::{Axis, Chart, Mark, Panel, Point, Scale, Series};
 use crate::error::{EvaluatorError, Result};
 use crate::store::Reader;
@@ -32,7 +32,17 @@ pub const FIGURES: &[NamedFigure] = &[
     NamedFigure {
         name: "margin",
         about: "predicted counts: thresholds violated against tokens kept, over safety margins",
-        make: OfBlocks(margin),
+        make: OfBlocks(predictor_figures::margin),
+    },
+    NamedFigure {
+        name: "violations",
+        about: "predicted counts: thresholds violated against tokens kept beyond the best count, over safety margins",
+        make: OfBlocks(predictor_figures::violations),
+    },
+    NamedFigure {
+        name: "predictions",
+        about: "predicted counts against the best ones, without a margin",
+        make: OfBlocks(predictor_figures::predictions),
     },
     NamedFigure {
         name: "content",
@@ -112,72 +122,6 @@ impl NamedFigure {
             return Err(EvaluatorError::NothingToShow { experiment, table });
         }
         Ok(chart)
-    }
-}
-
-/// Blocks that could meet τ and do not, against mean kept tokens: one line a predictor, its margins along it. One panel a
-/// threshold; the best counts are at 0 %.
-fn margin(report: &Report, outcomes: &[Outcomes]) -> Chart {
-    let panel = |threshold: f64| {
-        let mut series: Vec<Series> = Vec::new();
-        for trial in outcomes.iter().filter(|trial| trial.threshold == threshold) {
-            let Some(name) = predictor(&trial.strategy) else { continue };
-            let violated = share(&trial.blocks, Outcome::threshold_violated);
-            let kept = estimate(&trial.blocks, |outcome| Some(f64::from(outcome.row.kept_tokens)));
-            let Some((violated, kept)) = violated.zip(kept) else { continue };
-            let (x, y) = (kept.mean, 100.0 * violated.mean);
-            let at = point(x, y, format!("{}: {x:.1} tokens, {y:.1} % violated", trial.strategy));
-            match series.iter_mut().find(|series| series.name == name) {
-                Some(line) => line.points.push(at),
-                None => {
-                    let slot = series.len();
-                    series.push(Series {
-                        name: name.to_owned(),
-                        mark: Mark::Line,
-                        slot,
-                        points: vec![at],
-                        band: Vec::new(),
-                    });
-                }
-            }
-        }
-        if series.iter().all(|line| line.name == BEST) {
-            series.clear();
-        }
-        for line in &mut series {
-            line.points.sort_by(|a, b| a.x.total_cmp(&b.x));
-            line.mark = if line.points.len() == 1 { Mark::Points } else { Mark::Line };
-        }
-        Panel {
-            title: format!("τ = {threshold}"),
-            x: axis("mean kept tokens", None),
-            y: axis("blocks that could meet τ and do not (%)", None),
-            series,
-        }
-    };
-    let panels: Vec<Panel> = report.thresholds().into_iter().map(panel).collect();
-    Chart {
-        title: "What a safety margin costs".to_owned(),
-        caption: format!(
-            "{}: counts predicted without asking the model; along a line the confidence rises. The best counts (full) \
-             violate nothing that can be met.",
-            report.experiment.name
-        ),
-        columns: panels.len().clamp(1, 2),
-        panels,
-    }
-}
-
-/// What predictors try to foresee.
-const BEST: &str = "best counts";
-
-/// The predictor of a strategy, without its margin.
-fn predictor(strategy: &str) -> Option<&str> {
-    let inside = |start: &str| strategy.strip_prefix(start);
-    match strategy {
-        "full" => Some(BEST),
-        _ if inside("regression(").is_some() => Some("regressor"),
-        _ => inside("guess(").and_then(|rest| rest.split(',').next()),
     }
 }
 

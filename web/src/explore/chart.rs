@@ -15,6 +15,11 @@ const PANELS: usize = 6;
 const FRONT_SLOT: usize = LINES;
 const REFERENCE_SLOT: usize = LINES + 1;
 
+/// Which page of lines a view shows, from 0: one too far is the last.
+pub fn line_page(lines: &Lines, view: &View) -> usize {
+    view.lines.min(lines.most_lines().div_ceil(LINES).saturating_sub(1))
+}
+
 /// The chart of these lines.
 pub fn chart(catalogue: &Catalogue, lines: &Lines, view: &View, (x, y): (&Quantity, &Quantity)) -> Chart {
     let axis = |quantity: &Quantity, log: bool| Axis {
@@ -25,7 +30,7 @@ pub fn chart(catalogue: &Catalogue, lines: &Lines, view: &View, (x, y): (&Quanti
     let several = lines.panels.len() > 1;
     let panel = |panel: &lines::Panel| {
         let text = |symbol: Option<_>| symbol.map_or("–", |symbol| catalogue.texts.text(symbol));
-        let first = view.lines * LINES;
+        let first = line_page(lines, view) * LINES;
         let shown = panel.lines.iter().skip(first).take(LINES);
         let mut series: Vec<Series> = front(panel).into_iter().collect();
         series.extend(shown.enumerate().map(|(slot, line)| of_line(catalogue, line, slot, (x, y))));

@@ -14,7 +14,7 @@ mod table;
 mod view;
 
 pub use catalogue::{Catalogue, Entry};
-pub use chart::{LINES, chart};
+pub use chart::{LINES, chart, line_page};
 pub use facets::{Facet, facets};
 pub use keeper::Keeper;
 pub use lines::{Lines, Pooled};

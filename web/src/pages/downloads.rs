@@ -1,17 +1,14 @@
 //! `/experiments/{id}/tables/{file}` and `/experiments/{id}/figures/{file}`: the report as files.
 
 use axum::extract::State;
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
-use evaluator::chart::{Theme, to_svg};
-use evaluator::report::Report;
+use axum::response::Response;
+use evaluator::report::{NamedFigure, Report};
 use evaluator::store::{ExperimentId, Reader};
 use serde::Deserialize;
 
-use super::compute;
-use crate::charts::{WIDE, size};
 use crate::error::Problem;
-use crate::extract::{Path, Query};
+use crate::extract::Path;
+use crate::saved::FigureFile;
 
 /// A way to write the table. The names are those of the address.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -24,28 +21,14 @@ pub enum TableFile {
     Latex,
 }
 
-/// A figure. The names are those of the address.
-#[derive(Debug, Clone, Copy, Deserialize)]
-pub enum FigureFile {
-    #[serde(rename = "satisfaction.svg")]
-    Satisfaction,
-    #[serde(rename = "quality.svg")]
-    Quality,
+/// Where a table's files are, without their endings.
+pub fn table_address(experiment: ExperimentId, table: &str) -> String {
+    format!("/experiments/{experiment}/tables/{table}")
 }
 
-/// How a figure is wanted.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Look {
-    theme: ThemeName,
-}
-
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum ThemeName {
-    #[default]
-    Light,
-    Dark,
+/// Where a figure's files are, without their endings.
+pub fn figure_address(experiment: ExperimentId, figure: &str) -> String {
+    format!("/experiments/{experiment}/figures/{figure}")
 }
 
 /// The experiment's table.
@@ -62,23 +45,12 @@ pub async fn table(
     Ok(super::file(false, &format!("experiment-{experiment}.{ending}"), media_type, text))
 }
 
-/// One of the experiment's figures.
+/// One of the experiment's figures, by its name.
 pub async fn figure(
     State(reader): State<Reader>,
     Path((experiment, file)): Path<(ExperimentId, FigureFile)>,
-    Query(look): Query<Look>,
 ) -> Result<Response, Problem> {
     let report = Report::load(&reader, experiment).await?;
-    let theme = match look.theme {
-        ThemeName::Light => Theme::Light,
-        ThemeName::Dark => Theme::Dark,
-    };
-    let svg = compute(move || {
-        let chart = match file {
-            FigureFile::Satisfaction => Report::satisfaction_figure(&report),
-            FigureFile::Quality => Report::quality_figure(&report),
-        };
-        to_svg(&chart, theme, size(&chart, WIDE))
-    });
-    Ok(([(header::CONTENT_TYPE, "image/svg+xml")], svg.await).into_response())
+    let chart = NamedFigure::find(&file.name)?.of(&report, &reader).await?;
+    file.answer(&format!("experiment-{experiment}-{}", file.name), move || chart).await
 }

@@ -6,17 +6,19 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Html;
 use evaluator::EvaluatorError;
-use evaluator::report::{Report, Table};
+use evaluator::report::Report;
 use evaluator::store::{
     ExperimentId, ExperimentRow, ExperimentTrainingRow, ProvenanceRow, Reader, TrialReport, TrialStatus,
 };
 use serde::Deserialize;
 
-use super::{compute, render, training_title};
-use crate::charts::{self, Figure};
+use super::training::{self, Runs};
+use super::{compute, downloads, render};
+use crate::charts::Figure;
 use crate::error::Problem;
 use crate::extract::{Path, Query};
 use crate::format;
+use crate::listing::Listing;
 use crate::live::Section;
 use crate::paging::Pager;
 
@@ -42,6 +44,8 @@ struct Page {
     training: Vec<ExperimentTrainingRow>,
     loss: Option<Figure>,
     provenance: Vec<ProvenanceRow>,
+    /// Whether counts were predicted.
+    has_predictors: bool,
 }
 
 /// What the finished trials say.
@@ -49,21 +53,9 @@ enum Findings {
     /// No trial is finished.
     None,
     /// Figures and table.
-    Report { figures: Vec<Figure>, table: ResultTable },
+    Report { figures: Vec<Figure>, table: Listing },
     /// They cannot be put together; why not.
     Refused(String),
-}
-
-/// The report's table as HTML needs it.
-struct ResultTable {
-    caption: String,
-    headings: Vec<String>,
-    rows: Vec<(i64, Vec<Field>)>,
-}
-
-struct Field {
-    text: String,
-    numeric: bool,
 }
 
 /// The experiment.
@@ -78,11 +70,12 @@ pub async fn page(
     let pager = Pager::new("trials", trials.len(), TRIALS_ON_A_PAGE, asked.page).keeping("", "#trials");
     let count = |status| trials.iter().filter(|trial| trial.status == status).count();
     let page = Page {
+        has_predictors: trials.iter().any(|trial| Report::is_predicted(&trial.strategy)),
         running: count(TrialStatus::Running),
         failed: count(TrialStatus::Failed),
         running_now: Section::read(&reader, id).await?,
         findings: findings(&reader, id).await?,
-        loss: loss(&reader, &training).await?,
+        loss: loss(&reader, id).await?,
         provenance: provenance(&reader, &trials, &training).await?,
         trials: pager.slice(&trials).to_vec(),
         experiment,
@@ -100,31 +93,27 @@ async fn findings(reader: &Reader, id: ExperimentId) -> Result<Findings, Problem
         Err(error) => return Err(error.into()),
     };
     let draw = move || {
-        let address = |name: &str| format!("/experiments/{id}/figures/{name}.svg");
-        let figure = |chart, name: &str| Figure::of(&chart).with_downloads(&address(name));
+        let figure = |chart, name: &str| Figure::of(&chart).with_files(&downloads::figure_address(id, name), "");
         Findings::Report {
             figures: vec![
                 figure(report.satisfaction_figure(), "satisfaction"),
                 figure(report.quality_figure(), "quality"),
             ],
-            table: ResultTable::new(&report, &report.table()),
+            table: Listing::of(&report.table())
+                .leading_to(report.rows.iter().map(|row| format!("/experiments/{id}/trials/{}", row.trial.id)))
+                .with_files(&downloads::table_address(id, "results")),
         }
     };
     Ok(compute(draw).await)
 }
 
-async fn loss(reader: &Reader, training: &[ExperimentTrainingRow]) -> Result<Option<Figure>, Problem> {
-    let mut runs = Vec::new();
-    for linked in training {
-        let points = reader.training_points(linked.run.id, 0).await?;
-        if !points.is_empty() {
-            runs.push((training_title(linked, training), points));
-        }
-    }
-    match runs.is_empty() {
-        true => Ok(None),
-        false => Ok(Some(compute(move || Figure::of(&charts::loss(&runs))).await)),
-    }
+async fn loss(reader: &Reader, id: ExperimentId) -> Result<Option<Figure>, Problem> {
+    let runs = Runs::read(reader, id, &[]).await?;
+    let draw = move || {
+        let (name, chart) = runs.charts().into_iter().next()?;
+        Some(Figure::of(&chart).with_files(&training::address(id, name), ""))
+    };
+    Ok(compute(draw).await)
 }
 
 /// Every program and machine that made a number here.
@@ -140,27 +129,4 @@ async fn provenance(
         rows.push(reader.provenance(id).await?);
     }
     Ok(rows)
-}
-
-impl ResultTable {
-    fn new(report: &Report, table: &Table) -> Self {
-        let fields = |cells: &Vec<_>| {
-            let field = |(cell, column): (&evaluator::report::Cell, &evaluator::report::Column)| Field {
-                text: cell.to_text(column.digits),
-                numeric: cell.is_number(),
-            };
-            cells.iter().zip(&table.columns).map(field).collect()
-        };
-        let trials = report.rows.iter().map(|row| row.trial.id.0);
-        Self {
-            caption: table.caption.clone(),
-            headings: table.columns.iter().map(|column| column.heading.to_string()).collect(),
-            rows: trials.zip(table.rows.iter().map(fields)).collect(),
-        }
-    }
-
-    /// Whether a column is set to the right.
-    fn is_numeric(&self, column: &usize) -> bool {
-        self.rows.iter().all(|(_, fields)| fields[*column].numeric)
-    }
 }

@@ -5,6 +5,7 @@ pub mod downloads;
 pub mod experiment;
 pub mod experiments;
 pub mod pictures;
+pub mod predictors;
 pub mod sample;
 pub mod trade_offs;
 pub mod training;
@@ -34,7 +35,7 @@ async fn trial_of(
 }
 
 /// An answer that a browser saves under this name, or with `inline` shows.
-fn file(inline: bool, name: &str, media_type: &'static str, content: impl Into<Vec<u8>>) -> Response {
+pub fn file(inline: bool, name: &str, media_type: &'static str, content: impl Into<Vec<u8>>) -> Response {
     let place = if inline { "inline" } else { "attachment" };
     let disposition = format!("{place}; filename=\"{name}\"");
     let headers = [(header::CONTENT_TYPE, media_type.to_owned()), (header::CONTENT_DISPOSITION, disposition)];
@@ -42,7 +43,7 @@ fn file(inline: bool, name: &str, media_type: &'static str, content: impl Into<V
 }
 
 /// Computes away from the tasks that answer requests.
-async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 

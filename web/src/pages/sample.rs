@@ -2,8 +2,10 @@
 
 use askama::Template;
 use axum::extract::State;
-use axum::response::Html;
-use evaluator::report::curve_key;
+use axum::response::{Html, Response};
+use evaluator::chart::Chart;
+use evaluator::experiment::Criterion;
+use evaluator::report::{criterion, curve_key};
 use evaluator::store::{
     BlockRecord, BlockRow, ContentHash, CurveFilter, CurveRow, ExperimentId, ExperimentRow, ProtocolId, Reader,
     SampleId, SampleRow, TrialId, TrialReport,
@@ -17,7 +19,11 @@ use crate::error::Problem;
 use crate::extract::{Path, Query};
 use crate::format;
 use crate::samples::{self, Arrangement, Measured, Metrics};
+use crate::saved::FigureFile;
 use crate::timeline::Timeline;
+
+/// The figure's name in its address.
+const FIGURE: &str = "distortion";
 
 #[derive(Template)]
 #[template(path = "sample.html")]
@@ -124,7 +130,7 @@ pub async fn page(
     let sample = samples[index].clone();
     let cut = reader.sample(id).await?;
     let curve_key = curve_key(&reader, &trial).await?;
-    let blocks = blocks(&reader, trial.id, id, curve_key).await?;
+    let search = Search::read(&reader, &trial, &cut, curve_key).await?;
     let psnr = sample.values.get("psnr").copied();
     let chosen = sample.row.reconstruction.map(|picture| Chosen { picture, psnr });
     // From few tokens to all.
@@ -132,11 +138,11 @@ pub async fn page(
         Some((weights, protocol)) => reader.progressive(weights, id, protocol).await?,
         None => Vec::new(),
     };
-    let steps = added::steps(&stored, &blocks, chosen);
-    let has_curve = blocks.iter().any(|(_, curve)| curve.is_some());
-    let (criterion, threshold) = (evaluator::report::criterion(&trial), trial.threshold);
-    let max_tokens = max_tokens(&trial, &blocks);
-    let records: Vec<BlockRecord> = blocks.iter().map(|(block, _)| block.record.clone()).collect();
+    let steps = added::steps(&stored, &search.blocks, chosen);
+    let has_curve = search.blocks.iter().any(|(_, curve)| curve.is_some());
+    let max_tokens = search.max_tokens;
+    let records: Vec<BlockRecord> = search.blocks.iter().map(|(block, _)| block.record.clone()).collect();
+    let base = format!("/experiments/{}/trials/{}/samples/{id}/{FIGURE}", experiment.id, trial.id);
     let page = Page {
         max_tokens,
         timeline: (records.len() > 1).then(|| Timeline::of(&records, max_tokens)),
@@ -145,7 +151,7 @@ pub async fn page(
         cut,
         view,
         views: View::ALL.map(|view| (view, view.query(arrangement))).into(),
-        figure: compute(move || Figure::of(&charts::distortion(&blocks, criterion, threshold, max_tokens))).await,
+        figure: compute(move || Figure::of(&search.chart()).with_files(&base, "")).await,
         has_curve,
         measurements: measurements(&sample, &metrics),
         trial_title: trial_title(&trial),
@@ -162,33 +168,68 @@ pub async fn page(
     render(&page)
 }
 
-/// The sample's blocks, each with the curve that was measured behind the blocks before it as this trial kept them.
-async fn blocks(
-    reader: &Reader,
-    trial: TrialId,
-    sample: SampleId,
-    curve_key: Option<(ContentHash, ProtocolId)>,
-) -> Result<Vec<(BlockRow, Option<CurveRow>)>, Problem> {
-    let mut blocks = reader.blocks(trial).await?;
-    blocks.retain(|block| block.sample_id == sample);
-    let mut curves = match curve_key {
-        Some((weights, protocol)) => {
-            let filter = CurveFilter { protocol: Some(protocol), sample: Some(sample), ..CurveFilter::default() };
-            reader.curves(weights, &filter).await?
-        }
-        None => Vec::new(),
-    };
-    let mut history = Vec::new();
-    let with_curve = blocks.into_iter().map(|block| {
-        let same = |curve: &CurveRow| curve.block == block.record.block && curve.history == history;
-        let curve = curves.iter().position(same).map(|index| curves.swap_remove(index));
-        history.push(block.record.kept_tokens);
-        (block, curve)
-    });
-    Ok(with_curve.collect())
+/// The figure of the search as a file.
+pub async fn figure(
+    State(reader): State<Reader>,
+    Path((experiment, trial, sample, file)): Path<(ExperimentId, TrialId, SampleId, FigureFile)>,
+) -> Result<Response, Problem> {
+    let (_, trial) = trial_of(&reader, experiment, trial).await?;
+    let cut = reader.sample(sample).await?;
+    let search = Search::read(&reader, &trial, &cut, curve_key(&reader, &trial).await?).await?;
+    if search.blocks.is_empty() || file.name != FIGURE {
+        let what = format_args!("figure {} of sample {sample} in trial {}", file.name, trial.id);
+        return Err(Problem::not_found(what));
+    }
+    file.answer(&format!("trial-{}-sample-{sample}-{FIGURE}", trial.id), move || search.chart()).await
 }
 
-/// All tokens of a block: as configured, or else the most that was ever asked for.
+/// What the search of a trial did on one sample.
+struct Search {
+    /// The sample and the trial, in words.
+    whose: String,
+    /// The blocks, each with the curve that was measured behind the blocks before it as this trial kept them.
+    blocks: Vec<(BlockRow, Option<CurveRow>)>,
+    criterion: Criterion,
+    threshold: Option<f64>,
+    /// All tokens of a block: as configured, or else the most that was ever asked for.
+    max_tokens: u32,
+}
+
+impl Search {
+    async fn read(
+        reader: &Reader,
+        trial: &TrialReport,
+        cut: &SampleRow,
+        curve_key: Option<(ContentHash, ProtocolId)>,
+    ) -> Result<Self, Problem> {
+        let sample = cut.id;
+        let mut blocks = reader.blocks(trial.id).await?;
+        blocks.retain(|block| block.sample_id == sample);
+        let mut curves = match curve_key {
+            Some((weights, protocol)) => {
+                let filter = CurveFilter { protocol: Some(protocol), sample: Some(sample), ..CurveFilter::default() };
+                reader.curves(weights, &filter).await?
+            }
+            None => Vec::new(),
+        };
+        let mut history = Vec::new();
+        let with_curve = blocks.into_iter().map(|block| {
+            let same = |curve: &CurveRow| curve.block == block.record.block && curve.history == history;
+            let curve = curves.iter().position(same).map(|index| curves.swap_remove(index));
+            history.push(block.record.kept_tokens);
+            (block, curve)
+        });
+        let blocks: Vec<(BlockRow, Option<CurveRow>)> = with_curve.collect();
+        let max_tokens = max_tokens(trial, &blocks);
+        let whose = format!("{} #{}, {}", cut.source_name, cut.ordinal, trial_title(trial));
+        Ok(Self { whose, blocks, criterion: criterion(trial), threshold: trial.threshold, max_tokens })
+    }
+
+    fn chart(&self) -> Chart {
+        charts::distortion(&self.whose, &self.blocks, self.criterion, self.threshold, self.max_tokens)
+    }
+}
+
 fn max_tokens(trial: &TrialReport, blocks: &[(BlockRow, Option<CurveRow>)]) -> u32 {
     let kept = blocks.iter().map(|(block, _)| block.record.kept_tokens);
     let probed = blocks.iter().flat_map(|(block, _)| &block.record.probes).map(|(count, _)| *count);

@@ -5,26 +5,28 @@ use std::collections::HashSet;
 use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use evaluator::chart::{Chart, Theme, to_png, to_svg};
+use evaluator::chart::Chart;
 use evaluator::report::{Cell, Column, Table};
 use evaluator::store::Reader;
 
 use super::{compute, render};
-use crate::charts::{Figure, WIDE, size};
+use crate::charts::Figure;
 use crate::error::Problem;
 use crate::explore::{
     Catalogue, Entry, Facet, Keeper, LINES, Lines, Pooled, Quantity, Rows, Scope, ShortId, Symbol, View, chart, facets,
+    line_page,
 };
 use crate::extract::{Path, Query};
 use crate::live::Section;
 use crate::paging::Pager;
+use crate::saved::FigureFile;
 
 const ROWS_ON_A_PAGE: usize = 50;
 const EXPERIMENTS_IN_THE_FORM: usize = 40;
 /// More values than this are a list to choose from, not boxes to tick.
 const BOXES: usize = 12;
-/// Pixels of a saved picture for each CSS pixel: sharp in print.
-const PIXELS: f32 = 2.0;
+/// The figure's name in its address.
+const FIGURE: &str = "trade-offs";
 
 /// Where the first view comes from.
 #[derive(Debug, Clone)]
@@ -55,7 +57,8 @@ struct Page {
     is_filtered: bool,
     /// What links of the page begin with.
     query: String,
-    downloads: Downloads,
+    /// The table's files: heading and address.
+    files: Vec<(&'static str, String)>,
     found: Option<Found>,
     sort: String,
 }
@@ -74,8 +77,6 @@ struct Metric {
     is_x: bool,
     is_y: bool,
 }
-
-struct Downloads(Vec<(&'static str, String)>);
 
 /// What the finished trials show.
 struct Found {
@@ -111,9 +112,9 @@ struct Row {
     fields: Vec<(String, bool)>,
 }
 
-/// A file made of the view.
+/// A table of the view. The names are those of the address.
 #[derive(Debug, Clone, Copy, serde::Deserialize)]
-pub enum File {
+pub enum TableFile {
     #[serde(rename = "table.csv")]
     Csv,
     #[serde(rename = "table.json")]
@@ -122,12 +123,6 @@ pub enum File {
     Latex,
     #[serde(rename = "table.md")]
     Markdown,
-    #[serde(rename = "figure.svg")]
-    Svg,
-    #[serde(rename = "figure-dark.svg")]
-    DarkSvg,
-    #[serde(rename = "figure.png")]
-    Png,
 }
 
 /// The first view. A form's address says what is as usual too: it leads to the short one, so that a view has one.
@@ -155,37 +150,40 @@ pub async fn page(
     Ok(render(&page)?.into_response())
 }
 
-/// The view's table or figure as a file.
-pub async fn file(
+/// The view's table as a file.
+pub async fn table(
     State(sources): State<Sources>,
-    Path(file): Path<File>,
+    Path(file): Path<TableFile>,
     Query(asked): Query<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
-    let view = View::parse(&asked)?;
-    let catalogue = sources.keeper.catalogue().await?;
-    compute(move || file.write(&catalogue, &view)).await
+    let (_, listed) = asked_for(&sources, &asked).await?;
+    let (text, media_type, ending) = match file {
+        TableFile::Csv => (listed.to_csv(), "text/csv; charset=utf-8", "csv"),
+        TableFile::Json => (listed.to_json(), "application/json", "json"),
+        TableFile::Latex => (listed.to_latex(), "text/x-tex; charset=utf-8", "tex"),
+        TableFile::Markdown => (listed.to_markdown(), "text/markdown; charset=utf-8", "md"),
+    };
+    Ok(super::file(false, &format!("trade-offs.{ending}"), media_type, text))
 }
 
-impl File {
-    fn write(self, catalogue: &Catalogue, view: &View) -> Result<Response, Problem> {
-        let (drawn, listed) =
-            made(catalogue, view)?.ok_or_else(|| Problem::not_found("finished trial of this kind"))?;
-        let svg = |theme| to_svg(&drawn, theme, size(&drawn, WIDE)).into_bytes();
-        let (bytes, media_type, name) = match self {
-            Self::Csv => (listed.to_csv().into_bytes(), "text/csv; charset=utf-8", "trade-offs.csv"),
-            Self::Json => (listed.to_json().into_bytes(), "application/json", "trade-offs.json"),
-            Self::Latex => (listed.to_latex().into_bytes(), "text/x-tex; charset=utf-8", "trade-offs.tex"),
-            Self::Markdown => (listed.to_markdown().into_bytes(), "text/markdown; charset=utf-8", "trade-offs.md"),
-            Self::Svg => (svg(Theme::Light), "image/svg+xml", "trade-offs.svg"),
-            Self::DarkSvg => (svg(Theme::Dark), "image/svg+xml", "trade-offs-dark.svg"),
-            Self::Png => {
-                let png = to_png(&to_svg(&drawn, Theme::Light, size(&drawn, WIDE)), PIXELS);
-                (png.map_err(evaluator::EvaluatorError::from)?, "image/png", "trade-offs.png")
-            }
-        };
-        let is_figure = matches!(self, Self::Svg | Self::DarkSvg | Self::Png);
-        Ok(super::file(is_figure, name, media_type, bytes))
+/// The view's figure as a file.
+pub async fn figure(
+    State(sources): State<Sources>,
+    Path(file): Path<FigureFile>,
+    Query(asked): Query<Vec<(String, String)>>,
+) -> Result<Response, Problem> {
+    if file.name != FIGURE {
+        return Err(Problem::not_found(format_args!("figure {}: this one is called {FIGURE}", file.name)));
     }
+    let (drawn, _) = asked_for(&sources, &asked).await?;
+    file.answer("trade-offs", move || drawn).await
+}
+
+async fn asked_for(sources: &Sources, asked: &[(String, String)]) -> Result<(Chart, Table), Problem> {
+    let view = View::parse(asked)?;
+    let catalogue = sources.keeper.catalogue().await?;
+    let made = compute(move || made(&catalogue, &view)).await?;
+    made.ok_or_else(|| Problem::not_found("finished trial of this kind"))
 }
 
 /// Chart and whole table of a view; none where no trial is finished.
@@ -247,7 +245,7 @@ impl Page {
             log: view.log,
             is_filtered: !view.filters.is_empty(),
             facets: facets(catalogue, &shelves, view, &keys),
-            downloads: Downloads::new(&query),
+            files: table_files(&query),
             found: if entries.is_empty() { None } else { Some(Found::new(catalogue, view, &entries, &keys)?) },
             sort: view.sort_key().unwrap_or_default(),
             query,
@@ -255,26 +253,14 @@ impl Page {
     }
 }
 
-impl Downloads {
-    fn new(query: &str) -> Self {
-        let files = [
-            ("CSV", "table.csv"),
-            ("JSON", "table.json"),
-            ("LaTeX", "table.tex"),
-            ("Markdown", "table.md"),
-            ("SVG", "figure.svg"),
-            ("SVG, dark", "figure-dark.svg"),
-            ("PNG", "figure.png"),
-        ];
-        let separator = if query.is_empty() { "" } else { "?" };
-        Self(files.map(|(heading, file)| (heading, format!("/trade-offs/{file}{separator}{query}"))).into())
-    }
+fn table_files(query: &str) -> Vec<(&'static str, String)> {
+    let files = [("CSV", "csv"), ("JSON", "json"), ("LaTeX", "tex"), ("Markdown", "md")];
+    files.map(|(heading, ending)| (heading, format!("/trade-offs/table.{ending}{}", after_address(query)))).into()
+}
 
-    /// Those that begin so.
-    fn of(&self, what: &str) -> impl Iterator<Item = &(&'static str, String)> {
-        let start = format!("/trade-offs/{what}");
-        self.0.iter().filter(move |(_, address)| address.starts_with(&start))
-    }
+/// A query with its question mark, if there is one.
+fn after_address(query: &str) -> String {
+    if query.is_empty() { String::new() } else { format!("?{query}") }
 }
 
 impl Found {
@@ -315,8 +301,9 @@ impl Found {
                 .collect(),
         };
         Ok(Self {
-            figure: Figure::of(&chart(catalogue, &lines, view, (&x, &y))),
-            lines: LinePages::new(view, lines.most_lines()),
+            figure: Figure::of(&chart(catalogue, &lines, view, (&x, &y)))
+                .with_files(&format!("/trade-offs/figures/{FIGURE}"), &after_address(&view.query())),
+            lines: LinePages::new(view, &lines),
             without: lines.without,
             headings: listed.columns.iter().enumerate().map(heading).collect(),
             rows: listed.rows.iter().zip(shown).map(row).collect(),
@@ -327,15 +314,16 @@ impl Found {
 }
 
 impl LinePages {
-    fn new(view: &View, total: usize) -> Option<Self> {
-        let pages = total.div_ceil(LINES);
+    fn new(view: &View, lines: &Lines) -> Option<Self> {
+        let total = lines.most_lines();
+        let (page, pages) = (line_page(lines, view), total.div_ceil(LINES));
         let address = |page: usize| view.with_lines(page).address();
         (pages > 1).then(|| Self {
-            first: view.lines * LINES + 1,
-            last: ((view.lines + 1) * LINES).min(total),
+            first: page * LINES + 1,
+            last: ((page + 1) * LINES).min(total),
             total,
-            previous: view.lines.checked_sub(1).map(address),
-            next: (view.lines + 1 < pages).then(|| address(view.lines + 1)),
+            previous: page.checked_sub(1).map(address),
+            next: (page + 1 < pages).then(|| address(page + 1)),
         })
     }
 }

@@ -2,7 +2,8 @@
 
 use askama::Template;
 use axum::extract::State;
-use axum::response::Html;
+use axum::response::{Html, Response};
+use evaluator::chart::Chart;
 use evaluator::store::{ExperimentId, ExperimentRow, ExperimentTrainingRow, Reader, TrainingRunId};
 
 use super::{compute, render, training_title};
@@ -10,6 +11,7 @@ use crate::charts::Figure;
 use crate::error::Problem;
 use crate::extract::{Path, Query};
 use crate::live::Section;
+use crate::saved::FigureFile;
 use crate::training_charts::{Curve, charts, steps_of_a_point};
 
 #[derive(Template)]
@@ -35,28 +37,68 @@ pub async fn page(
     Query(asked): Query<Vec<(String, String)>>,
 ) -> Result<Html<String>, Problem> {
     let experiment = reader.experiment(id).await?;
-    let runs = reader.training_runs(id).await?;
-    let choices = choices(id, &runs, &wanted(&asked)?)?;
-    let longest = runs.iter().map(|linked| linked.run.step).max().unwrap_or_default();
-    let steps = steps_of_a_point(longest);
-    let mut curves = Vec::new();
-    for (slot, choice) in choices.iter().enumerate().filter(|(_, choice)| choice.is_shown) {
-        let points = reader.training_points(choice.run, 0).await?;
-        if !points.is_empty() {
-            curves.push(Curve::new(choice.name.clone(), slot, &points, steps));
+    let runs = Runs::read(&reader, id, &wanted(&asked)?).await?;
+    let query: String = asked.iter().map(|(_, run)| format!("&run={run}")).collect();
+    let query = query.replacen('&', "?", 1);
+    let draw = move || {
+        let charts = runs.charts().into_iter();
+        let figures = charts.map(|(name, chart)| Figure::of(&chart).with_files(&address(id, name), &query));
+        (figures.collect(), runs.choices)
+    };
+    let (figures, choices) = compute(draw).await;
+    let running_now = Section::read(&reader, id).await?.following_training();
+    render(&Page { experiment, running_now, choices, figures })
+}
+
+/// One of the page's figures as a file.
+pub async fn figure(
+    State(reader): State<Reader>,
+    Path((id, file)): Path<(ExperimentId, FigureFile)>,
+    Query(asked): Query<Vec<(String, String)>>,
+) -> Result<Response, Problem> {
+    reader.experiment(id).await?;
+    let runs = Runs::read(&reader, id, &wanted(&asked)?).await?;
+    let charts = compute(move || runs.charts()).await;
+    let found = charts.into_iter().find(|(name, _)| *name == file.name);
+    let (name, chart) =
+        found.ok_or_else(|| Problem::not_found(format_args!("figure {} of this training", file.name)))?;
+    file.answer(&format!("experiment-{id}-{name}"), move || chart).await
+}
+
+/// Where a figure's files are, without their endings.
+pub fn address(experiment: ExperimentId, figure: &str) -> String {
+    format!("/experiments/{experiment}/training/{figure}")
+}
+
+/// An experiment's training runs, and what is drawn of those that are wanted.
+pub struct Runs {
+    choices: Vec<Choice>,
+    curves: Vec<Curve>,
+    /// That one point of a curve stands for.
+    steps: u32,
+}
+
+impl Runs {
+    /// With the curves of the runs that are wanted, or of all.
+    pub async fn read(reader: &Reader, id: ExperimentId, wanted: &[TrainingRunId]) -> Result<Self, Problem> {
+        let runs = reader.training_runs(id).await?;
+        let choices = choices(id, &runs, wanted)?;
+        let longest = runs.iter().map(|linked| linked.run.step).max().unwrap_or_default();
+        let steps = steps_of_a_point(longest);
+        let mut curves = Vec::new();
+        for (slot, choice) in choices.iter().enumerate().filter(|(_, choice)| choice.is_shown) {
+            let points = reader.training_points(choice.run, 0).await?;
+            if !points.is_empty() {
+                curves.push(Curve::new(choice.name.clone(), slot, &points, steps));
+            }
         }
+        Ok(Self { choices, curves, steps })
     }
-    let draw = move || match curves.is_empty() {
-        true => Vec::new(),
-        false => charts(&curves, steps).iter().map(Figure::of).collect(),
-    };
-    let page = Page {
-        running_now: Section::read(&reader, id).await?.following_training(),
-        figures: compute(draw).await,
-        experiment,
-        choices,
-    };
-    render(&page)
+
+    /// A chart of every quantity, with its name, the loss first; none before the first point.
+    pub fn charts(&self) -> Vec<(&'static str, Chart)> {
+        if self.curves.is_empty() { Vec::new() } else { charts(&self.curves, self.steps) }
+    }
 }
 
 fn wanted(asked: &[(String, String)]) -> Result<Vec<TrainingRunId>, Problem> {

@@ -15,12 +15,52 @@ async fn downloads_are_the_reports_own_bytes() {
         assert_eq!(answer.text(), text);
         assert_eq!(answer.header("content-disposition"), format!("attachment; filename=\"experiment-1.{file}\""));
     }
-    let light = site.get("/experiments/1/figures/satisfaction.svg").await;
-    let dark = site.get("/experiments/1/figures/satisfaction.svg?theme=dark").await;
-    assert_eq!(light.header("content-type"), "image/svg+xml");
-    assert!(light.text().starts_with("<svg ") && dark.text().starts_with("<svg ") && light.body != dark.body);
-    site.get("/experiments/1/figures/satisfaction.svg?theme=pink").await.says(400, &["pink"]);
-    site.get("/experiments/1/figures/another.svg").await.says(400, &["another.svg"]);
+}
+
+/// Every figure of a page, as files.
+#[tokio::test]
+async fn figures_stand_alone() {
+    let site = Site::small().await;
+    let sample = format!("{}/samples/{}/distortion", site.trial(1), site.filled.samples[0]);
+    for (base, query, legend) in [
+        ("/trade-offs/figures/trade-offs", "?x=kept_tokens", "elastic, full"),
+        ("/experiments/1/figures/satisfaction", "", "elastic"),
+        ("/experiments/1/figures/quality", "", "mean colour of each patch"),
+        ("/experiments/1/training/gradient-norm", "?run=1", "elastic"),
+        (&sample, "", "probes of the search"),
+    ] {
+        let light = site.get(&format!("{base}.svg{query}")).await;
+        assert_eq!((light.status.as_u16(), light.header("content-type")), (200, "image/svg+xml"), "{}", light.text());
+        let text = light.text();
+        assert!(text.contains(&format!(">{legend}</text>")), "{base} lacks the legend {legend}");
+        let caption = text.split_once("<desc>").unwrap().1.split_once("</desc>").unwrap().0;
+        let first_words = caption.split(' ').take(4).collect::<Vec<_>>().join(" ");
+        assert!(text.matches(&first_words).count() >= 2, "{base} does not draw «{first_words}»");
+        assert!(!text.contains("href"), "{base} has a link that leads nowhere from a file");
+        let dark = site.get(&format!("{base}-dark.svg{query}")).await;
+        assert!(dark.text().starts_with("<svg ") && dark.body != light.body);
+        let picture = site.get(&format!("{base}.png{query}")).await;
+        assert_eq!(picture.header("content-type"), "image/png");
+        let picture = image::load_from_memory(&picture.body).unwrap();
+        let height: f32 = text.split_once(" height=\"").unwrap().1.split_once('"').unwrap().0.parse().unwrap();
+        assert_eq!((picture.width(), picture.height()), (1920, (2.0 * height).round() as u32), "{base}");
+    }
+}
+
+#[tokio::test]
+async fn figures_that_are_not_there_say_so() {
+    let site = Site::small().await;
+    for (path, status, words) in [
+        ("/experiments/1/figures/another.svg", 404, "there is no figure &#34;another&#34;"),
+        ("/experiments/1/figures/margin.svg", 404, "holds nothing for margin"),
+        ("/experiments/1/figures/quality.pdf", 400, "NAME-dark.svg"),
+        ("/trade-offs/figures/another.svg", 404, "another"),
+        ("/experiments/1/training/another.png", 404, "another"),
+        ("/experiments/1/trials/1/samples/1/another.svg", 404, "another"),
+        ("/experiments/1/trials/1/samples/77/distortion.svg", 404, "sample 77"),
+    ] {
+        site.get(path).await.says(status, &[words]);
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod hostile;
 mod html;
 mod live;
 mod pages;
+mod predictors;
 mod routes;
 mod samples;
 mod server;

@@ -28,9 +28,10 @@ async fn every_link_from_the_first_page_leads_somewhere() {
         }
     }
     let of = |part: &str| seen.iter().filter(|path| path.contains(part)).count();
-    assert_eq!((of("/trials/"), of("/samples/")), (3 + 6 * 4, 6 * 4), "{seen:#?}");
+    // Every sample in four views, with its figure as three files.
+    assert_eq!((of("/trials/"), of("/samples/")), (3 + 6 * (4 + 3), 6 * (4 + 3)), "{seen:#?}");
     assert!(
-        of("/differences/") > 0 && of("/artifacts/") > 0 && of("/figures/") == 4 && of("/tables/") == 3,
+        of("/differences/") > 0 && of("/artifacts/") > 0 && of("/experiments/1/figures/") == 6 && of("/tables/") == 3,
         "{seen:#?}"
     );
 }
@@ -54,11 +55,11 @@ async fn an_experiment_shows_its_question_figures_table_and_origin() {
             "3 of 3 trials done",
             "Blocks that meet the threshold",
             "Quality against tokens",
-            "Training loss",
+            "Loss against training steps",
             "painting each patch in its mean colour gives",
             "a processor with a name",
             "Resolved configuration",
-            "/experiments/1/figures/quality.svg?theme=dark",
+            "/experiments/1/figures/quality-dark.svg",
         ],
     );
     let page = well_formed("/experiments/1", &answer);
