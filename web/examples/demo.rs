@@ -19,7 +19,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         fails: true,
         ..Plan::default()
     };
-    let photos = Plan { sources: 8, thresholds: vec![0.003, 0.007, 0.015], under_way: true, ..Plan::default() };
+    let photos =
+        Plan { sources: 8, thresholds: vec![0.003, 0.007, 0.015], predicts: true, under_way: true, ..Plan::default() };
     fill(&store, &video).await;
     fill(&store, &photos).await;
     let server = web::Server::bind(([127, 0, 0, 1], port).into(), None, None).await?;
