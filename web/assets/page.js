@@ -47,12 +47,22 @@ for (const prepare of [prepareLegends, preparePoints]) {
   document.addEventListener("fresh", (event) => prepare(event.target));
 }
 
+// Lines often meet in a point, whose circles lie on each other: the upper one speaks for all that are shown.
+const MOST_WORDS = 6;
+const wordsAt = (point) => {
+  const [x, y] = ["cx", "cy"].map((name) => point.getAttribute(name));
+  const same = x === null ? [point] : [...point.ownerSVGElement.querySelectorAll(`.point[cx="${x}"][cy="${y}"]`)];
+  const words = same.filter((other) => !other.closest(".off")).map((other) => other.getAttribute("aria-label"));
+  const more = words.length - MOST_WORDS;
+  return [...words.slice(0, MOST_WORDS), ...(more > 0 ? [`… and ${more} more`] : [])].join("\n");
+};
+
 const show = (event) => {
   const target = event.target instanceof Element ? event.target : null;
   const point = target && (target.closest(".point") || (target.matches("a") && target.querySelector(".point")));
   tooltip.hidden = !point;
   if (!point) return;
-  tooltip.textContent = point.getAttribute("aria-label");
+  tooltip.textContent = wordsAt(point);
   const at = point.getBoundingClientRect();
   const width = tooltip.offsetWidth;
   const left = Math.min(Math.max(at.x + at.width / 2 - width / 2, 4), document.documentElement.clientWidth - width - 4);

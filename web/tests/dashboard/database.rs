@@ -29,7 +29,7 @@ async fn served() -> (Site, PathBuf) {
 }
 
 async fn works(site: &Site) {
-    for route in routes(site) {
+    for route in routes(&site.filled) {
         let answer = site.get(&route.path).await;
         assert_eq!(answer.status, 200, "{}: {}", route.path, String::from_utf8_lossy(&answer.body));
     }
@@ -37,7 +37,7 @@ async fn works(site: &Site) {
 
 /// Every address that needs the store says this, and the others work.
 async fn says(site: &Site, title: &str, advice: &str) {
-    for route in routes(site) {
+    for route in routes(&site.filled) {
         let answer = site.get(&route.path).await;
         if route.stored {
             answer.says(503, &[title, advice, "reload this page"]);
@@ -110,7 +110,7 @@ async fn damage_under_way_is_met_and_forgotten_when_it_is_repaired() {
     fs::write(&path, bad).unwrap();
     // What a connection read before may still be shown once; what it has to read is not.
     let mut met = false;
-    for route in routes(&site).iter().filter(|route| route.stored) {
+    for route in routes(&site.filled).iter().filter(|route| route.stored) {
         let answer = site.get(&route.path).await;
         met |= answer.status == 503;
         assert!(matches!(answer.status.as_u16(), 200 | 503), "{}: {}", route.path, answer.status);

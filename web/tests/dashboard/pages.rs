@@ -7,6 +7,7 @@ use scraper::{Html, Selector};
 
 use crate::fixture::{self, Plan};
 use crate::html::{links, well_formed};
+use crate::routes::routes;
 use crate::site::Site;
 
 #[tokio::test]
@@ -34,6 +35,23 @@ async fn every_link_from_the_first_page_leads_somewhere() {
         of("/differences/") > 0 && of("/artifacts/") > 0 && of("/experiments/1/figures/") == 6 && of("/tables/") == 3,
         "{seen:#?}"
     );
+}
+
+#[tokio::test]
+async fn no_address_and_no_template_is_forgotten() {
+    let site = Site::small().await;
+    let routes = routes(&site.filled);
+    let listed: BTreeSet<_> = routes.iter().map(|route| route.address).collect();
+    assert_eq!(listed, web::addresses().into_iter().collect());
+    let mut used: BTreeSet<String> =
+        routes.iter().flat_map(|route| route.templates).map(|name| (*name).to_owned()).collect();
+    used.extend(["base.html", "problem.html"].map(str::to_owned));
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    let there = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    assert_eq!(used, there.collect());
+    for route in &routes {
+        assert_eq!(site.get(&route.path).await.status, 200, "{}", route.path);
+    }
 }
 
 #[tokio::test]

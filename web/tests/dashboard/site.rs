@@ -81,7 +81,7 @@ impl Site {
     }
 
     pub fn trial(&self, index: usize) -> String {
-        format!("/experiments/{}/trials/{}", self.filled.experiment, self.filled.trials[index])
+        self.filled.trial(index)
     }
 }
 

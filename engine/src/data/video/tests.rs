@@ -24,10 +24,12 @@ fn clips() -> Vec<PathBuf> {
     clips
 }
 
-/// Whether ffmpeg can be run. Says loudly if not.
+/// Whether ffmpeg can be run. Says loudly if not, and fails where it must be.
 fn ffmpeg_is_here() -> bool {
     let here = Command::new("ffmpeg").arg("-version").output().is_ok_and(|output| output.status.success());
     if !here {
+        let required = std::env::var("ELASTICTOK_TESTS_REQUIRE").is_ok_and(|programs| programs.contains("ffmpeg"));
+        assert!(!required, "ffmpeg is not installed");
         eprintln!("SKIPPED: a comparison with ffmpeg, which is not installed");
     }
     here
