@@ -2,70 +2,13 @@
 
 mod common;
 
-use common::{Bench, signal, texts};
+use common::served::Served;
+use common::{Bench, texts};
 use evaluator::store::Store;
 use std::fs::Permissions;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Child, Stdio};
-
-struct Served {
-    child: Child,
-    port: u16,
-}
-
-impl Served {
-    fn start(bench: &Bench) -> Self {
-        Self::start_with(bench, &[])
-    }
-
-    fn start_with(bench: &Bench, arguments: &[&str]) -> Self {
-        let arguments = [&["serve", "--port", "0"], arguments].concat();
-        let mut child = bench.command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.split_whitespace().next().unwrap();
-        let port = address.strip_prefix("http://127.0.0.1:").expect("the loopback address").parse().unwrap();
-        Self { child, port }
-    }
-
-    fn get(&self, path: &str, host: &str) -> String {
-        self.ask(path, &format!("Host: {host}\r\n"))
-    }
-
-    fn ask(&self, path: &str, headers: &str) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    }
-
-    fn page(&self, path: &str) -> String {
-        let answer = self.get(path, &format!("127.0.0.1:{}", self.port));
-        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
-        assert!(answer.contains("content-security-policy: default-src 'none'"), "{path}");
-        answer
-    }
-
-    fn stop(self) {
-        self.stop_by("INT");
-    }
-
-    fn stop_by(mut self, name: &str) {
-        signal(&self.child, name);
-        assert!(self.child.wait().unwrap().success());
-    }
-}
-
-impl Drop for Served {
-    /// A failed test must not leave its server behind.
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// The first link of a page that starts so.
 fn link(page: &str, start: &str) -> String {

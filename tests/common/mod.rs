@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // each test program uses its part
 
+pub mod served;
+
 use evaluator::report::Report;
 use evaluator::store::Store;
 use std::path::{Path, PathBuf};
@@ -79,10 +81,15 @@ impl Bench {
 
     /// Every stored number of the tiny experiment but times, one a line.
     pub fn numbers(&self) -> Vec<String> {
+        self.numbers_of("tiny")
+    }
+
+    /// The same of the experiment of this name.
+    pub fn numbers_of(&self, name: &str) -> Vec<String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let reader = Store::open_existing_read_only(self.db()).await.unwrap();
-            let experiment = reader.experiment_by_name("tiny").await.unwrap().id;
+            let experiment = reader.experiment_by_name(name).await.unwrap().id;
             let mut lines = Vec::new();
             for run in reader.training_runs(experiment).await.unwrap() {
                 lines.push(format!("{} weights {:?} {:?}", run.variant, run.run.weights_hash, run.run.status));
