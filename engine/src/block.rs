@@ -21,4 +21,10 @@ impl Layout {
     pub fn tokens(&self) -> usize {
         self.sequences * self.tokens_per_sequence()
     }
+
+    /// How many tokens from the sequence's start the one at `position` may see: up to the end of its own block.
+    #[inline(always)]
+    pub fn reach(&self, position: usize) -> usize {
+        (position / self.tokens_per_block + 1) * self.tokens_per_block
+    }
 }

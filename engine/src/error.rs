@@ -132,6 +132,12 @@ pub enum EngineError {
         /// Why it failed.
         source: std::io::Error,
     },
+    /// A worker of a mesh is lost.
+    #[error(transparent)]
+    Ring(#[from] crate::ring::RingError),
+    /// The system gives no more threads.
+    #[error("cannot start the workers of a mesh: {0}; use fewer")]
+    Threads(String),
     /// dfdx could not run an operation.
     #[error("the tensor library failed: {0}")]
     Tensor(String),

@@ -38,6 +38,7 @@ pub mod perceptual;
 pub mod random;
 pub mod regressor;
 pub mod released;
+pub mod ring;
 pub mod tensor;
 pub mod token_file;
 pub mod tokens;

@@ -19,7 +19,7 @@ mod swiglu;
 mod tanh;
 mod vae;
 
-pub use attention::{BlockKeys, Past, Scope, attention, attention_behind};
+pub use attention::{BlockKeys, Past, Scope, attention, attention_behind, ring_attention};
 pub use fsq::quantize;
 pub use gaussian::{LN_DEVIATION_LIMIT, gaussian_nll};
 pub use linear::{linear, linear_add};

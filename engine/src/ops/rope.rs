@@ -3,7 +3,7 @@
 use crate::kernel::simd::vectorized;
 use std::sync::Arc;
 
-/// Rotary position embedding (Su et al. 2021): cosines and sines for a run of positions of a head of d = `dim` values.
+/// Rotary position embedding (Su et al. 2021): cosines and sines for the positions of a head of d = `dim` values.
 ///
 /// On interleaved pairs, as the reference: (x₂ᵢ, x₂ᵢ₊₁) turns by the angle position · θ^(−2i/d). Positions count tokens
 /// over the whole sequence, from 0. `dim` is even.
@@ -24,13 +24,17 @@ impl RopeTable {
 
     /// The table for `positions` tokens, the first of which stands at position `first`.
     pub fn between(first: usize, positions: usize, dim: usize, theta: f32) -> Self {
+        Self::at_positions(first..first + positions, dim, theta)
+    }
+
+    /// The table for tokens that stand at these positions, in this order.
+    pub fn at_positions(positions: impl Iterator<Item = usize> + Clone, dim: usize, theta: f32) -> Self {
         let half = dim / 2;
         // The power is rounded to f32 once, as numpy does for the reference.
         let power = |i: usize| f64::from(theta).powf(f64::from((2 * i) as f32 / dim as f32)) as f32;
         let frequencies: Vec<f32> = (0..half).map(|i| 1.0 / power(i)).collect();
         // The angle is rounded to f32 as the reference does; its cosine and sine are then exact to the last bit.
-        let angles =
-            || (first..first + positions).flat_map(|p| frequencies.iter().map(move |f| f64::from(p as f32 * f)));
+        let angles = || positions.clone().flat_map(|p| frequencies.iter().map(move |f| f64::from(p as f32 * f)));
         Self {
             half,
             cosine: angles().map(|a| a.cos() as f32).collect(),
@@ -43,23 +47,25 @@ impl RopeTable {
         self.cosine.len().checked_div(self.half).unwrap_or(0)
     }
 
-    /// Cosines and sines of one position of the run, counted from its first, `dim / 2` each.
+    /// Cosines and sines of the table's `position`-th position, `dim / 2` each.
     ///
     /// # Panics
-    /// If the run does not reach so far.
+    /// If it has fewer.
     pub fn at(&self, position: usize) -> (&[f32], &[f32]) {
         let range = position * self.half..(position + 1) * self.half;
         (&self.cosine[range.clone()], &self.sine[range])
     }
 
-    /// Turns the rows of one head, the first of which stands at the first position.
-    pub(crate) fn rotate_rows(&self, x: &mut [f32], dim: usize) {
-        rotate_rows(x, dim, &self.cosine, &self.sine, 1.0);
+    /// Turns rows of one head, the first of which is the table's `first`.
+    pub(crate) fn rotate_rows(&self, x: &mut [f32], dim: usize, first: usize) {
+        let from = first * self.half;
+        rotate_rows(x, dim, &self.cosine[from..], &self.sine[from..], 1.0);
     }
 
     /// Turns back: the transpose of [`rotate_rows`](Self::rotate_rows), which carries gradients.
-    pub(crate) fn rotate_rows_back(&self, x: &mut [f32], dim: usize) {
-        rotate_rows(x, dim, &self.cosine, &self.sine, -1.0);
+    pub(crate) fn rotate_rows_back(&self, x: &mut [f32], dim: usize, first: usize) {
+        let from = first * self.half;
+        rotate_rows(x, dim, &self.cosine[from..], &self.sine[from..], -1.0);
     }
 }
 
@@ -82,7 +88,7 @@ mod tests {
     /// Puts `x` at `position` and turns it there.
     fn turned(table: &RopeTable, x: &[f32], position: usize) -> Vec<f32> {
         let mut rows = x.repeat(position + 1);
-        table.rotate_rows(&mut rows, x.len());
+        table.rotate_rows(&mut rows, x.len(), 0);
         rows[position * x.len()..].to_vec()
     }
 
@@ -103,8 +109,8 @@ mod tests {
         let table = RopeTable::new(100, 6, 5e6);
         let x = [0.1, 0.2, -0.3, 0.4, 0.5, -0.6].repeat(100);
         let mut y = x.clone();
-        table.rotate_rows(&mut y, 6);
-        table.rotate_rows_back(&mut y, 6);
+        table.rotate_rows(&mut y, 6, 0);
+        table.rotate_rows_back(&mut y, 6, 0);
         assert!(x.iter().zip(y).all(|(x, y)| (x - y).abs() < 1e-6));
     }
 }

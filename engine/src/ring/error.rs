@@ -1,0 +1,26 @@
+//! What goes wrong between workers.
+
+/// A worker is gone, and with it what the others needed of it.
+///
+/// Operations on a tape have no way to return it: they unwind with it, and [`Workers::run`](super::Workers::run) turns
+/// that into an error again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "worker {worker} (of {workers}, counted from 0) {end}; no worker can go on without it, and nothing of this step was \
+     kept"
+)]
+pub struct RingError {
+    /// Which one, counted from 0 through all groups of the mesh.
+    pub worker: usize,
+    /// How many there were.
+    pub workers: usize,
+    /// What became of it, as «panicked: …».
+    pub end: String,
+}
+
+impl RingError {
+    /// Unwinds to where the worker was started, without the message that a panic prints.
+    pub(crate) fn unwind(self) -> ! {
+        std::panic::resume_unwind(Box::new(self))
+    }
+}
