@@ -105,11 +105,10 @@ impl Memory {
 
 /// Where the tokens of the block after `fixed` others stand.
 pub(crate) fn positions(model: &ElasticTok, window: usize, fixed: usize) -> RopeTable {
-    let config = model.config();
-    let tokens = config.block.tokens();
+    let tokens = model.config().block.tokens();
     // A block that sees nothing stands where training put such blocks.
     let first = if window == 0 { 0 } else { fixed * tokens };
-    RopeTable::between(first, tokens, config.width / config.heads, config.rope_theta)
+    model.rope(first..first + tokens)
 }
 
 impl<'m> BlockSequence<'m> {

@@ -4,6 +4,7 @@
 //! encoding is an encoding. This file is the one home of that rule and of how many tokens training keeps.
 
 use crate::error::EngineError;
+use crate::ring::Rows;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -118,11 +119,13 @@ impl Elastic {
     }
 }
 
-/// Which tokens of a batch are kept: the first `kept[block]` of each block. The reference's `encoding_mask`.
+/// Which tokens of a batch, or of a worker's rows of one, are kept: the first `kept[block]` of each block. The
+/// reference's `encoding_mask`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrefixMask {
     tokens_per_block: usize,
-    kept: Arc<[usize]>,
+    /// Row by row.
+    keeps: Arc<[bool]>,
 }
 
 impl PrefixMask {
@@ -132,7 +135,8 @@ impl PrefixMask {
     /// If a count is more than `tokens_per_block`.
     pub fn new(tokens_per_block: usize, kept: Vec<usize>) -> Self {
         assert!(kept.iter().all(|kept| *kept <= tokens_per_block), "a block keeps at most all of its tokens");
-        Self { tokens_per_block, kept: kept.into() }
+        let keeps = kept.iter().flat_map(|kept| (0..tokens_per_block).map(move |token| token < *kept));
+        Self { tokens_per_block, keeps: keeps.collect() }
     }
 
     /// Every token of `blocks` blocks.
@@ -140,25 +144,33 @@ impl PrefixMask {
         Self::new(tokens_per_block, vec![tokens_per_block; blocks])
     }
 
-    /// Whether the token at this row of the batch is kept.
+    /// The same rows, every one of them kept.
+    pub fn keeping_all(&self) -> Self {
+        Self { tokens_per_block: self.tokens_per_block, keeps: vec![true; self.keeps.len()].into() }
+    }
+
+    /// A worker's rows of those of the whole batch.
+    ///
+    /// # Panics
+    /// If they are rows of another batch.
+    pub fn of_rows(&self, rows: &Rows) -> Self {
+        Self { tokens_per_block: self.tokens_per_block, keeps: rows.gather(&self.keeps, 1).into() }
+    }
+
+    /// Whether the token at this row is kept.
     #[inline]
     pub fn keeps(&self, token: usize) -> bool {
-        token % self.tokens_per_block < self.kept[token / self.tokens_per_block]
+        self.keeps[token]
     }
 
-    /// Rows of the batch: n.
+    /// Rows: n.
     pub fn tokens(&self) -> usize {
-        self.kept.len() * self.tokens_per_block
+        self.keeps.len()
     }
 
-    /// Rows of one block.
-    pub fn tokens_per_block(&self) -> usize {
-        self.tokens_per_block
-    }
-
-    /// Blocks of the batch.
-    pub fn blocks(&self) -> usize {
-        self.kept.len()
+    /// How many blocks its rows are; the part of a block that a worker has counts as that part.
+    pub fn blocks(&self) -> f64 {
+        self.keeps.len() as f64 / self.tokens_per_block as f64
     }
 }
 

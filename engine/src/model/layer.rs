@@ -3,6 +3,7 @@
 use super::Init;
 use crate::ops::{self, BlockKeys, MaybeTape, Past, RopeTable, Scope};
 use crate::parameters::parameters;
+use crate::ring::SequenceRing;
 use crate::tensor::{Parameter, Tokens};
 use dfdx::tensor::{NoneTape, WithEmptyTape as _};
 
@@ -62,6 +63,20 @@ impl Layer {
     /// As [`ops::attention()`].
     pub fn forward<T: MaybeTape>(&self, x: Tokens<T>, rope: &RopeTable, scope: &Scope) -> Tokens<T> {
         self.around(x, |qkv| ops::attention(qkv, self.heads, rope, scope))
+    }
+
+    /// The same for the rows that one worker has of sequences that it shares with others.
+    ///
+    /// # Panics
+    /// As [`ops::ring_attention`].
+    pub fn forward_in_ring<T: MaybeTape>(
+        &self,
+        x: Tokens<T>,
+        rope: &RopeTable,
+        scope: &Scope,
+        party: &SequenceRing,
+    ) -> Tokens<T> {
+        self.around(x, |qkv| ops::ring_attention(qkv, self.heads, rope, scope, party))
     }
 
     /// The same for one more block behind a remembered past, with the block's own keys and values.

@@ -148,10 +148,7 @@ impl ElasticTok {
         through: impl FnOnce(&[Layer], Tokens<T>) -> Tokens<T>,
     ) -> Tokens<T> {
         let e = &self.encoder;
-        let told = match self.config.mask_conditioning {
-            true => mask.clone(),
-            false => PrefixMask::all(mask.tokens_per_block(), mask.blocks()),
-        };
+        let told = if self.config.mask_conditioning { mask.clone() } else { mask.keeping_all() };
         let h = ops::patch_embed(patches, &e.in_proj, &e.kept_embedding, &e.masked_embedding, &told);
         let h = through(&e.layers, h);
         ops::linear(ops::rms_norm(h, &e.norm, self.config.norm_epsilon), &e.pre_quant)
@@ -200,12 +197,25 @@ impl ElasticTok {
         noise: Option<Vec<f32>>,
         kl_weight: f32,
     ) -> Loss<T> {
-        let h = self.encode(taped, mask, scope);
+        self.loss_through(taped, patches, mask, noise, kl_weight, |layers, h| self.through(layers, h, scope))
+    }
+
+    /// [`loss`](Self::loss), whatever its layers attend to; of a worker's rows, the mean over them.
+    pub(crate) fn loss_through<T: MaybeTape + dfdx::tensor::Merge<T>>(
+        &self,
+        taped: Tokens<T>,
+        patches: &Tokens,
+        mask: &PrefixMask,
+        noise: Option<Vec<f32>>,
+        kl_weight: f32,
+        through: impl Fn(&[Layer], Tokens<T>) -> Tokens<T>,
+    ) -> Loss<T> {
+        let h = self.encode_through(taped, mask, &through);
         let gaussian = match self.config.bottleneck {
             Bottleneck::Fsq { .. } => None,
             Bottleneck::Vae { .. } => Some(h.with_empty_tape()),
         };
-        let reconstruction = self.decode(self.bottleneck(h, noise, mask), scope);
+        let reconstruction = self.decode_through(self.bottleneck(h, noise, mask), &through);
         let further = reconstruction.with_empty_tape();
         let mse = ops::mse(reconstruction, patches);
         let mse_value = crate::tensor::value(&mse);
@@ -219,9 +229,13 @@ impl ElasticTok {
         }
     }
 
+    /// How its heads turn tokens at these positions.
+    pub(crate) fn rope(&self, positions: impl Iterator<Item = usize> + Clone) -> RopeTable {
+        RopeTable::at_positions(positions, self.config.width / self.config.heads, self.config.rope_theta)
+    }
+
     fn through<T: MaybeTape>(&self, layers: &[Layer], h: Tokens<T>, scope: &Scope) -> Tokens<T> {
-        let positions = scope.layout.tokens_per_sequence();
-        let rope = RopeTable::new(positions, self.config.width / self.config.heads, self.config.rope_theta);
+        let rope = self.rope(0..scope.layout.tokens_per_sequence());
         layers.iter().fold(h, |h, layer| layer.forward(h, &rope, scope))
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! Shapes that do not fit are a panic.
 
+mod after_backward;
 pub mod attention;
 mod fsq;
 mod gaussian;
@@ -19,6 +20,7 @@ mod swiglu;
 mod tanh;
 mod vae;
 
+pub(crate) use after_backward::after_backward;
 pub use attention::{BlockKeys, Past, Scope, attention, attention_behind, ring_attention};
 pub use fsq::quantize;
 pub use gaussian::{LN_DEVIATION_LIMIT, gaussian_nll};

@@ -64,7 +64,7 @@ pub fn kl_divergence<T: MaybeTape>(gaussian: Tokens<T>, mask: &PrefixMask) -> Sc
     let (gaussian, mut tape) = gaussian.split_tape();
     let (_, both) = shape(&gaussian);
     let dim = both / 2;
-    let blocks = mask.blocks() as f64;
+    let blocks = mask.blocks();
     let kept = |token: &usize| mask.keeps(*token);
     let sum: f64 = (0..mask.tokens())
         .filter(kept)

@@ -49,12 +49,14 @@ impl Slices {
     /// # Panics
     /// If a worker would have no token.
     pub fn contiguous(tokens: usize, workers: usize) -> Self {
-        Self::new(tokens, workers, |worker| [worker * tokens / workers..(worker + 1) * tokens / workers])
+        let run = |worker| worker * tokens / workers..(worker + 1) * tokens / workers;
+        Self::new(tokens, workers, |worker| [run(worker), tokens..tokens])
     }
 
-    fn new<const N: usize>(tokens: usize, workers: usize, cut: impl Fn(usize) -> [Range<usize>; N]) -> Self {
+    /// Empty spans are none, and neighbours are one.
+    fn new(tokens: usize, workers: usize, cut: impl Fn(usize) -> [Range<usize>; 2]) -> Self {
         let spans = (0..workers).map(|worker| {
-            let mut spans: Vec<Range<usize>> = Vec::with_capacity(N);
+            let mut spans: Vec<Range<usize>> = Vec::with_capacity(2);
             for span in cut(worker).into_iter().filter(|span| !span.is_empty()) {
                 match spans.last_mut() {
                     Some(last) if last.end == span.start => last.end = span.end,
@@ -98,7 +100,7 @@ impl Slices {
         let reads = |step: &usize| self.reads(layout, (owner + step) % self.workers(), span);
         let mut steps = (1..self.workers()).filter(reads);
         let first = steps.next()?;
-        Some(Journey { first, last: steps.last().unwrap_or(first) })
+        Some(Journey { first, last: steps.next_back().unwrap_or(first) })
     }
 
     /// Scores that each worker computes for one head of one sequence: one for every key that one of its tokens may see.
@@ -182,8 +184,9 @@ mod tests {
     fn mirrored_workers_have_the_slices_that_lie_opposite() {
         // Six slices of two tokens: worker 0 has the third and the fourth, worker 2 the first and the last.
         let slices = Slices::mirrored(12, 3);
-        let spans: Vec<_> = (0..3).map(|worker| slices.spans(worker).to_vec()).collect();
-        assert_eq!(spans, [vec![4..8], vec![2..4, 8..10], vec![0..2, 10..12]]);
+        let positions: Vec<Vec<usize>> = (0..3).map(|worker| slices.rows(worker, 1).positions().collect()).collect();
+        assert_eq!(positions, [vec![4, 5, 6, 7], vec![2, 3, 8, 9], vec![0, 1, 10, 11]]);
+        assert_eq!([0, 1, 2].map(|worker| slices.spans(worker).len()), [1, 2, 2]);
     }
 
     #[test]

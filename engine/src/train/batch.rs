@@ -7,15 +7,18 @@
 //! each; its operations then share the threads themselves.
 
 use super::adamw::collect;
+use crate::block::Layout;
 use crate::error::EngineError;
 use crate::mask::PrefixMask;
-use crate::model::ElasticTok;
+use crate::model::{ElasticTok, Loss};
 use crate::ops::Scope;
+use crate::patch::BlockShape;
 use crate::perceptual::{self, FramePlace, PerceptualNetwork};
-use crate::tensor::{Tape, tokens, value};
+use crate::tensor::{Scalar, Tape, Tokens, tokens, value};
 use dfdx::tensor::Trace as _;
 use dfdx::tensor_ops::Backward as _;
 use rayon::prelude::*;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A shard is at least this many tokens, so that its matrix products are large enough to be fast.
@@ -50,22 +53,35 @@ pub(super) struct DrawnFrame {
     pub(super) weight: f32,
 }
 
-/// The loss of a batch and its gradient, in visiting order of the weights.
-pub(super) struct Gradient {
+/// What was minimized, and its parts: see [`StepReport`](super::StepReport).
+#[derive(Clone, Copy, Default)]
+pub(super) struct Losses {
     pub(super) loss: f32,
     pub(super) mse: f32,
     pub(super) kl: f32,
     pub(super) perceptual: f32,
-    pub(super) of_weights: Vec<Vec<f32>>,
 }
 
-impl Gradient {
+impl Losses {
     /// Adds another's share; shares of a whole must be scaled to sum to one.
     pub(super) fn add(&mut self, other: &Self) {
         self.loss += other.loss;
         self.mse += other.mse;
         self.kl += other.kl;
         self.perceptual += other.perceptual;
+    }
+}
+
+/// The loss of a batch and its gradient, in visiting order of the weights.
+pub(super) struct Gradient {
+    pub(super) losses: Losses,
+    pub(super) of_weights: Vec<Vec<f32>>,
+}
+
+impl Gradient {
+    /// As [`Losses::add`].
+    pub(super) fn add(&mut self, other: &Self) {
+        self.losses.add(&other.losses);
         self.of_weights
             .par_iter_mut()
             .zip(&other.of_weights)
@@ -96,16 +112,9 @@ impl Batch {
             let each = all.len() / of;
             all[first * each..(first + count) * each].to_vec()
         }
-        let blocks = self.kept.len() / self.sequences;
-        let frame = self.frame.as_ref().and_then(|frame| {
-            let block = frame.place.block.checked_sub(first * blocks).filter(|block| *block < sequences * blocks)?;
-            // It counts for all sequences, and this shard's mean loss for a share of them.
-            let weight = frame.weight * self.sequences as f32 / sequences as f32;
-            Some(DrawnFrame { place: FramePlace { block, ..frame.place }, weight, ..frame.clone() })
-        });
         Self {
             sequences,
-            frame,
+            frame: self.frame_of(first..first + sequences),
             patches: part(&self.patches, self.sequences, first, sequences),
             kept: part(&self.kept, self.sequences, first, sequences),
             noise: self.noise.as_ref().map(|noise| part(noise, self.sequences, first, sequences)),
@@ -113,27 +122,54 @@ impl Batch {
         }
     }
 
+    /// The drawn frame, if it belongs to one of these sequences, as one of theirs.
+    pub(super) fn frame_of(&self, sequences: Range<usize>) -> Option<DrawnFrame> {
+        let frame = self.frame.as_ref()?;
+        let each = self.kept.len() / self.sequences;
+        let blocks = sequences.start * each..sequences.end * each;
+        let block = blocks.contains(&frame.place.block).then(|| frame.place.block - blocks.start)?;
+        // It counts for all sequences, and the mean loss of these for a share of them.
+        let weight = frame.weight * self.sequences as f32 / sequences.len() as f32;
+        Some(DrawnFrame { place: FramePlace { block, ..frame.place }, weight, ..frame.clone() })
+    }
+
     fn gradient_on_one_tape(self, model: &ElasticTok, kl_weight: f32, share: f32) -> Result<Gradient, EngineError> {
         let layout = model.layout(self.sequences, self.kept.len() / self.sequences);
         let patches = tokens(self.patches, layout.tokens(), model.config().block.patch_values());
         let mask = PrefixMask::new(layout.tokens_per_block, self.kept);
-        let of_tokens = |of_blocks: Vec<i32>| {
-            of_blocks.iter().flat_map(|segment| std::iter::repeat_n(*segment, layout.tokens_per_block)).collect()
-        };
-        let scope = Scope { segments: self.segments.map(of_tokens), ..Scope::block_causal(layout) };
+        let scope = scope(layout, self.segments.as_deref());
         let loss = model.loss::<Tape>(patches.leaky_trace(), &patches, &mask, &scope, self.noise, kl_weight);
-        let (mse, kl) = (loss.mse * share, loss.kl * share);
-        let (total, perceptual) = match self.frame {
-            None => (loss.total, 0.0),
-            Some(DrawnFrame { network, place, side, weight }) => {
-                let shape = model.config().block;
-                let distance = perceptual::loss(&network, loss.reconstruction, &patches, shape, place, side);
-                let distance_value = value(&distance) * weight * share;
-                (loss.total + distance * weight, distance_value)
-            }
-        };
-        let total_value = value(&total) * share;
-        let mut grads = (total * share).backward();
-        Ok(Gradient { loss: total_value, mse, kl, perceptual, of_weights: collect(model, &mut grads)? })
+        let (losses, total) = weigh(loss, self.frame, &patches, model.config().block, share);
+        let mut grads = total.backward();
+        Ok(Gradient { losses, of_weights: collect(model, &mut grads)? })
     }
+}
+
+/// Who may see whom, where blocks belong to these segments.
+pub(super) fn scope(layout: Layout, segments_of_blocks: Option<&[i32]>) -> Scope {
+    let of_tokens = |of_blocks: &[i32]| {
+        of_blocks.iter().flat_map(|segment| std::iter::repeat_n(*segment, layout.tokens_per_block)).collect()
+    };
+    Scope { segments: segments_of_blocks.map(of_tokens), ..Scope::block_causal(layout) }
+}
+
+/// Adds the perceptual part, if a frame was drawn, and takes `share` of the sum: what it is, and where its gradient
+/// starts.
+pub(super) fn weigh(
+    loss: Loss<Tape>,
+    frame: Option<DrawnFrame>,
+    patches: &Tokens,
+    shape: BlockShape,
+    share: f32,
+) -> (Losses, Scalar<Tape>) {
+    let (mse, kl) = (loss.mse * share, loss.kl * share);
+    let (total, perceptual) = match frame {
+        None => (loss.total, 0.0),
+        Some(DrawnFrame { network, place, side, weight }) => {
+            let distance = perceptual::loss(&network, loss.reconstruction, patches, shape, place, side);
+            let distance_value = value(&distance) * weight * share;
+            (loss.total + distance * weight, distance_value)
+        }
+    };
+    (Losses { loss: value(&total) * share, mse, kl, perceptual }, total * share)
 }

@@ -6,6 +6,7 @@ mod checkpoint;
 mod config;
 mod data;
 mod trainer;
+mod worker;
 
 pub use adamw::{AdamW, clip_global_norm};
 pub use config::{PerceptualLoss, Schedule, TrainConfig};

@@ -1,15 +1,16 @@
 //! The training loop, one step at a time: the caller decides how long, what to show and when to save.
 
 use super::adamw::AdamW;
-use super::batch::{Batch, DrawnFrame, Gradient};
+use super::batch::{Batch, DrawnFrame, Gradient, Losses};
 use super::data::{RunAhead, Sequence, TrainingData};
-use super::{TrainConfig, checkpoint, clip_global_norm};
+use super::{TrainConfig, checkpoint, clip_global_norm, worker};
 use crate::error::EngineError;
 use crate::mask::TokenRange;
 use crate::model::{ElasticTok, ModelConfig};
 use crate::patch::normalize;
 use crate::perceptual::{FramePlace, PerceptualNetwork};
 use crate::random;
+use crate::ring::{Mesh, Trace, Workers};
 use rand::Rng as _;
 use rand_distr::Distribution as _;
 use rayon::prelude::*;
@@ -61,6 +62,10 @@ pub struct Trainer {
     pub(super) step: usize,
     data: RunAhead,
     perceptual: Option<Arc<PerceptualNetwork>>,
+    /// Who computes gradients, if it is not this thread alone.
+    workers: Option<Workers>,
+    /// What each of them did, if it is written down.
+    traces: Vec<Trace>,
 }
 
 impl Trainer {
@@ -74,7 +79,38 @@ impl Trainer {
         let range = TokenRange::new(start.train.min_tokens, start.model.block.tokens())?;
         let optimizer = AdamW::new(&model);
         let data = RunAhead::new(data, BATCHES_AHEAD * start.train.batch);
-        Ok(Self { start, range, model, optimizer, step: 0, data, perceptual: None })
+        let (workers, traces) = (None, Vec::new());
+        Ok(Self { start, range, model, optimizer, step: 0, data, perceptual: None, workers, traces })
+    }
+
+    /// Lets a mesh of workers compute the gradients: threads that share the cores of rayon's current pool. Losses are
+    /// those of one worker but for rounding; a checkpoint does not say which mesh wrote it.
+    ///
+    /// # Errors
+    /// [`EngineError::Config`] for a mesh that a batch cannot be dealt to, or one that cuts sequences in a run with a
+    /// perceptual loss, which looks at whole frames; [`EngineError::Threads`] if the system gives no more threads.
+    pub fn with_mesh(mut self, mesh: Mesh) -> Result<Self, EngineError> {
+        let layout = self.model.layout(self.start.train.batch, self.data.blocks_per_sequence());
+        mesh.check(layout.sequences, layout.tokens_per_sequence())?;
+        if mesh.sequence > 1 && self.start.train.perceptual.is_some() {
+            let rule = "a perceptual loss looks at whole frames, which a cut sequence has in no place: use Nx1";
+            return Err(EngineError::config("mesh", mesh, rule));
+        }
+        let threads = rayon::current_num_threads();
+        self.workers = if mesh == Mesh::ONE { None } else { Some(Workers::new(mesh, threads)?) };
+        Ok(self)
+    }
+
+    /// Writes down what the workers of its mesh do at each step of their rings, from now on.
+    pub fn with_trace(mut self) -> Self {
+        let workers = self.workers.as_ref().map_or(0, |workers| workers.mesh().workers());
+        self.traces = vec![Trace::default(); workers];
+        self
+    }
+
+    /// What was written down so far, worker by worker; nothing for one worker.
+    pub fn traces(&self) -> &[Trace] {
+        &self.traces
     }
 
     /// Gives the run the network that its configuration names.
@@ -170,14 +206,20 @@ impl Trainer {
         let share = 1.0 / config.accumulate as f32;
         let mut sum: Option<Gradient> = None;
         for pass in 0..config.accumulate {
-            let part = self.batch(pass)?.gradient(&self.model, config.kl_weight, share)?;
+            let batch = self.batch(pass)?;
+            let part = match &self.workers {
+                None => batch.gradient(&self.model, config.kl_weight, share)?,
+                Some(workers) => {
+                    worker::gradient(workers, &batch, &self.model, config.kl_weight, share, &mut self.traces)?
+                }
+            };
             match &mut sum {
                 Some(sum) => sum.add(&part),
                 None => sum = Some(part),
             }
         }
         let gradient = sum.expect("a step makes at least one pass");
-        let Gradient { loss, mse, kl, perceptual, of_weights: mut gradients } = gradient;
+        let Gradient { losses: Losses { loss, mse, kl, perceptual }, of_weights: mut gradients } = gradient;
         let gradient_norm = clip_global_norm(&mut gradients, config.clip_norm);
         let learning_rate = config.schedule().at(self.step + 1);
         let step = self.step + 1;
