@@ -65,10 +65,10 @@ pub enum StoreError {
         /// The newest migration this program has.
         known: i64,
     },
-    /// The store needs a migration, but was opened read-only.
+    /// The store needs a migration, but was opened as it is.
     #[error(
-        "the results store {path} has schema version {database}, older than this elastictok's {known}, and was opened \
-         read-only: open it once with this version to migrate it, for example with `elastictok gc --db {path}`"
+        "the results store {path} has schema version {database}, older than this elastictok's {known}, and is not \
+         migrated unasked: open it once with this version to migrate it, for example with `elastictok gc --db {path}`"
     )]
     OlderDatabase {
         /// The database file.
@@ -230,6 +230,24 @@ pub enum StoreError {
         what: &'static str,
         /// The id, name or hash asked for.
         id: String,
+    },
+    /// A tag or note that is empty or too long.
+    #[error("a {what} has 1 to {most} characters, and this one has {length}")]
+    TextLength {
+        /// Tag or note.
+        what: &'static str,
+        /// Its length in characters, without the spaces around it.
+        length: usize,
+        /// The greatest.
+        most: usize,
+    },
+    /// A tag or note with something that is not text.
+    #[error("a {what} is text, and this one holds the control character U+{:04X}: leave it out", u32::from(*character))]
+    ControlCharacter {
+        /// Tag or note.
+        what: &'static str,
+        /// The first such character.
+        character: char,
     },
     /// A measurement that is no number.
     #[error("metric {metric} of sample {sample} is {value}: only finite numbers are stored; leave the metric out")]

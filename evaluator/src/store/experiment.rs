@@ -70,6 +70,16 @@ impl Store {
 
 // `+status` everywhere beside an experiment: by its index SQLite would go through all finished trials of the store.
 
+pub(super) const TAGGED: &str = "
+    select *,
+           (select count(*) from experiment_trial where experiment_id = experiment.id) as trials,
+           (select count(*) from experiment_trial join trial on trial.id = trial_id
+            where experiment_id = experiment.id and +status = 'done') as trials_done
+    from experiment
+    where not exists (select 1 from json_each(?) as wanted
+                      where not exists (select 1 from tag where experiment_id = experiment.id and name = wanted.value))
+    order by id desc";
+
 impl Reader {
     /// One experiment.
     ///
@@ -126,16 +136,12 @@ impl Reader {
 
     /// All experiments, newest first.
     pub async fn experiments(&self) -> Result<Vec<ExperimentRow>> {
-        sqlx::query_as(
-            "select *,
-                    (select count(*) from experiment_trial where experiment_id = experiment.id) as trials,
-                    (select count(*) from experiment_trial join trial on trial.id = trial_id
-                     where experiment_id = experiment.id and +status = 'done') as trials_done
-             from experiment order by id desc",
-        )
-        .fetch_all(&self.pool)
-        .await
-        .at(self)
+        self.experiments_tagged(&[]).await
+    }
+
+    /// The experiments that have all of these tags, newest first.
+    pub async fn experiments_tagged(&self, tags: &[String]) -> Result<Vec<ExperimentRow>> {
+        sqlx::query_as(TAGGED).bind(serde_json::json!(tags)).fetch_all(&self.pool).await.at(self)
     }
 }
 
@@ -160,6 +166,37 @@ mod tests {
         assert_eq!((first.existed, again), (false, Stored { id: first.id, existed: true }));
         let row = bench.store.experiment(first.id).await.unwrap();
         assert_eq!((row.name, row.config, row.trials), (new.name, new.config, 0));
+    }
+
+    #[tokio::test]
+    async fn an_experiment_is_listed_by_its_tags_if_it_has_all_of_them() {
+        let bench = Workbench::new().await;
+        let new = NewExperiment {
+            key: key("second"),
+            name: "second".into(),
+            question: String::new(),
+            source: String::new(),
+            config: serde_json::json!({}),
+        };
+        let (first, second) = (bench.experiment, bench.store.put_experiment(&new).await.unwrap().id);
+        let hostile = "\"'; drop table tag; --\\";
+        for (experiment, tags) in [(first, ["paper", "draft"]), (second, ["paper", hostile])] {
+            for tag in tags {
+                bench.store.add_tag(experiment, tag).await.unwrap();
+            }
+        }
+        for (tags, expected) in [
+            (&[][..], &[second, first][..]),
+            (&["paper"], &[second, first]),
+            (&["paper", "draft"], &[first]),
+            (&["draft", hostile], &[]),
+            (&[hostile, "paper", hostile], &[second]),
+            (&["Paper"], &[]),
+        ] {
+            let tags: Vec<String> = tags.iter().map(|&tag| tag.to_owned()).collect();
+            let found = bench.store.experiments_tagged(&tags).await.unwrap();
+            assert_eq!(found.iter().map(|row| row.id).collect::<Vec<_>>(), expected, "{tags:?}");
+        }
     }
 
     #[tokio::test]

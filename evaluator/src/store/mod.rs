@@ -72,7 +72,7 @@ pub use ids::{
 pub use lease::{Lease, LeaseRow};
 pub use merge::{Merged, Sources};
 pub use metric::{MetricRow, NewMetric};
-pub use note::NoteRow;
+pub use note::{MOST_NOTE_CHARACTERS, MOST_TAG_CHARACTERS, NoteRow};
 pub use predictor::{NewPredictor, PredictorRow};
 pub use process::{Process, host_hash};
 pub use progress::{TrialCounts, TrialProgress};
@@ -100,6 +100,8 @@ use sqlx::{Sqlite, SqliteConnection, Transaction};
 pub struct Reader {
     path: PathBuf,
     pool: SqlitePool,
+    /// Whether nobody could write when it was opened: what is written since stays unseen.
+    immutable: bool,
 }
 
 /// A store that may be written to: a [`Reader`] with the one writer connection beside it.

@@ -40,16 +40,24 @@ impl Store {
         if is_denied(path) {
             return Err(StoreError::ReadOnly { path: path.into() });
         }
-        // SQLite takes some locks without waiting (switching to WAL, recovering after a crash, the last close).
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match Self::open_once(path).await {
-                Err(StoreError::Busy { .. }) if Instant::now() < deadline => {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-                result => return result,
-            }
+        Self::open_patiently(path, Opening { migrates: true, patience: PATIENCE }).await
+    }
+
+    /// Opens the store at `path` as it is: the file must exist and be up to date. Nothing is created, nothing migrated,
+    /// and whatever this store writes waits for other processes for about as long as `patience`.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open), and [`Missing`](StoreError::Missing), [`OlderDatabase`](StoreError::OlderDatabase).
+    pub async fn open_existing(path: impl AsRef<Path>, patience: Duration) -> Result<Self> {
+        let path = path.as_ref();
+        if !path.exists() {
+            return Err(StoreError::Missing { path: path.into() });
         }
+        refuse_network_filesystem(path)?;
+        if is_denied(path) {
+            return Err(StoreError::ReadOnly { path: path.into() });
+        }
+        Self::open_patiently(path, Opening { migrates: false, patience }).await
     }
 
     /// Opens the store at `path` for reading only; the file must exist and be up to date.
@@ -67,7 +75,7 @@ impl Store {
         }
         refuse_network_filesystem(path)?;
         let denied = is_denied(path);
-        let reader = Reader { path: path.into(), pool: reader_pool(path, is_immutable(path)) };
+        let reader = Reader::new(path, is_immutable(path));
         match reader.check().await {
             Ok(()) => Ok(reader),
             Err(error) => {
@@ -82,19 +90,34 @@ impl Store {
         }
     }
 
-    async fn open_once(path: &Path) -> Result<Self> {
-        let options = options(path).create_if_missing(true).synchronous(SqliteSynchronous::Normal);
+    /// SQLite takes some locks without waiting (switching to WAL, recovering after a crash, the last close).
+    async fn open_patiently(path: &Path, opening: Opening) -> Result<Self> {
+        let deadline = Instant::now() + opening.patience;
+        loop {
+            match Self::open_once(path, opening).await {
+                Err(StoreError::Busy { .. }) if Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn open_once(path: &Path, opening: Opening) -> Result<Self> {
+        let options = options(path)
+            .create_if_missing(opening.migrates)
+            .busy_timeout(opening.patience)
+            .synchronous(SqliteSynchronous::Normal);
         let writer = pool_options()
             .max_connections(1)
-            .acquire_timeout(2 * PATIENCE)
+            .acquire_timeout(2 * opening.patience)
             .idle_timeout(None)
             .max_lifetime(None)
             .connect_with(options)
             .await
             .map_err(|error| StoreError::from_sqlite(path.into(), error))?;
-        let reader = Reader { path: path.into(), pool: reader_pool(path, false) };
-        let store = Self { reader, writer };
-        match store.prepare().await {
+        let store = Self { reader: Reader::new(path, false), writer };
+        match store.prepare(opening).await {
             Ok(()) => Ok(store),
             Err(error) => {
                 store.close().await;
@@ -103,16 +126,23 @@ impl Store {
         }
     }
 
-    /// Checks the schema, switches to WAL, applies the missing migrations.
-    async fn prepare(&self) -> Result<()> {
+    /// Checks the schema, switches to WAL, applies the missing migrations if there may be any.
+    async fn prepare(&self, opening: Opening) -> Result<()> {
         let mut connection = self.writer.acquire().await.at(self)?;
-        Schema::read(&mut connection).await.at(self)?.check(&self.path)?;
+        let schema = Schema::read(&mut connection).await.at(self)?;
+        match opening.migrates {
+            true => schema.check(&self.path).map(drop)?,
+            false => schema.require_newest(&self.path)?,
+        }
         let mode: String =
             sqlx::query_scalar("pragma journal_mode = wal").fetch_one(&mut *connection).await.at(self)?;
         if mode != "wal" {
             return Err(StoreError::NoWal { path: self.path.clone(), mode });
         }
         drop(connection);
+        if !opening.migrates {
+            return Ok(());
+        }
         let mut transaction = self.begin().await?;
         MIGRATIONS.run_direct(None, &mut *transaction, false).await.map_err(|error| self.migration_error(error))?;
         transaction.commit().await.at(self)
@@ -131,6 +161,15 @@ impl Store {
             other => StoreError::Sqlite { path, source: sqlx::Error::Migrate(Box::new(other)) },
         }
     }
+}
+
+/// How a store is opened for writing.
+#[derive(Debug, Clone, Copy)]
+struct Opening {
+    /// Whether a missing file is created, and an older one brought up to date.
+    migrates: bool,
+    /// How long a write waits for other processes.
+    patience: Duration,
 }
 
 /// What every connection has in common. `trusted_schema` off: a crafted file cannot run functions from its schema.
@@ -162,19 +201,21 @@ fn reader_pool(path: &Path, immutable: bool) -> SqlitePool {
 }
 
 impl Reader {
+    fn new(path: &Path, immutable: bool) -> Self {
+        Self { path: path.into(), pool: reader_pool(path, immutable), immutable }
+    }
+
     /// Whether this program can read the store as it is now: another one may have changed it since it was opened.
     ///
     /// # Errors
     /// As [`open_existing_read_only`](Store::open_existing_read_only), but for a file that is gone: it stays readable
     /// while it is open.
     pub async fn check(&self) -> Result<()> {
-        let mut connection = self.pool.acquire().await.at(self)?;
-        match Schema::read(&mut connection).await.at(self)?.check(&self.path)? {
-            database if database < newest_known() => {
-                Err(StoreError::OlderDatabase { path: self.path.clone(), database, known: newest_known() })
-            }
-            _ => Ok(()),
+        if self.immutable && has_log(&self.path) {
+            return Err(StoreError::LogLeft { path: self.path.clone() });
         }
+        let mut connection = self.pool.acquire().await.at(self)?;
+        Schema::read(&mut connection).await.at(self)?.require_newest(&self.path)
     }
 }
 
@@ -223,6 +264,16 @@ impl Schema {
             }
         }
         Ok(newest)
+    }
+
+    /// Refuses also what this program would have to migrate.
+    fn require_newest(&self, path: &Path) -> Result<()> {
+        match (self.check(path)?, newest_known()) {
+            (database, known) if database < known => {
+                Err(StoreError::OlderDatabase { path: path.into(), database, known })
+            }
+            _ => Ok(()),
+        }
     }
 }
 

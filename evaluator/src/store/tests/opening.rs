@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use tempfile::TempDir;
@@ -106,6 +107,48 @@ async fn an_empty_file_is_filled_for_writing_and_too_old_for_reading() {
 }
 
 #[tokio::test]
+async fn a_store_opened_as_it_is_is_neither_created_nor_migrated_but_written() {
+    let patience = Duration::from_millis(100);
+    let (_folder, path) = new_file("results.db");
+    let error = Store::open_existing(&path, patience).await.unwrap_err();
+    assert!(matches!(error, StoreError::Missing { .. }), "{error}");
+    assert!(!path.exists());
+    fs::write(&path, "").unwrap();
+    let error = Store::open_existing(&path, patience).await.unwrap_err();
+    assert!(matches!(error, StoreError::OlderDatabase { database: 0, known: 4, .. }), "{error}");
+    assert_eq!(fs::read(&path).unwrap(), b"");
+
+    let bench = Workbench::new().await;
+    let path = bench.store.path();
+    let copy = path.with_extension("copy");
+    bench.store.backup(&copy, false).await.unwrap(); // it has no log
+    for path in [path, &copy] {
+        let store = Store::open_existing(path, patience).await.unwrap();
+        store.add_tag(bench.experiment, "written").await.unwrap();
+        let reader = Store::open_existing_read_only(path).await.unwrap();
+        assert_eq!(reader.tags(bench.experiment).await.unwrap(), ["written"]);
+    }
+    sqlx::query("delete from _sqlx_migrations where version = 4").execute(&bench.store.writer).await.unwrap();
+    let error = Store::open_existing(path, patience).await.unwrap_err();
+    assert!(matches!(error, StoreError::OlderDatabase { database: 3, known: 4, .. }), "{error}");
+    let left: i64 =
+        sqlx::query_scalar("select count(*) from _sqlx_migrations").fetch_one(&bench.store.writer).await.unwrap();
+    assert_eq!(left, 3);
+}
+
+#[tokio::test]
+async fn a_short_patience_ends_and_a_lock_that_is_let_go_was_nothing() {
+    let bench = Workbench::new().await;
+    let short = Store::open_existing(bench.store.path(), Duration::from_millis(50)).await.unwrap();
+    let transaction = bench.store.begin().await.unwrap();
+    let error = short.add_tag(bench.experiment, "locked").await.unwrap_err();
+    assert!(matches!(error, StoreError::Busy { .. }), "{error}");
+    transaction.rollback().await.unwrap();
+    short.add_tag(bench.experiment, "free").await.unwrap();
+    assert_eq!(bench.store.tags(bench.experiment).await.unwrap(), ["free"]);
+}
+
+#[tokio::test]
 async fn a_missing_folder_is_named() {
     let (folder, path) = new_file("results.db");
     let error = Store::open(folder.path().join("none/results.db")).await.unwrap_err();
@@ -202,10 +245,25 @@ async fn a_read_only_file_or_folder_can_be_read_and_says_so_when_written() {
 #[ignore = "runs as a child of a_read_only_file_or_folder_can_be_read_and_says_so_when_written"]
 async fn child_finds_the_store_read_only() {
     let Some(path) = child::path() else { return };
-    let error = Store::open(&path).await.unwrap_err();
-    assert!(matches!(&error, StoreError::ReadOnly { path: named } if *named == path), "{error:?}");
+    let patience = Duration::from_millis(100);
+    for opened in [Store::open(&path).await, Store::open_existing(&path, patience).await] {
+        let error = opened.unwrap_err();
+        assert!(matches!(&error, StoreError::ReadOnly { path: named } if *named == path), "{error:?}");
+    }
     let reader = Store::open_existing_read_only(&path).await.unwrap();
     assert_eq!(reader.experiments().await.unwrap().len(), 1);
+
+    // A copy in a folder of this user, who may give and take rights on it.
+    let (folder, copy) = new_file("results.db");
+    fs::copy(&path, &copy).unwrap();
+    set_mode(folder.path(), 0o555);
+    let reader = Store::open_existing_read_only(&copy).await.unwrap();
+    reader.check().await.unwrap();
+    set_mode(folder.path(), 0o755);
+    set_mode(&copy, 0o644);
+    let _writer = Store::open_existing(&copy, patience).await.unwrap();
+    let error = reader.check().await.unwrap_err();
+    assert!(matches!(&error, StoreError::LogLeft { .. }), "who trusts that nobody writes is told: {error:?}");
 }
 
 #[tokio::test]

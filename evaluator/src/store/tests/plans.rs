@@ -3,6 +3,8 @@
 use sqlx::{AssertSqlSafe, Row};
 
 use super::super::catalogue::{FINISHED, MEANS};
+use super::super::experiment::TAGGED;
+use super::super::note::{NOTES, NOTES_ABOUT, TAGS, TAGS_OF};
 use super::super::progress::UNFINISHED;
 use super::super::report::{BLOCKS, MEASUREMENTS, SUMMARIES, TRIAL, TRIAL_SAMPLES, TRIAL_SUMMARIES, TRIALS};
 use super::fixture::Workbench;
@@ -21,8 +23,9 @@ async fn plan(bench: &Workbench, query: &str) -> Vec<String> {
 #[tokio::test]
 async fn no_report_scans_a_table() {
     let bench = Workbench::new().await;
-    let queries = [TRIALS, TRIAL, SUMMARIES, TRIAL_SUMMARIES, MEASUREMENTS, BLOCKS, TRIAL_SAMPLES, FINISHED, MEANS];
-    for query in queries {
+    let of_trials = [TRIALS, TRIAL, SUMMARIES, TRIAL_SUMMARIES, MEASUREMENTS, BLOCKS, TRIAL_SAMPLES, FINISHED, MEANS];
+    let of_people = [NOTES, NOTES_ABOUT, TAGS];
+    for query in of_trials.into_iter().chain(of_people) {
         let plan = plan(&bench, query).await;
         assert!(plan.iter().any(|step| step.starts_with("SEARCH")), "{plan:?}");
         assert!(!plan.iter().any(|step| step.starts_with("SCAN")), "{query}\n{plan:#?}");
@@ -35,6 +38,17 @@ async fn a_trials_measurements_are_one_range_of_the_primary_key() {
     let plan = plan(&bench, MEASUREMENTS).await;
     let expected = "SEARCH measurement USING PRIMARY KEY (trial_id=?)";
     assert!(plan.iter().any(|step| step == expected), "{plan:#?}");
+}
+
+#[tokio::test]
+async fn tags_are_looked_up_for_each_experiment_that_is_listed() {
+    let bench = Workbench::new().await;
+    for (query, key) in [(TAGGED, "experiment_id=? AND name=?"), (TAGS_OF, "experiment_id=?")] {
+        let plan = plan(&bench, query).await;
+        let lookup = format!("SEARCH tag USING PRIMARY KEY ({key})");
+        assert!(plan.iter().any(|step| *step == lookup), "{plan:#?}");
+        assert!(!plan.iter().any(|step| step.starts_with("SCAN tag") || step.contains("TEMP B-TREE")), "{plan:#?}");
+    }
 }
 
 #[tokio::test]
