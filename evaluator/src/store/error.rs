@@ -117,6 +117,14 @@ pub enum StoreError {
         /// The database file.
         path: PathBuf,
     },
+    /// The file that was opened is not at its path any more, but another one is.
+    #[error(
+        "another file took the place of the results store {path} while it was open: nothing was written into either"
+    )]
+    Replaced {
+        /// The database file.
+        path: PathBuf,
+    },
     /// No space left.
     #[error("the disk that holds the results store {path} is full: free some space and run again; nothing is lost")]
     DiskFull {

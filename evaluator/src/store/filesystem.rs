@@ -1,10 +1,26 @@
-//! Whether a folder lies on a filesystem where SQLite's WAL can work.
+//! Whether a folder lies on a filesystem where SQLite's WAL can work, and which file is at a path.
 //!
 //! Connections in WAL mode find each other's writes through a memory-mapped file (`-shm`). Two machines do not share
 //! that memory: over a network filesystem each would see its own version of the store, and they would damage it.
 //! FUSE mounts all carry one magic number, whether local or not (sshfs is one), and are let through.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+
+/// What a file keeps as long as somebody has it open, and no other file can have then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileIdentity {
+    device: u64,
+    inode: u64,
+}
+
+impl FileIdentity {
+    /// Of the file that is at the path now. Asks the filesystem: opening the file, even for a look, would drop the locks
+    /// that SQLite holds on it.
+    pub fn at(path: &Path) -> Option<Self> {
+        path.metadata().ok().map(|file| Self { device: file.dev(), inode: file.ino() })
+    }
+}
 
 /// The name of the network filesystem with this magic number (`f_type` of `statfs(2)`), or `None` for any other.
 pub fn network_filesystem(magic: u32) -> Option<&'static str> {

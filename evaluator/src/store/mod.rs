@@ -62,7 +62,7 @@ pub use error::{Result, StoreError};
 pub use event::{EventRow, NewEvent};
 pub use experiment::{ExperimentRow, NewExperiment};
 pub use export::{Export, ExportFormat};
-pub use filesystem::network_filesystem;
+pub use filesystem::{FileIdentity, network_filesystem};
 pub use garbage::{Garbage, Waste, WasteKind, collect_garbage};
 pub use hash::{ContentHash, HashError};
 pub use ids::{
@@ -90,10 +90,11 @@ pub use trial_sample::{BlockRecord, SampleRecord};
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use error::At;
 use sqlx::sqlite::SqlitePool;
-use sqlx::{Sqlite, SqliteConnection, Transaction};
+use sqlx::{ConnectOptions as _, Connection as _, Sqlite, SqliteConnection, Transaction};
 
 /// The read side of a store; cheap to clone, safe to share between tasks.
 #[derive(Debug, Clone)]
@@ -109,6 +110,7 @@ pub struct Reader {
 pub struct Store {
     reader: Reader,
     writer: SqlitePool,
+    file: Option<FileIdentity>,
 }
 
 /// The id of a row asked for by its key, and whether it was there before.
@@ -167,7 +169,24 @@ impl Store {
     /// A write transaction: waits for its turn at once, so it cannot fail later because another process wrote.
     /// Dropping it without [`commit`](Transaction::commit) undoes it.
     async fn begin(&self) -> Result<Transaction<'static, Sqlite>> {
-        self.writer.begin_with("begin immediate").await.at(self)
+        let transaction = self.writer.begin_with("begin immediate").await.at(self)?;
+        // The log is found by its name: SQLite would later fold what this transaction writes into the other file.
+        match FileIdentity::at(&self.path) {
+            file if file == self.file => Ok(transaction),
+            None => Err(StoreError::Missing { path: self.path.clone() }),
+            Some(_) => Err(StoreError::Replaced { path: self.path.clone() }),
+        }
+    }
+
+    /// Folds the log into the file and empties it, unless somebody reads or writes right now: nobody is waited for. With
+    /// an empty log another file can take this one's place while programs have it open.
+    pub async fn fold_log(&self) -> Result<()> {
+        // With the patience of the writer it would hold up who writes next.
+        let options = open::options(&self.path).busy_timeout(Duration::ZERO);
+        let mut connection = options.connect().await.at(self)?;
+        let folded = sqlx::query("pragma wal_checkpoint(truncate)").execute(&mut connection).await;
+        connection.close().await.at(self)?;
+        folded.map(drop).at(self)
     }
 
     /// Closes all connections of this store and of its clones; the last process to do so folds the WAL into the file.

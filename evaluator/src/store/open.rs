@@ -13,7 +13,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSy
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use super::error::At;
-use super::{Reader, Result, Store, StoreError, filesystem};
+use super::{FileIdentity, Reader, Result, Store, StoreError, filesystem};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
@@ -116,7 +116,7 @@ impl Store {
             .connect_with(options)
             .await
             .map_err(|error| StoreError::from_sqlite(path.into(), error))?;
-        let store = Self { reader: Reader::new(path, false), writer };
+        let store = Self { reader: Reader::new(path, false), writer, file: FileIdentity::at(path) };
         match store.prepare(opening).await {
             Ok(()) => Ok(store),
             Err(error) => {

@@ -149,6 +149,44 @@ async fn a_short_patience_ends_and_a_lock_that_is_let_go_was_nothing() {
 }
 
 #[tokio::test]
+async fn a_file_that_took_the_place_of_the_store_is_not_written() {
+    let (bench, other) = (Workbench::new().await, Workbench::new().await);
+    let path = bench.store.path();
+    let kept = path.with_extension("kept");
+    bench.store.add_tag(bench.experiment, "ours").await.unwrap();
+    other.store.close().await;
+    bench.store.fold_log().await.unwrap();
+    fs::rename(path, &kept).unwrap();
+    let error = bench.store.add_tag(bench.experiment, "lost").await.unwrap_err();
+    assert!(matches!(error, StoreError::Missing { .. }), "{error}");
+    fs::copy(other.store.path(), path).unwrap();
+    let error = bench.store.add_tag(bench.experiment, "lost").await.unwrap_err();
+    assert!(matches!(error, StoreError::Replaced { .. }), "{error}");
+    fs::rename(&kept, path).unwrap();
+    bench.store.add_tag(bench.experiment, "back").await.unwrap();
+    assert_eq!(bench.store.tags(bench.experiment).await.unwrap(), ["back", "ours"]);
+}
+
+#[tokio::test]
+async fn a_log_is_folded_when_nobody_is_in_the_way_and_nobody_is_waited_for() {
+    let bench = Workbench::new().await;
+    let log = || fs::metadata(bench.store.path().with_extension("db-wal")).unwrap().len();
+    let mut snapshot = bench.store.snapshot().await.unwrap();
+    sqlx::query("select count(*) from tag").execute(&mut *snapshot).await.unwrap();
+    bench.store.add_tag(bench.experiment, "written").await.unwrap();
+    bench.store.fold_log().await.unwrap();
+    assert!(log() > 0, "somebody reads what was before");
+    snapshot.commit().await.unwrap();
+    let transaction = bench.store.begin().await.unwrap();
+    bench.store.fold_log().await.unwrap();
+    assert!(log() > 0, "somebody writes");
+    transaction.commit().await.unwrap();
+    bench.store.fold_log().await.unwrap();
+    assert_eq!(log(), 0);
+    assert_eq!(bench.store.tags(bench.experiment).await.unwrap(), ["written"]);
+}
+
+#[tokio::test]
 async fn a_missing_folder_is_named() {
     let (folder, path) = new_file("results.db");
     let error = Store::open(folder.path().join("none/results.db")).await.unwrap_err();

@@ -46,7 +46,7 @@ async fn tags_are_looked_up_for_each_experiment_that_is_listed() {
     for (query, key) in [(TAGGED, "experiment_id=? AND name=?"), (TAGS_OF, "experiment_id=?")] {
         let plan = plan(&bench, query).await;
         let lookup = format!("SEARCH tag USING PRIMARY KEY ({key})");
-        assert!(plan.iter().any(|step| *step == lookup), "{plan:#?}");
+        assert!(plan.contains(&lookup), "{plan:#?}");
         assert!(!plan.iter().any(|step| step.starts_with("SCAN tag") || step.contains("TEMP B-TREE")), "{plan:#?}");
     }
 }
