@@ -15,6 +15,8 @@ pub struct Problem {
     status: StatusCode,
     title: String,
     advice: String,
+    /// Whether what is known of the store may be wrong.
+    doubts_the_store: bool,
 }
 
 #[derive(Template)]
@@ -37,7 +39,7 @@ impl Problem {
     /// A problem of this kind.
     pub fn new(status: StatusCode, title: impl Into<String>, advice: impl Into<String>) -> Self {
         let (title, advice) = (title.into(), advice.into());
-        Self { status, title, advice }
+        Self { status, title, advice, doubts_the_store: false }
     }
 
     /// Something that is not there.
@@ -68,15 +70,47 @@ impl Problem {
         )
     }
 
-    /// A store that cannot be read now, and perhaps later.
-    fn unavailable(title: &str, error: &StoreError) -> Self {
-        let advice = format!("{error}. The dashboard goes on as soon as the store can be read: reload this page then.");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, title, advice)
+    /// A change that the store did not take.
+    pub fn unchanged(error: StoreError) -> Self {
+        Self::of_store(
+            &error,
+            "Nothing was changed. Go back, where the form still has what you wrote, and send it again.",
+        )
     }
 
-    /// Whether the store was at fault: then what is known of it may be wrong.
-    pub fn blames_the_store(&self) -> bool {
-        self.status == StatusCode::SERVICE_UNAVAILABLE
+    /// What is wrong with the store or the file, and what to do if that may pass.
+    fn of_store(error: &StoreError, then: &str) -> Self {
+        let unavailable = |title: &str| Self::new(StatusCode::SERVICE_UNAVAILABLE, title, format!("{error}. {then}"));
+        // The file is none that the program knows: nothing can be relied on that was read of it before.
+        let doubtful = |title| Self { doubts_the_store: true, ..unavailable(title) };
+        match error {
+            StoreError::NotFound { what, id } => Self::not_found(format_args!("{what} {id}")),
+            StoreError::TextLength { what, .. } | StoreError::ControlCharacter { what, .. } => {
+                let advice = format!("{error}. Nothing was changed: go back, where the form still has what you wrote.");
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, format!("This is no {what}"), advice)
+            }
+            StoreError::File { source, path, .. } if source.kind() == std::io::ErrorKind::NotFound => Self::new(
+                StatusCode::NOT_FOUND,
+                "This file is gone",
+                format!("The store knows it, but {} is not on the disk any more.", path.display()),
+            ),
+            StoreError::File { .. } | StoreError::ArtifactDamaged { .. } => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "This file cannot be read", error.to_string())
+            }
+            StoreError::Busy { .. } => unavailable("The results store is locked"),
+            StoreError::ReadOnly { .. } | StoreError::DiskFull { .. } => {
+                unavailable("The results store cannot be written")
+            }
+            StoreError::Missing { .. } => doubtful("The results store is gone"),
+            StoreError::Replaced { .. } => doubtful("The results store was replaced"),
+            StoreError::NewerDatabase { .. } => doubtful("The results store is newer than this program"),
+            _ => doubtful("The results store cannot be read"),
+        }
+    }
+
+    /// Whether the file may be another than it was: then what is known of it may be wrong.
+    pub fn doubts_the_store(&self) -> bool {
+        self.doubts_the_store
     }
 
     /// The problem as an answer to this request.
@@ -108,23 +142,7 @@ impl IntoResponse for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        match &error {
-            StoreError::NotFound { what, id } => Self::not_found(format_args!("{what} {id}")),
-            StoreError::File { source, path, .. } if source.kind() == std::io::ErrorKind::NotFound => Self::new(
-                StatusCode::NOT_FOUND,
-                "This file is gone",
-                format!("The store knows it, but {} is not on the disk any more.", path.display()),
-            ),
-            StoreError::File { .. } | StoreError::ArtifactDamaged { .. } => {
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "This file cannot be read", error.to_string())
-            }
-            StoreError::Missing { .. } => Self::unavailable("The results store is gone", &error),
-            StoreError::Busy { .. } => Self::unavailable("The results store is locked", &error),
-            StoreError::NewerDatabase { .. } => {
-                Self::unavailable("The results store is newer than this program", &error)
-            }
-            _ => Self::unavailable("The results store cannot be read", &error),
-        }
+        Self::of_store(&error, "The dashboard goes on as soon as the store can be read: reload this page then.")
     }
 }
 
@@ -153,4 +171,27 @@ pub async fn no_such_page(uri: Uri) -> Problem {
 pub async fn no_such_method(method: Method) -> Problem {
     let advice = "Pages are for reading; what can be changed has its form there.";
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("There is nothing to {method} here"), advice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_a_change_out_of_a_store_is_no_reason_to_doubt_what_was_read() {
+        let path = || "results.db".into();
+        let read_only = Problem::unchanged(StoreError::ReadOnly { path: path() });
+        assert_eq!(
+            (read_only.status, read_only.title.as_str()),
+            (StatusCode::SERVICE_UNAVAILABLE, "The results store cannot be written")
+        );
+        assert!(read_only.advice.contains("read-only for this user. Nothing was changed."), "{}", read_only.advice);
+        for error in [StoreError::Busy { path: path() }, StoreError::DiskFull { path: path() }] {
+            assert!(!Problem::unchanged(error).doubts_the_store());
+        }
+        let corrupt = StoreError::Corrupt { path: path(), detail: "a page".into() };
+        for error in [corrupt, StoreError::Replaced { path: path() }, StoreError::Missing { path: path() }] {
+            assert!(Problem::unchanged(error).doubts_the_store());
+        }
+    }
 }

@@ -1,6 +1,7 @@
-//! What a URL says, parsed into numbers, hashes and enums; anything else gets a page that says what is wrong.
+//! What a URL or a form says, parsed into numbers, hashes, enums and text; anything else gets a page that says what is
+//! wrong.
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
@@ -11,6 +12,9 @@ pub struct Path<T>(pub T);
 
 /// What follows the question mark.
 pub struct Query<T>(pub T);
+
+/// What a form sends.
+pub struct Form<T>(pub T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
     type Rejection = Problem;
@@ -30,6 +34,20 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
         match axum::extract::Query::from_request_parts(parts, state).await {
             Ok(axum::extract::Query(value)) => Ok(Self(value)),
             Err(rejection) => Err(Problem::bad_request(rejection.body_text())),
+        }
+    }
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Form<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match axum::Form::from_request(request, state).await {
+            Ok(axum::Form(value)) => Ok(Self(value)),
+            Err(rejection) => {
+                let title = "This form is not understood";
+                Err(Problem::new(rejection.status(), title, format!("{}.", rejection.body_text())))
+            }
         }
     }
 }

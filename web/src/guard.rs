@@ -21,8 +21,8 @@ use crate::error::Problem;
 
 /// The longest address with its query: the dashboard's own stay below 300 bytes.
 const MAX_ADDRESS: usize = 2048;
-/// The largest request body: a long note, with room for its escapes.
-const MAX_BODY: usize = 64 * 1024;
+/// The largest request body: the longest note, 10 000 characters of up to four bytes with three for the escape of each.
+const MAX_BODY: usize = 128 * 1024;
 /// For a request's body to arrive.
 const BODY_TIME: Duration = Duration::from_secs(15);
 
@@ -255,9 +255,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_body_is_small_and_comes_soon() {
-        let (status, body) = post_to(local(None), &[ORIGIN], pieces(64)).await;
+        let (status, body) = post_to(local(None), &[ORIGIN], pieces(128)).await;
         assert_eq!((status, body.len()), (200, MAX_BODY), "the largest");
-        assert_eq!(post_to(local(None), &[ORIGIN], pieces(65)).await.0, 413, "found when it is read");
+        assert_eq!(post_to(local(None), &[ORIGIN], pieces(129)).await.0, 413, "found when it is read");
         assert_eq!(post_to(local(None), &[ORIGIN], vec![b'x'; MAX_BODY + 1].into()).await.0, 413, "found before");
         let endless = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
         assert_eq!(post_to(local(None), &[ORIGIN], endless).await.0, 408);

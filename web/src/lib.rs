@@ -1,12 +1,14 @@
 //! The dashboard: pages over the results store, for one person on one machine.
 //!
 //! Every page is made by the server from the store as it is now; links and forms are all it needs, JavaScript only adds
-//! comfort. The store is read, never written: a sweep may run meanwhile. Nobody but the local user or who has the token
-//! may ask (`guard.rs`), nothing from a URL is taken for more than a number, a hash or one of a few words
-//! (`extract.rs`), and the browser is told to run and load nothing but the files in `assets/` (`answer.rs`).
+//! comfort. A sweep may run meanwhile: nothing is written into the store but the tags and notes of its forms. Nobody but
+//! the local user or who has the token may ask (`guard.rs`), nothing from a URL is taken for more than a number, a hash,
+//! one of a few words or a tag to compare with (`extract.rs`), and the browser is told to run and load nothing but the
+//! files in `assets/` (`answer.rs`).
 //!
 //! A request passes `connections.rs` (limits of a connection), `answer.rs` (its number, mistakes, headers), `guard.rs`
-//! (who may ask) and, for what is in the store, `database.rs` (whether it can be read) before its page sees it.
+//! (who may ask) and, for what is in the store, `database.rs` (whether it can be read) before its page sees it. What a
+//! form sends goes to the store through `database.rs` too, and the browser back to the page that shows it.
 
 #![forbid(unsafe_code)]
 
@@ -30,6 +32,7 @@ mod paging;
 mod samples;
 mod saved;
 mod server;
+mod tag_filter;
 mod thin;
 mod timeline;
 mod training_charts;
@@ -41,7 +44,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, post};
 use database::Database;
 use evaluator::store::Reader;
 use tokio_util::sync::CancellationToken;
@@ -59,6 +62,10 @@ fn stored() -> Vec<Route> {
         ("/compare/{file}", get(pages::compare::file)),
         ("/experiments", get(pages::experiments::page)),
         ("/experiments/{experiment}", get(pages::experiment::page)),
+        ("/experiments/{experiment}/tags", post(pages::tags::add)),
+        ("/experiments/{experiment}/tags/remove", post(pages::tags::remove)),
+        ("/experiments/{experiment}/notes", post(pages::notes::add)),
+        ("/experiments/{experiment}/notes/{note}/delete", post(pages::notes::delete)),
         ("/experiments/{experiment}/training", get(pages::training::page)),
         ("/experiments/{experiment}/training/{file}", get(pages::training::figure)),
         ("/experiments/{experiment}/predictors", get(pages::predictors::page)),
@@ -66,6 +73,7 @@ fn stored() -> Vec<Route> {
         ("/experiments/{experiment}/tables/{file}", get(pages::downloads::table)),
         ("/experiments/{experiment}/figures/{file}", get(pages::downloads::figure)),
         ("/experiments/{experiment}/trials/{trial}", get(pages::trial::page)),
+        ("/experiments/{experiment}/trials/{trial}/notes", post(pages::notes::add_about_trial)),
         ("/experiments/{experiment}/trials/{trial}/samples/{sample}", get(pages::sample::page)),
         ("/experiments/{experiment}/trials/{trial}/samples/{sample}/{file}", get(pages::sample::figure)),
         ("/artifacts/{hash}", get(pages::pictures::artifact)),

@@ -144,7 +144,8 @@ impl View {
         }
     }
 
-    fn check(&self) -> Result<(), Problem> {
+    /// Refuses what an address does not hold.
+    pub fn check(&self) -> Result<(), Problem> {
         let values: usize = self.filters.iter().map(|(_, values)| 1 + values.len()).sum();
         let experiments = if let Scope::These(these) = &self.scope { these.len() } else { 0 };
         for (what, count, most) in [

@@ -12,6 +12,8 @@ use evaluator::store::{
 };
 use serde::Deserialize;
 
+use super::notes::Notes;
+use super::tags::Tags;
 use super::training::{self, Runs};
 use super::{compute, downloads, render};
 use crate::charts::Figure;
@@ -34,6 +36,8 @@ pub struct Asked {
 #[template(path = "experiment.html")]
 struct Page {
     experiment: ExperimentRow,
+    tags: Tags,
+    notes: Notes,
     running_now: Section,
     findings: Findings,
     running: usize,
@@ -73,6 +77,8 @@ pub async fn page(
         has_predictors: trials.iter().any(|trial| Report::is_predicted(&trial.strategy)),
         running: count(TrialStatus::Running),
         failed: count(TrialStatus::Failed),
+        tags: Tags::read(&reader, id).await?,
+        notes: Notes::of_experiment(&reader, id, &trials).await?,
         running_now: Section::read(&reader, id).await?,
         findings: findings(&reader, id).await?,
         loss: loss(&reader, id).await?,

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::Html;
 use evaluator::store::{DatasetRow, ExperimentId, ExperimentRow, ProtocolRow, Reader, TrialId, TrialReport};
 
+use super::notes::Notes;
 use super::{render, trial_of, trial_title};
 use crate::error::Problem;
 use crate::extract::{Path, Query};
@@ -22,6 +23,7 @@ struct Page {
     title: String,
     dataset: DatasetRow,
     protocol: ProtocolRow,
+    notes: Notes,
     samples: Vec<Measured>,
     pager: Pager,
     arrangement: Arrangement,
@@ -45,6 +47,7 @@ pub async fn page(
         title: trial_title(&trial),
         dataset: reader.dataset(trial.dataset_id).await?,
         protocol: reader.protocol(trial.protocol_id).await?,
+        notes: Notes::of_trial(&reader, experiment.id, trial.id).await?,
         samples: pager.slice(&samples).to_vec(),
         experiment,
         trial,

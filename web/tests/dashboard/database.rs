@@ -14,7 +14,7 @@ use tower::ServiceExt as _;
 
 use crate::fixture::{Plan, fill, open};
 use crate::html::well_formed;
-use crate::routes::routes;
+use crate::routes::{forms, routes};
 use crate::site::{PORT, Site};
 
 /// A served store that nobody writes to, and the path of its file.
@@ -45,6 +45,11 @@ async fn says(site: &Site, title: &str, advice: &str) {
         } else {
             assert_eq!(answer.status, 200, "{}", route.path);
         }
+    }
+    for form in forms(&site.filled) {
+        let answer = site.post(&form.path, form.fields).await;
+        answer.says(503, &[title, advice, "reload this page"]);
+        well_formed(&form.path, &answer);
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::html::well_formed;
-use crate::routes::{Route, routes};
-use crate::site::{Answer, PORT, Site};
+use crate::routes::{Route, forms, routes};
+use crate::site::{Answer, FORM, OURS, PORT, Site, posted};
 use axum::body::Body;
 use axum::http::Request;
 
@@ -123,8 +123,6 @@ fn asked(method: &str, path: &str, header: (&str, &str), body: Body) -> Request<
     request.header(header.0, header.1).body(body).unwrap()
 }
 
-const OURS: (&str, &str) = ("origin", "http://localhost:4321");
-
 #[tokio::test]
 async fn other_methods_are_refused_with_a_page_and_only_to_the_dashboard_itself() {
     let site = Site::small().await;
@@ -159,6 +157,31 @@ async fn other_methods_are_refused_with_a_page_and_only_to_the_dashboard_itself(
 }
 
 #[tokio::test]
+async fn addresses_of_forms_take_nothing_but_what_forms_send() {
+    let site = Site::small().await;
+    for form in forms(&site.filled) {
+        for method in ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"] {
+            let answer = site.send(asked(method, &form.path, OURS, Body::empty())).await;
+            assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, "POST"), "{method} {}", form.path);
+            guarded(method, &answer);
+            if method != "HEAD" {
+                answer.says(405, &[&format!("There is nothing to {method} here")]);
+                well_formed(&form.path, &answer);
+            }
+        }
+        for media_type in ["text/plain", "multipart/form-data; boundary=x", "application/json", ""] {
+            let answer = site.send(posted(&form.path, &[OURS, ("content-type", media_type)], "name=paper")).await;
+            answer.says(415, &["This form is not understood", "application/x-www-form-urlencoded"]);
+            guarded(media_type, &answer);
+            well_formed(&form.path, &answer);
+        }
+        assert_eq!(site.send(posted(&form.path, &[OURS], "name=paper")).await.status, 415, "{}", form.path);
+        let large = site.send(posted(&form.path, &[OURS, FORM], "x".repeat(128 * 1024 + 1))).await;
+        large.says(413, &["This request is too large"]);
+    }
+}
+
+#[tokio::test]
 async fn long_addresses_and_large_bodies_are_refused() {
     let site = Site::small().await;
     for route in routes(&site.filled) {
@@ -166,8 +189,8 @@ async fn long_addresses_and_large_bodies_are_refused() {
         refused(&site, &long, &[], 414, "the longest that any page has is 2048").await;
         let with_body = |length: usize| asked("GET", &route.path, OURS, Body::from(vec![b'x'; length]));
         assert_eq!(site.send(with_body(100)).await.status, 200, "a small one does no harm");
-        let answer = site.send(with_body(64 * 1024 + 1)).await;
-        answer.says(413, &["This request is too large", "65537"]);
+        let answer = site.send(with_body(128 * 1024 + 1)).await;
+        answer.says(413, &["This request is too large", "131073"]);
         guarded(&route.path, &answer);
     }
     refused(&site, &format!("/{}", "x".repeat(4000)), &[], 414, "This address is too long").await;

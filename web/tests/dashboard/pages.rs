@@ -7,12 +7,14 @@ use scraper::{Html, Selector};
 
 use crate::fixture::{self, Plan};
 use crate::html::{links, well_formed};
-use crate::routes::routes;
+use crate::routes::{forms, routes};
 use crate::site::Site;
 
 #[tokio::test]
 async fn every_link_from_the_first_page_leads_somewhere() {
     let site = Site::new(&Plan { sources: 1, thresholds: vec![0.01], blocks: 2, fails: true, ..Plan::default() }).await;
+    site.store.add_tag(site.filled.experiment, "a tag").await.unwrap();
+    site.store.add_note(site.filled.experiment, Some(site.filled.trials[0]), "a note").await.unwrap();
     let (mut seen, mut open) = (BTreeSet::new(), vec!["/".to_owned()]);
     while let Some(path) = open.pop() {
         if !seen.insert(path.clone()) {
@@ -28,6 +30,7 @@ async fn every_link_from_the_first_page_leads_somewhere() {
             }));
         }
     }
+    assert!(seen.contains("/experiments?tag=a+tag") && seen.contains("/?e=1"), "{seen:#?}");
     let of = |part: &str| seen.iter().filter(|path| path.contains(part)).count();
     // Every sample in four views, with its figure as three files.
     assert_eq!((of("/trials/"), of("/samples/")), (3 + 6 * (4 + 3), 6 * (4 + 3)), "{seen:#?}");
@@ -41,8 +44,9 @@ async fn every_link_from_the_first_page_leads_somewhere() {
 async fn no_address_and_no_template_is_forgotten() {
     let site = Site::small().await;
     let routes = routes(&site.filled);
-    let listed: BTreeSet<_> = routes.iter().map(|route| route.address).collect();
-    assert_eq!(listed, web::addresses().into_iter().collect());
+    let forms = forms(&site.filled);
+    let listed = routes.iter().map(|route| route.address).chain(forms.iter().map(|form| form.address));
+    assert_eq!(listed.collect::<BTreeSet<_>>(), web::addresses().into_iter().collect());
     let mut used: BTreeSet<String> =
         routes.iter().flat_map(|route| route.templates).map(|name| (*name).to_owned()).collect();
     used.extend(["base.html", "problem.html"].map(str::to_owned));
@@ -51,6 +55,10 @@ async fn no_address_and_no_template_is_forgotten() {
     assert_eq!(used, there.collect());
     for route in &routes {
         assert_eq!(site.get(&route.path).await.status, 200, "{}", route.path);
+    }
+    site.store.add_note(site.filled.experiment, None, "to be deleted").await.unwrap();
+    for form in &forms {
+        assert_eq!(site.post(&form.path, form.fields).await.status, 303, "{}", form.path);
     }
 }
 

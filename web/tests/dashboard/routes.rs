@@ -1,6 +1,32 @@
-//! An example of every address: what is asked of all of them is asked of this list.
+//! An example of every address: what is asked of all of them is asked of these lists.
 
 use crate::fixture::Filled;
+
+/// An address that a form is sent to.
+pub struct Form {
+    /// As the router has it.
+    pub address: &'static str,
+    /// As a browser sends it.
+    pub path: String,
+    pub fields: &'static [(&'static str, &'static str)],
+}
+
+/// A list for any store that was filled and has a note.
+pub fn forms(filled: &Filled) -> Vec<Form> {
+    let experiment = format!("/experiments/{}", filled.experiment);
+    let form = |address, path, fields| Form { address, path, fields };
+    vec![
+        form("/experiments/{experiment}/tags", format!("{experiment}/tags"), &[("name", "paper")]),
+        form("/experiments/{experiment}/tags/remove", format!("{experiment}/tags/remove"), &[("name", "draft")]),
+        form("/experiments/{experiment}/notes", format!("{experiment}/notes"), &[("text", "a note")]),
+        form("/experiments/{experiment}/notes/{note}/delete", format!("{experiment}/notes/1/delete"), &[]),
+        form(
+            "/experiments/{experiment}/trials/{trial}/notes",
+            format!("{}/notes", filled.trial(0)),
+            &[("text", "a note")],
+        ),
+    ]
+}
 
 pub struct Route {
     /// As the router has it.
@@ -24,7 +50,7 @@ impl Route {
     }
 }
 
-/// A list for any store that was filled.
+/// A list of what can be read, for any store that was filled.
 pub fn routes(filled: &Filled) -> Vec<Route> {
     let (experiment, trial) = (format!("/experiments/{}", filled.experiment), filled.trial(0));
     let (original, reconstruction) = (filled.originals[0], filled.reconstructions[0]);
@@ -48,7 +74,15 @@ pub fn routes(filled: &Filled) -> Vec<Route> {
         page(
             "/experiments/{experiment}",
             experiment.clone(),
-            &["experiment.html", "running.html", "figure.html", "listing.html", "pager.html"],
+            &[
+                "experiment.html",
+                "tags.html",
+                "notes.html",
+                "running.html",
+                "figure.html",
+                "listing.html",
+                "pager.html",
+            ],
         ),
         page("/experiments/{experiment}/training", training, &["training.html", "running.html", "figure.html"]),
         file("/experiments/{experiment}/training/{file}", format!("{experiment}/training/throughput.png")),
@@ -58,7 +92,7 @@ pub fn routes(filled: &Filled) -> Vec<Route> {
             &["predictors.html", "figure.html", "listing.html"],
         ),
         file("/experiments/{experiment}/live", format!("{experiment}/live")),
-        page("/experiments/{experiment}/trials/{trial}", trial, &["trial.html", "pager.html"]),
+        page("/experiments/{experiment}/trials/{trial}", trial, &["trial.html", "notes.html", "pager.html"]),
         page(
             "/experiments/{experiment}/trials/{trial}/samples/{sample}",
             sample.clone(),

@@ -69,6 +69,12 @@ impl Site {
         self.send(request.body(Body::empty()).unwrap()).await
     }
 
+    /// Sends these fields as a form of the dashboard does.
+    pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.send(posted(path, &[OURS, FORM], body)).await
+    }
+
     pub async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
@@ -85,9 +91,24 @@ impl Site {
     }
 }
 
+/// What the dashboard's own pages say of themselves.
+pub const OURS: (&str, &str) = ("origin", "http://localhost:4321");
+pub const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+
+pub fn posted(path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Request<Body> {
+    let request = Request::post(path).header("host", format!("localhost:{PORT}"));
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    request.body(body.into()).unwrap()
+}
+
 impl Answer {
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
+    }
+
+    /// The browser is sent on to this address.
+    pub fn leads_to(&self, address: &str) {
+        assert_eq!((self.status.as_u16(), self.header("location")), (303, address), "{}", self.text());
     }
 
     pub fn header(&self, name: &str) -> &str {
