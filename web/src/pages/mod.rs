@@ -13,10 +13,13 @@ pub mod trade_offs;
 pub mod training;
 pub mod trial;
 
+use std::sync::LazyLock;
+
 use askama::Template;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use evaluator::store::{ExperimentId, ExperimentRow, ExperimentTrainingRow, Reader, TrialId, TrialReport};
+use tokio::sync::Semaphore;
 
 use crate::error::Problem;
 
@@ -44,8 +47,18 @@ pub fn file(inline: bool, name: &str, media_type: &'static str, content: impl In
     (headers, content.into()).into_response()
 }
 
-/// Computes away from the tasks that answer requests.
+/// As many computations at once as there are cores: more would only hold memory for longer.
+static CORES: LazyLock<Semaphore> =
+    LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
+
+/// Computes away from the tasks that answer requests, when a core is free.
 pub async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let core = CORES.acquire().await.expect("the semaphore is never closed");
+    // Who asked may be gone before it is done: the core is busy for as long.
+    let work = move || {
+        let _core = core;
+        work()
+    };
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 

@@ -6,7 +6,6 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::Duration;
 
 use fantoccini::error::NewSessionError;
 use fantoccini::{Client, ClientBuilder};
@@ -56,8 +55,8 @@ struct Driver {
     process: Child,
     port: u16,
     folder: TempDir,
-    /// Kept open for what the driver may say later.
-    _says: BufReader<ChildStdout>,
+    /// What the driver prints, and later its browser.
+    says: BufReader<ChildStdout>,
 }
 
 impl Driver {
@@ -74,13 +73,13 @@ impl Driver {
             .spawn()
             .ok()?;
         let says = BufReader::new(process.stdout.take().unwrap());
-        let mut driver = Self { process, port: 0, folder, _says: says };
+        let mut driver = Self { process, port: 0, folder, says };
         driver.port = driver.listens_on().expect("chromedriver says on which port it listens");
         Some(driver)
     }
 
     fn listens_on(&mut self) -> Option<u16> {
-        let mut lines = self._says.by_ref().lines().map_while(Result::ok);
+        let mut lines = self.says.by_ref().lines().map_while(Result::ok);
         lines.find_map(|line| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok())
     }
 
@@ -96,13 +95,8 @@ impl Drop for Driver {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
-        // The browser writes until it has noticed.
-        for _ in 0..100 {
-            if std::fs::remove_dir_all(self.folder.path()).is_ok() {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        // The browser has the driver's output too: that ends when both are gone, and then nobody writes to the folder.
+        let _ = std::io::copy(&mut self.says, &mut std::io::sink());
     }
 }
 

@@ -71,13 +71,22 @@ async fn it_says_when_the_dashboard_is_gone_and_goes_on_when_it_is_back() {
 }
 
 #[tokio::test]
-async fn who_leaves_and_comes_back_follows_on() {
+async fn a_tab_in_the_background_holds_no_connection_and_catches_up_when_it_is_seen() {
     let Some(tab) = Tab::new(&under_way()).await else { return };
     tab.go(&format!("/experiments/{}", tab.filled.experiment)).await;
     tab.until(&format!("{STATE}.startsWith('Running since')")).await;
-    tab.follow("header a[href='/experiments']").await;
+    // The browser lists a stream when it has ended.
+    tab.ask::<()>(
+        "window.streams = () => performance.getEntriesByType('resource').filter((e) => e.name.includes('/live?')).length;
+         window.ended = streams(); window.seen = [];
+         document.addEventListener('visibilitychange', () => seen.push(document.visibilityState))",
+    )
+    .await;
+    let (this, other) = tab.another().await;
+    tab.turn_to(other).await;
     tell(&tab.store, tab.filled.experiment, "told meanwhile", None, json!({})).await;
-    tab.back().await;
+    tab.turn_to(this).await;
+    tab.until("seen.join() === 'hidden,visible' && streams() === ended + 1").await;
     tab.until("document.querySelector('.news').textContent.includes('told meanwhile')").await;
     tab.until(&format!("{STATE}.startsWith('Running since')")).await;
 }

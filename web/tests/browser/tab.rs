@@ -7,7 +7,7 @@ use fantoccini::actions::{InputSource as _, KeyAction, KeyActions, MOUSE_BUTTON_
 use fantoccini::elements::Element;
 use fantoccini::error::CmdError;
 use fantoccini::key::Key;
-use fantoccini::wd::WebDriverCompatibleCommand;
+use fantoccini::wd::{WebDriverCompatibleCommand, WindowHandle};
 use fantoccini::{Client, Locator};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -68,12 +68,18 @@ impl Tab {
 
     /// The same at any address.
     pub async fn open(&self, url: &str) {
-        self.client().goto(url).await.unwrap();
+        self.leave(self.client().goto(url)).await;
     }
 
-    /// Goes back to the page before.
-    pub async fn back(&self) {
-        self.client().back().await.unwrap();
+    /// Opens another, empty tab; which one this is, and which the other.
+    pub async fn another(&self) -> (WindowHandle, WindowHandle) {
+        let this = self.client().window().await.unwrap();
+        (this, self.client().new_window(true).await.unwrap().handle)
+    }
+
+    /// Turns to one of the tabs: it is seen, and the others are hidden.
+    pub async fn turn_to(&self, tab: WindowHandle) {
+        self.client().switch_to_window(tab).await.unwrap();
     }
 
     /// Where the tab is: path and query.
@@ -136,6 +142,7 @@ impl Tab {
         self.leave(self.press(key)).await;
     }
 
+    /// Does what leads to another page. The driver may be back before that page is there, style sheet and all.
     async fn leave<T>(&self, doing: impl Future<Output = Result<T, CmdError>>) {
         self.ask::<()>("window.left = true").await;
         doing.await.unwrap();
