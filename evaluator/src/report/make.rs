@@ -15,7 +15,7 @@ impl<T> Make<T> {
     pub(super) async fn of(&self, report: &Report, reader: &Reader) -> Result<T> {
         Ok(match self {
             Self::OfReport(make) => make(report),
-            Self::OfBlocks(make) => make(report, &report.outcomes(reader).await?),
+            Self::OfBlocks(make) => make(report, report.outcomes(reader).await?),
         })
     }
 }

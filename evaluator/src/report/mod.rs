@@ -20,7 +20,9 @@ use crate::experiment::Criterion;
 use crate::metric::Protocol;
 use crate::statistics::mean;
 use crate::store::{ContentHash, CurveRow, ExperimentId, ExperimentRow, Reader, TrialId, TrialReport, TrialStatus};
+use outcome::Outcomes;
 use std::collections::BTreeMap;
+use tokio::sync::OnceCell;
 
 /// An experiment's finished trials, pooled over seeds, and the curves of its models.
 #[derive(Clone, Debug)]
@@ -35,6 +37,7 @@ pub struct Report {
     trials: Vec<TrialReport>,
     /// Distortion curves of each variant and seed with an elastic budget.
     curves: Vec<VariantCurves>,
+    outcomes: OnceCell<Vec<Outcomes>>,
 }
 
 /// The curves of one trained variant.
@@ -102,7 +105,7 @@ impl Report {
             }
         }
         let experiment = reader.experiment(experiment).await?;
-        Ok(Self { experiment, rows: pool(&trials), unfinished, trials, curves })
+        Ok(Self { experiment, rows: pool(&trials), unfinished, trials, curves, outcomes: OnceCell::new() })
     }
 
     /// A variant's curves, all seeds together; none for a fixed budget.

@@ -1,7 +1,7 @@
 //! Figures that can be asked for by name, and those that need more of the trials than their means.
 
 use super::make::Make::{self, OfBlocks, OfReport};
-use super::outcome::{Outcome, Outcomes, estimate};
+use super::outcome::{Outcome, Outcomes, average};
 use super::{Report, figures, predictor_figures};
 use crate::chart::{Axis, Chart, Mark, Panel, Point, Scale, Series};
 use crate::error::{EvaluatorError, Result};
@@ -70,7 +70,7 @@ fn over_time(report: &Report, outcomes: &[Outcomes]) -> Chart {
             let points = (0..=last).filter_map(|block| {
                 let kept = |outcome: &Outcome| Some(f64::from(outcome.row.kept_tokens));
                 let here = blocks.iter().copied().filter(|outcome| outcome.row.block == block);
-                let mean = estimate(here, kept)?.mean;
+                let mean = average(here, kept)?;
                 let x = f64::from(block + 1);
                 Some(point(x, mean, format!("{variant}, block {x}: {mean:.1} tokens")))
             });

@@ -102,7 +102,16 @@ pub(super) struct Estimate {
     pub(super) interval: Option<Interval>,
 }
 
-/// The mean of a value over blocks, if every block has it.
+/// The mean of a value over blocks, if every block has it; without its interval, for which all are drawn again and again.
+pub(super) fn average<'a>(
+    blocks: impl IntoIterator<Item = &'a Outcome>,
+    value: impl Fn(&Outcome) -> Option<f64>,
+) -> Option<f64> {
+    let values = by_source(blocks, value)?;
+    Some(mean(&values.iter().map(|(_, value)| *value).collect::<Vec<_>>()))
+}
+
+/// The same with its interval.
 pub(super) fn estimate<'a>(
     blocks: impl IntoIterator<Item = &'a Outcome>,
     value: impl Fn(&Outcome) -> Option<f64>,
@@ -132,8 +141,12 @@ fn by_source<'a, V>(
 }
 
 impl Report {
-    /// The blocks of every finished trial, in the order of the file.
-    pub(super) async fn outcomes(&self, reader: &Reader) -> Result<Vec<Outcomes>> {
+    /// The blocks of every finished trial, in the order of the file. They are many: read once, when first asked for.
+    pub(super) async fn outcomes(&self, reader: &Reader) -> Result<&[Outcomes]> {
+        Ok(self.outcomes.get_or_try_init(|| self.read_outcomes(reader)).await?)
+    }
+
+    async fn read_outcomes(&self, reader: &Reader) -> Result<Vec<Outcomes>> {
         let mut all = Vec::new();
         for trial in &self.trials {
             let Some(threshold) = trial.threshold else { continue };

@@ -2,9 +2,10 @@
 
 use super::Report;
 use super::figures::{axis, point};
-use super::outcome::{Outcome, Outcomes, estimate, share};
+use super::outcome::{Outcome, Outcomes, average, indicator};
 use crate::chart::{Chart, Mark, Panel, Point, Series};
 use std::collections::BTreeMap;
+use tokio::sync::OnceCell;
 
 /// What predictors try to foresee.
 const BEST: &str = "best counts";
@@ -73,6 +74,7 @@ impl Report {
         let is_wanted = |strategy: &str| Self::is_predicted(strategy) || is_measure(strategy);
         self.rows.retain(|row| is_wanted(&row.strategy));
         self.trials.retain(|trial| is_wanted(&trial.strategy));
+        self.outcomes = OnceCell::new();
         self
     }
 }
@@ -122,10 +124,10 @@ fn over_margins(
         let answers = Answers::at(outcomes, threshold);
         let nothing_predicted = answers.iter().all(|answers| answers.predictor == BEST);
         for answers in answers.iter().filter(|_| !nothing_predicted) {
-            let violated = share(answers.blocks.iter().copied(), Outcome::threshold_violated);
-            let cost = estimate(answers.blocks.iter().copied(), &cost);
-            let Some((violated, cost)) = violated.zip(cost) else { continue };
-            let (x, y) = (cost.mean, 100.0 * violated.mean);
+            let blocks = || answers.blocks.iter().copied();
+            let violated = average(blocks(), |outcome| outcome.threshold_violated().map(indicator));
+            let Some((x, violated)) = average(blocks(), &cost).zip(violated) else { continue };
+            let y = 100.0 * violated;
             let at = point(x, y, format!("{}: {x:.1} {unit}, {y:.1} % violated", answers.strategy));
             let name = answers.name(report);
             match series.iter_mut().find(|series| series.name == name) {
@@ -192,7 +194,7 @@ pub(super) fn predictions(report: &Report, outcomes: &[Outcomes]) -> Chart {
         caption: format!(
             "{}: counts predicted without a safety margin against the fewest sufficient ones. A mark stands for all \
              held-out blocks that share both counts; below the dashed line a threshold is violated, above it tokens \
-             are kept in vain.",
+             are kept in vain. Blocks that no count satisfies stand at the right edge.",
             report.experiment.name
         ),
         columns: panels.len().clamp(1, 2),

@@ -2,7 +2,7 @@
 
 use super::{Cell, MEASURED, REPORTED, Report, Table, estimated, number, percent, text};
 use crate::error::Result;
-use crate::report::outcome::{Outcome, Outcomes, estimate, share};
+use crate::report::outcome::{Outcome, Outcomes, average, estimate, indicator, share};
 use crate::report::table::{Column, column, noisy_column};
 use crate::store::TrialId;
 
@@ -32,7 +32,7 @@ impl<'a> Group<'a> {
     }
 
     fn mean(&self, value: impl Fn(&Outcome) -> Option<f64>) -> Option<f64> {
-        estimate(self.blocks(), value).map(|estimate| estimate.mean)
+        average(self.blocks(), value)
     }
 
     fn percent(&self, holds: impl Fn(&Outcome) -> Option<bool>) -> Cell {
@@ -41,7 +41,7 @@ impl<'a> Group<'a> {
 
     /// Share of blocks in per cent, where the interval would only repeat that of a neighbouring column.
     fn bare_percent(&self, holds: impl Fn(&Outcome) -> Option<bool>) -> Cell {
-        number(share(self.blocks(), holds).map(|share| 100.0 * share.mean))
+        number(self.mean(|outcome| holds(outcome).map(indicator)).map(|share| 100.0 * share))
     }
 
     /// Milliseconds a block: the search's and its predictor's; not available where it was replayed.
