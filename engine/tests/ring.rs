@@ -296,7 +296,7 @@ fn a_worker_that_leaves_too_early_is_named_by_the_others() {
         let workers = Workers::new(Mesh { data: 1, sequence: 3 }, 2).unwrap();
         let failed = workers.run(|place, ring: Rc<dyn Ring>| {
             if place.rank != 1 {
-                ring.receive(1)?;
+                ring.receive(1, 1)?;
                 ring.wait()?;
             }
             Ok(())
@@ -313,17 +313,17 @@ fn packets_that_were_sent_arrive_although_the_sender_is_gone() {
         let workers = Workers::new(Mesh { data: 1, sequence: 2 }, 2).unwrap();
         workers.run(|place, ring| {
             if place.rank == 0 {
-                ring.send(Packet::new(vec![1.0, 2.0]))?;
-                ring.send(Packet::new(vec![3.0]))?;
+                ring.send(Packet::new(vec![vec![1.0, 2.0]]))?;
+                ring.send(Packet::new(vec![vec![3.0], vec![4.0]]))?;
                 return Ok(0.0);
             }
-            ring.receive(2)?;
-            ring.receive(1)?;
+            ring.receive(1, 2)?;
+            ring.receive(2, 1)?;
             let packets = [ring.wait()?, ring.wait()?];
-            Ok::<f32, EngineError>(packets.iter().flat_map(|packet| packet.iter()).sum())
+            Ok::<f32, EngineError>(packets.iter().flat_map(|packet| packet.iter().flatten()).sum())
         })
     });
-    assert_eq!(sums.unwrap(), [0.0, 6.0]);
+    assert_eq!(sums.unwrap(), [0.0, 10.0]);
 }
 
 #[test]

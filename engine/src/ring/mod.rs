@@ -26,8 +26,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Numbers on their way. Whoever passes them on unchanged shares them.
-pub type Packet = Arc<Vec<f32>>;
+/// Numbers on their way, in parts of one length: one a head. Whoever passes them on unchanged shares them.
+pub type Packet = Arc<Vec<Vec<f32>>>;
 
 /// A worker's place in a ring, and how it reaches its neighbours: packets go to the next worker and come from the one
 /// before, in the order in which they were sent.
@@ -47,11 +47,11 @@ pub trait Ring {
     /// If a worker was lost.
     fn send(&self, packet: Packet) -> Result<(), RingError>;
 
-    /// Begins to receive the next packet of the worker before, which has so many numbers.
+    /// Begins to receive the next packet of the worker before, which has so many parts of so many numbers each.
     ///
     /// # Errors
     /// If a worker was lost.
-    fn receive(&self, numbers: usize) -> Result<(), RingError>;
+    fn receive(&self, parts: usize, numbers: usize) -> Result<(), RingError>;
 
     /// Waits for the packet whose [`receive`](Self::receive) began first.
     ///
@@ -59,7 +59,7 @@ pub trait Ring {
     /// If a worker was lost.
     ///
     /// # Panics
-    /// If nothing is being received, or the packet is of another length than was said.
+    /// If nothing is being received, or the packet is of another size than was said.
     fn wait(&self) -> Result<Packet, RingError>;
 }
 
@@ -79,7 +79,7 @@ impl Ring for Alone {
         unreachable!("a worker alone has every key")
     }
 
-    fn receive(&self, _: usize) -> Result<(), RingError> {
+    fn receive(&self, _: usize, _: usize) -> Result<(), RingError> {
         unreachable!("a worker alone has every key")
     }
 

@@ -46,8 +46,8 @@ pub(super) struct ThreadRing {
     /// The workers of this ring.
     members: Range<usize>,
     rank: usize,
-    /// The lengths of the packets that are being received.
-    expected: RefCell<VecDeque<usize>>,
+    /// Parts, and numbers in each, of the packets that are being received.
+    expected: RefCell<VecDeque<(usize, usize)>>,
 }
 
 impl ThreadRing {
@@ -81,13 +81,13 @@ impl Ring for ThreadRing {
         Ok(())
     }
 
-    fn receive(&self, numbers: usize) -> Result<(), RingError> {
-        self.expected.borrow_mut().push_back(numbers);
+    fn receive(&self, parts: usize, numbers: usize) -> Result<(), RingError> {
+        self.expected.borrow_mut().push_back((parts, numbers));
         self.meeting.lock().lost.clone().map_or(Ok(()), Err)
     }
 
     fn wait(&self) -> Result<Packet, RingError> {
-        let expected = self.expected.borrow_mut().pop_front().expect("a packet is being received");
+        let (parts, numbers) = self.expected.borrow_mut().pop_front().expect("a packet is being received");
         let (own, before) = (self.member(0), self.member(self.size() - 1));
         let mut state = self.meeting.lock();
         let packet = loop {
@@ -106,7 +106,8 @@ impl Ring for ThreadRing {
             state = self.meeting.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         };
         drop(state);
-        assert_eq!(packet.len(), expected, "the worker before sent a packet of another length");
+        let is_expected = packet.len() == parts && packet.iter().all(|part| part.len() == numbers);
+        assert!(is_expected, "the worker before sent a packet of another size");
         Ok(packet)
     }
 }

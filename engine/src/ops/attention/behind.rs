@@ -29,7 +29,7 @@ pub fn attention_behind(qkv: Tokens, heads: usize, rope: &RopeTable, past: &Past
     let pairs = sizes.pairs(values(&qkv), rope, &(0..length));
     let (rows, tile) = (length * sizes.dim, QUERIES * sizes.dim);
     let mut out = vec![0.0; n * width]; // (sequence, head, token, dim)
-    let all = out.par_chunks_mut(rows).zip(queries.par_chunks(rows)).zip(pairs.par_chunks(2 * rows)).enumerate();
+    let all = out.par_chunks_mut(rows).zip(&queries).zip(&pairs).enumerate();
     all.for_each(|(index, ((out, queries), pair))| {
         let earlier = past.heads.get(index % heads).unwrap_or(&NOTHING);
         let runs = [Run { first: 0, keys: &earlier.keys, values: &earlier.values }, Run::of_pair(before, pair)];
@@ -65,8 +65,8 @@ static NOTHING: KeysValues = KeysValues { keys: Vec::new(), values: Vec::new() }
 /// Keys and values of one block: those of each sequence that [`attention_behind`] was given.
 pub struct BlockKeys {
     sizes: Heads,
-    /// (sequence, head, k|v, token, d).
-    pairs: Vec<f32>,
+    /// (k|v, token, d) of each head.
+    pairs: Vec<Vec<f32>>,
 }
 
 impl Past {
@@ -75,7 +75,7 @@ impl Past {
     pub fn append(&mut self, block: BlockKeys, most_tokens: usize) {
         let Heads { heads, length, dim, .. } = block.sizes;
         self.heads.resize(heads, NOTHING.clone());
-        for (past, pair) in self.heads.iter_mut().zip(block.pairs.chunks(2 * length * dim)) {
+        for (past, pair) in self.heads.iter_mut().zip(&block.pairs) {
             let (keys, values) = pair.split_at(length * dim);
             for (all, new) in [(&mut past.keys, keys), (&mut past.values, values)] {
                 all.extend_from_slice(new);

@@ -23,46 +23,42 @@ impl Heads {
         self.heads * self.dim
     }
 
-    /// Values of all rows, each `width` wide.
-    pub(super) fn values(&self) -> usize {
-        self.sequences * self.length * self.width()
+    /// Heads of all sequences; the `index`-th is head `index % heads` of sequence `index / heads`.
+    pub(super) fn all(&self) -> usize {
+        self.sequences * self.heads
     }
 
-    /// Values of keys and values of so many tokens of each sequence.
-    pub(super) fn pair_values(&self, tokens: usize) -> usize {
-        2 * self.sequences * tokens * self.width()
+    /// Queries of every head, turned to their places: (n, q | k | v) → (token, d) each.
+    pub(super) fn queries(&self, qkv: &[f32], rope: &RopeTable) -> Vec<Vec<f32>> {
+        let head = |index| {
+            let mut queries = Vec::with_capacity(self.length * self.dim);
+            self.append_rows(&mut queries, qkv, index, 0, &(0..self.length));
+            rope.rotate_rows(&mut queries, self.dim, 0);
+            queries
+        };
+        (0..self.all()).into_par_iter().map(head).collect()
     }
 
-    /// Queries, turned to their places: (n, q | k | v) → (sequence, head, token, d).
-    pub(super) fn queries(&self, qkv: &[f32], rope: &RopeTable) -> Vec<f32> {
-        let mut queries = vec![0.0; self.values()];
-        queries.par_chunks_mut(self.length * self.dim).enumerate().for_each(|(index, queries)| {
-            self.copy_rows(queries, qkv, index, 0, 0);
-            rope.rotate_rows(queries, self.dim, 0);
-        });
-        queries
+    /// Keys, turned to their places, and values of every head, of some rows of each sequence: (n, q | k | v) → (k|v,
+    /// token, d) each.
+    pub(super) fn pairs(&self, qkv: &[f32], rope: &RopeTable, rows: &Range<usize>) -> Vec<Vec<f32>> {
+        let head = |index| {
+            let mut pair = Vec::with_capacity(2 * rows.len() * self.dim);
+            self.append_rows(&mut pair, qkv, index, 1, rows);
+            rope.rotate_rows(&mut pair, self.dim, rows.start);
+            self.append_rows(&mut pair, qkv, index, 2, rows);
+            pair
+        };
+        (0..self.all()).into_par_iter().map(head).collect()
     }
 
-    /// Keys, turned to their places, and values of some rows of each sequence: (n, q | k | v) → (sequence, head, k|v,
-    /// token, d).
-    pub(super) fn pairs(&self, qkv: &[f32], rope: &RopeTable, rows: &Range<usize>) -> Vec<f32> {
-        let mut pairs = vec![0.0; self.pair_values(rows.len())];
-        pairs.par_chunks_mut(2 * rows.len() * self.dim).enumerate().for_each(|(index, pair)| {
-            let (keys, values) = pair.split_at_mut(rows.len() * self.dim);
-            self.copy_rows(keys, qkv, index, 1, rows.start);
-            self.copy_rows(values, qkv, index, 2, rows.start);
-            rope.rotate_rows(keys, self.dim, rows.start);
-        });
-        pairs
-    }
-
-    /// Copies rows of part q, k or v (0, 1, 2) of the `index`-th head, from the sequence's row `first` on.
-    fn copy_rows(&self, to: &mut [f32], qkv: &[f32], index: usize, part: usize, first: usize) {
+    /// Appends rows of part q, k or v (0, 1, 2) of a head.
+    fn append_rows(&self, to: &mut Vec<f32>, qkv: &[f32], index: usize, part: usize, rows: &Range<usize>) {
         let (sequence, head) = (index / self.heads, index % self.heads);
         let column = (part * self.heads + head) * self.dim;
-        for (t, to) in to.chunks_exact_mut(self.dim).enumerate() {
-            let at = (sequence * self.length + first + t) * 3 * self.width() + column;
-            to.copy_from_slice(&qkv[at..at + self.dim]);
+        for row in rows.clone() {
+            let at = (sequence * self.length + row) * 3 * self.width() + column;
+            to.extend_from_slice(&qkv[at..at + self.dim]);
         }
     }
 
@@ -85,36 +81,38 @@ impl Heads {
         Strided { data: &rows[sequence * self.length * self.width() + head * self.dim..], width: self.width() }
     }
 
-    /// D: Σ y·dy of every row of every head, (sequence, head, token).
-    pub(super) fn pulls(&self, y: &[f32], dy: &[f32]) -> Vec<f32> {
-        let mut pulls = vec![0.0; self.values() / self.dim];
-        pulls.par_chunks_mut(self.length).enumerate().for_each(|(index, pulls)| {
-            dot_rows(pulls, self.head_of(y, index), self.head_of(dy, index), self.dim);
-        });
-        pulls
+    /// D of every row of every head: Σ y·dy, one a token.
+    pub(super) fn pulls(&self, y: &[f32], dy: &[f32]) -> Vec<Vec<f32>> {
+        let head = |index| {
+            let mut pulls = vec![0.0; self.length];
+            dot_rows(&mut pulls, self.head_of(y, index), self.head_of(dy, index), self.dim);
+            pulls
+        };
+        (0..self.all()).into_par_iter().map(head).collect()
     }
 
-    /// Turns the gradients of queries, (sequence, head, token, d), back from their places.
-    pub(super) fn turn_back_queries(&self, dq: &mut [f32], rope: &RopeTable) {
-        dq.par_chunks_mut(self.length * self.dim).for_each(|dq| rope.rotate_rows_back(dq, self.dim, 0));
-    }
-
-    /// Turns those of keys, (sequence, head, k|v, token, d), back.
-    pub(super) fn turn_back_pairs(&self, pairs: &mut [f32], rope: &RopeTable, rows: &Range<usize>) {
-        let keys = rows.len() * self.dim;
-        pairs.par_chunks_mut(2 * keys).for_each(|pair| rope.rotate_rows_back(&mut pair[..keys], self.dim, rows.start));
-    }
-
-    /// dqkv (n, q | k | v) += the gradients of queries and of the keys and values of each run of rows.
-    pub(super) fn add_gradients(&self, dqkv: &mut [f32], dq: &[f32], pairs: &[(Range<usize>, Vec<f32>)]) {
+    /// dqkv (n, q | k | v) += the gradients of queries, (token, d) of each head, and of the keys and values of each run
+    /// of rows, (k|v, token, d) of each head; those of queries and keys are turned back from their places first.
+    pub(super) fn add_gradients(
+        &self,
+        dqkv: &mut [f32],
+        mut dq: Vec<Vec<f32>>,
+        mut dpairs: Vec<(Range<usize>, Vec<Vec<f32>>)>,
+        rope: &RopeTable,
+    ) {
+        dq.par_iter_mut().for_each(|dq| rope.rotate_rows_back(dq, self.dim, 0));
+        for (rows, dpairs) in &mut dpairs {
+            let keys = rows.len() * self.dim;
+            dpairs.par_iter_mut().for_each(|d| rope.rotate_rows_back(&mut d[..keys], self.dim, rows.start));
+        }
         dqkv.par_chunks_mut(3 * self.width()).enumerate().with_min_len(ROWS_PER_TASK).for_each(|(row, dqkv)| {
             let (sequence, t) = (row / self.length, row % self.length);
-            let (rows, pairs) = pairs.iter().find(|(rows, _)| rows.contains(&t)).expect("every row is in a run");
+            let (rows, dpairs) = dpairs.iter().find(|(rows, _)| rows.contains(&t)).expect("every row is in a run");
             for (i, dqkv) in dqkv.chunks_mut(self.dim).enumerate() {
                 let (part, index) = (i / self.heads, sequence * self.heads + i % self.heads);
                 let d = match part {
-                    0 => &dq[(index * self.length + t) * self.dim..],
-                    part => &pairs[((2 * index + part - 1) * rows.len() + t - rows.start) * self.dim..],
+                    0 => &dq[index][t * self.dim..],
+                    part => &dpairs[index][((part - 1) * rows.len() + t - rows.start) * self.dim..],
                 };
                 rows::add(dqkv, &d[..self.dim]);
             }

@@ -11,6 +11,7 @@ use crate::kernel::rows;
 use crate::ring::{Journey, Packet, RingError, SequenceRing, StepTrace, Trace};
 use crate::tensor::{Tokens, shape, take, tokens, values};
 use dfdx::tensor::{PutTape as _, SplitTape as _};
+use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -51,10 +52,8 @@ pub fn ring_attention<T: MaybeTape>(
         tape.add_backward_op(move |grads| {
             let dy = take(grads.get_or_alloc_mut(&y_kept.ghost())?);
             let finished = Finished { pulls: sizes.pulls(values(&y_kept), &dy), queries, log_sum_exp, dy };
-            let (mut dq, mut dpairs) = turns.backward(&finished, own).unwrap_or_else(|lost| lost.unwind());
-            sizes.turn_back_queries(&mut dq, &rope);
-            dpairs.iter_mut().for_each(|(rows, d)| sizes.turn_back_pairs(d, &rope, rows));
-            sizes.add_gradients(grads.get_or_alloc_mut(&qkv)?, &dq, &dpairs);
+            let (dq, dpairs) = turns.backward(&finished, own).unwrap_or_else(|lost| lost.unwind());
+            sizes.add_gradients(grads.get_or_alloc_mut(&qkv)?, dq, dpairs, &rope);
             Ok(())
         });
     }
@@ -76,14 +75,14 @@ struct Span {
     journey: Option<Journey>,
 }
 
-/// Keys and values of a span, (sequence, head, k|v, token, d), while they are at this worker.
+/// Keys and values of a span, (k|v, token, d) of each head, while they are at this worker.
 struct Passing {
     span: Span,
     pairs: Packet,
 }
 
-/// Gradients of keys and values, (sequence, head, k|v, token, d), of a worker's own rows.
-type OwnGradients = Vec<(Range<usize>, Vec<f32>)>;
+/// Gradients of keys and values of one span: (k|v, token, d) of each head.
+type PairGradient = Vec<Vec<f32>>;
 
 impl Turns {
     fn new(party: &SequenceRing, scope: &Scope, heads: usize, dim: usize) -> Self {
@@ -112,7 +111,7 @@ impl Turns {
         })
     }
 
-    fn forward<'q>(&self, queries: &'q [f32], own: Vec<Packet>) -> Result<Running<'q>, RingError> {
+    fn forward<'q>(&self, queries: &'q [Vec<f32>], own: Vec<Packet>) -> Result<Running<'q>, RingError> {
         let mut running = self.sweep.begin(queries);
         let mut held = self.own(own);
         for step in 0..self.steps() {
@@ -121,16 +120,21 @@ impl Turns {
             self.receive(self.spans(step + 1).filter(|span| span.comes_at(step + 1)))?;
             let is_last = step + 1 == self.steps();
             let read: Vec<_> = read(&held).collect();
-            self.computing(&mut trace, || self.sweep.forward(&mut running, &read, is_last));
+            self.computing(&mut trace, || ((), self.sweep.forward(&mut running, &read, is_last)));
             held = self.next(step, &mut trace)?;
             self.record(|all| all.forward(step).add(&trace));
         }
         Ok(running)
     }
 
-    /// The gradients of the queries, (sequence, head, token, d), and of its own keys and values.
-    fn backward(&self, finished: &Finished, own: Vec<Packet>) -> Result<(Vec<f32>, OwnGradients), RingError> {
-        let mut dq = vec![0.0; finished.queries.len()];
+    /// The gradients of the queries, (token, d) of each head, and of its own keys and values by their rows.
+    #[allow(clippy::type_complexity)]
+    fn backward(
+        &self,
+        finished: &Finished,
+        own: Vec<Packet>,
+    ) -> Result<(Vec<Vec<f32>>, Vec<(Range<usize>, PairGradient)>), RingError> {
+        let mut dq: Vec<Vec<f32>> = finished.queries.par_iter().map(|queries| vec![0.0; queries.len()]).collect();
         let mut own_gradients = Vec::new();
         let mut held = self.own(own);
         for step in 0..self.steps() {
@@ -140,8 +144,7 @@ impl Turns {
             self.receive(self.spans(step).filter(|span| span.has_gradient_at(step)))?;
             self.receive(self.spans(step + 1).filter(|span| span.comes_at(step + 1)))?;
             let read: Vec<_> = read(&held).collect();
-            let mut found: Vec<Vec<f32>> = read.iter().map(|pairs| vec![0.0; pairs.values.len()]).collect();
-            self.computing(&mut trace, || self.sweep.backward(finished, &read, &mut dq, &mut found));
+            let found = self.computing(&mut trace, || self.sweep.backward(finished, &read, &mut dq));
             match step {
                 0 => own_gradients = found,
                 _ => self.pass_on_gradients(step, found, &mut trace)?,
@@ -172,14 +175,14 @@ impl Turns {
 
     /// Adds what was found at this step to what the workers before found, and sends the sum on its way home. A worker
     /// that read nothing passes on what comes as it is.
-    fn pass_on_gradients(&self, step: usize, found: Vec<Vec<f32>>, trace: &mut StepTrace) -> Result<(), RingError> {
+    fn pass_on_gradients(&self, step: usize, found: Vec<PairGradient>, trace: &mut StepTrace) -> Result<(), RingError> {
         let mut found = found.into_iter();
         for span in self.spans(step).filter(|span| span.has_gradient_at(step + 1)) {
             let earlier = if span.has_gradient_at(step) { Some(self.wait(trace)?) } else { None };
             let sum =
                 match (earlier, span.is_read.then(|| found.next().expect("gradients of every span that was read"))) {
                     (Some(earlier), Some(mut own)) => {
-                        rows::add_on_all_threads(&mut own, &earlier);
+                        add(&mut own, &earlier);
                         Arc::new(own)
                     }
                     (None, Some(own)) => Arc::new(own),
@@ -192,12 +195,12 @@ impl Turns {
     }
 
     /// Adds what others found of its own keys and values.
-    fn gather_own(&self, own: &mut [Vec<f32>]) -> Result<(), RingError> {
+    fn gather_own(&self, own: &mut [PairGradient]) -> Result<(), RingError> {
         let (size, mut trace) = (self.steps(), StepTrace::default());
         self.receive(self.spans(size).filter(|span| span.has_gradient_at(size)))?;
         for (span, own) in self.spans(size).zip(own) {
             if span.has_gradient_at(size) {
-                rows::add_on_all_threads(own, &self.wait(&mut trace)?);
+                add(own, &self.wait(&mut trace)?);
             }
         }
         if size > 1 {
@@ -207,13 +210,14 @@ impl Turns {
     }
 
     fn receive(&self, spans: impl Iterator<Item = Span>) -> Result<(), RingError> {
-        let mut numbers = spans.map(|span| self.sweep.sizes.pair_values(span.positions.len()));
-        numbers.try_for_each(|numbers| self.party.ring.receive(numbers))
+        let Heads { dim, .. } = self.sweep.sizes;
+        let mut numbers = spans.map(|span| 2 * span.positions.len() * dim);
+        numbers.try_for_each(|numbers| self.party.ring.receive(self.sweep.sizes.all(), numbers))
     }
 
     fn send(&self, packet: Packet, trace: &mut StepTrace) -> Result<(), RingError> {
         trace.packets += 1;
-        trace.bytes += size_of_val(packet.as_slice()) as u64;
+        trace.bytes += packet.iter().map(|part| size_of_val(&part[..]) as u64).sum::<u64>();
         self.party.ring.send(packet)
     }
 
@@ -224,10 +228,13 @@ impl Turns {
         packet
     }
 
-    fn computing(&self, trace: &mut StepTrace, scores: impl FnOnce() -> u64) {
+    /// Does work that says how many scores it was.
+    fn computing<R>(&self, trace: &mut StepTrace, work: impl FnOnce() -> (R, u64)) -> R {
         let began = self.now();
-        trace.scores += scores();
+        let (result, scores) = work();
+        trace.scores += scores;
         trace.computing += began.map(|began| began.elapsed()).unwrap_or_default();
+        result
     }
 
     /// The time, if anybody wants to know.
@@ -252,6 +259,11 @@ impl Span {
     fn has_gradient_at(&self, step: usize) -> bool {
         self.journey.is_some_and(|journey| journey.first < step)
     }
+}
+
+/// sum += part, head by head.
+fn add(sum: &mut [Vec<f32>], part: &[Vec<f32>]) {
+    sum.par_iter_mut().zip(part).for_each(|(sum, part)| rows::add(sum, part));
 }
 
 /// What this worker may see of what is here.

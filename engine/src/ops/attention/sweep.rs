@@ -6,27 +6,30 @@ use super::tile::{QUERIES, QueryRun, QueryTile, Run, RunGradient};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Keys and values at the positions `span`, of every head: (sequence, head, k|v, token, d).
+/// Keys and values at the positions `span`: (k|v, token, d) of each head.
 #[derive(Clone, Copy)]
 pub(super) struct Pairs<'a> {
     pub(super) span: &'a Range<usize>,
-    pub(super) values: &'a [f32],
+    pub(super) values: &'a [Vec<f32>],
 }
 
-/// The queries of a worker, turned to their places, and what the online softmax has of them so far; sequence after
-/// sequence, head after head, token after token.
+/// The queries of a worker, (token, d) of each head, and what the online softmax has of them so far, head after head.
 pub(super) struct Running<'a> {
-    pub(super) queries: &'a [f32],
+    pub(super) queries: &'a [Vec<f32>],
     pub(super) out: Vec<f32>,
     pub(super) maxima: Vec<f32>,
     pub(super) sums: Vec<f32>,
 }
 
-/// What the backward pass needs of a worker's queries, in the same order; `dy` is (n, width).
+/// What the backward pass needs of a worker's queries.
 pub(super) struct Finished {
-    pub(super) queries: Vec<f32>,
+    /// (token, d) of each head.
+    pub(super) queries: Vec<Vec<f32>>,
+    /// L, head after head.
     pub(super) log_sum_exp: Vec<f32>,
-    pub(super) pulls: Vec<f32>,
+    /// D of each head.
+    pub(super) pulls: Vec<Vec<f32>>,
+    /// dO, (n, width).
     pub(super) dy: Vec<f32>,
 }
 
@@ -49,10 +52,10 @@ impl Sweep {
     }
 
     /// What a worker knows before it saw a key.
-    pub(super) fn begin<'a>(&self, queries: &'a [f32]) -> Running<'a> {
-        let rows = queries.len() / self.sizes.dim;
-        let (out, maxima, sums) = (vec![0.0; queries.len()], vec![f32::NEG_INFINITY; rows], vec![0.0; rows]);
-        Running { queries, out, maxima, sums }
+    pub(super) fn begin<'a>(&self, queries: &'a [Vec<f32>]) -> Running<'a> {
+        let rows = self.sizes.all() * self.sizes.length;
+        let (maxima, sums) = (vec![f32::NEG_INFINITY; rows], vec![0.0; rows]);
+        Running { queries, out: vec![0.0; rows * self.sizes.dim], maxima, sums }
     }
 
     /// Attends to more keys, `is_last` if no others follow; returns how many scores that were.
@@ -67,59 +70,69 @@ impl Sweep {
         self.tiles(running).into_par_iter().map(attend).sum()
     }
 
-    /// Adds to the gradients of all queries, (sequence, head, token, d), and to those of keys and values, one for each
-    /// of `pairs` and of its shape; returns how many scores that were.
+    /// Adds to the gradients of all queries, (token, d) of each head; returns those of keys and values, one for each of
+    /// `pairs` and of its shape, and how many scores that were.
     pub(super) fn backward(
         &self,
         finished: &Finished,
         pairs: &[Pairs<'_>],
+        dq: &mut [Vec<f32>],
+    ) -> (Vec<Vec<Vec<f32>>>, u64) {
+        let of_heads = dq.par_iter_mut().enumerate().map(|(index, dq)| {
+            let mut found: Vec<Vec<f32>> = pairs.iter().map(|pairs| vec![0.0; pairs.values[index].len()]).collect();
+            let gradients = found.iter_mut().map(|d| RunGradient::of_pair(d));
+            let mut runs: Vec<_> = self.runs(pairs, index).zip(gradients).collect();
+            let scores = self.backward_head(finished, index, &mut runs, dq);
+            (found, scores)
+        });
+        let of_heads: Vec<_> = of_heads.collect();
+        let mut found: Vec<Vec<Vec<f32>>> = pairs.iter().map(|_| Vec::with_capacity(self.sizes.all())).collect();
+        let mut scores = 0;
+        for (of_head, computed) in of_heads {
+            found.iter_mut().zip(of_head).for_each(|(found, d)| found.push(d));
+            scores += computed;
+        }
+        (found, scores)
+    }
+
+    fn backward_head(
+        &self,
+        finished: &Finished,
+        index: usize,
+        runs: &mut [(Run<'_>, RunGradient<'_>)],
         dq: &mut [f32],
-        dpairs: &mut [Vec<f32>],
     ) -> u64 {
         let Heads { heads, length, dim, .. } = self.sizes;
-        let mut dpairs: Vec<_> =
-            dpairs.iter_mut().zip(pairs).map(|(d, pairs)| d.chunks_exact_mut(2 * pairs.span.len() * dim)).collect();
-        let tasks = dq.chunks_exact_mut(length * dim).enumerate().map(|(index, dq)| {
-            let gradients = dpairs.iter_mut().map(|d| RunGradient::of_pair(d.next().expect("a pair for each head")));
-            (index, dq, self.runs(pairs, index).zip(gradients).collect())
-        });
-        let tasks: Vec<(usize, &mut [f32], Vec<_>)> = tasks.collect();
-        let head = |(index, dq, mut runs): (usize, &mut [f32], Vec<(Run<'_>, RunGradient<'_>)>)| {
-            let mut scores = 0;
-            for (span, rows) in self.spans.iter().zip(self.rows()) {
-                let all = index * length + rows.start..index * length + rows.end;
-                let mut queries = QueryRun {
-                    sequence: index / heads,
-                    first: span.start,
-                    queries: &finished.queries[all.start * dim..all.end * dim],
-                    log_sum_exp: &finished.log_sum_exp[all.clone()],
-                    pulls: &finished.pulls[all],
-                    dy: self.sizes.head_of(&finished.dy, index).from(rows.start),
-                    dq: &mut dq[rows.start * dim..rows.end * dim],
-                };
-                scores += queries.backward(&mut runs, &self.scope);
-            }
-            scores
-        };
-        tasks.into_par_iter().map(head).sum()
+        let log_sum_exp = &finished.log_sum_exp[index * length..(index + 1) * length];
+        let mut scores = 0;
+        for (span, rows) in self.spans.iter().zip(self.rows()) {
+            let mut queries = QueryRun {
+                sequence: index / heads,
+                first: span.start,
+                queries: &finished.queries[index][rows.start * dim..rows.end * dim],
+                log_sum_exp: &log_sum_exp[rows.clone()],
+                pulls: &finished.pulls[index][rows.clone()],
+                dy: self.sizes.head_of(&finished.dy, index).from(rows.start),
+                dq: &mut dq[rows.start * dim..rows.end * dim],
+            };
+            scores += queries.backward(runs, &self.scope);
+        }
+        scores
     }
 
     /// The keys and values of the `index`-th head.
     fn runs<'p>(&self, pairs: &'p [Pairs<'p>], index: usize) -> impl Iterator<Item = Run<'p>> {
-        let dim = self.sizes.dim;
-        pairs.iter().map(move |pairs| {
-            let each = 2 * pairs.span.len() * dim;
-            Run::of_pair(pairs.span.start, &pairs.values[index * each..][..each])
-        })
+        pairs.iter().map(move |pairs| Run::of_pair(pairs.span.start, &pairs.values[index]))
     }
 
     /// All tiles of queries, each with the number of its head.
     fn tiles<'t>(&self, running: &'t mut Running<'_>) -> Vec<(usize, QueryTile<'t>)> {
-        let Heads { sequences, heads, dim, .. } = self.sizes;
-        let (mut queries, mut out) = (running.queries, &mut running.out[..]);
+        let Heads { heads, dim, .. } = self.sizes;
+        let mut out = &mut running.out[..];
         let (mut maxima, mut sums) = (&mut running.maxima[..], &mut running.sums[..]);
         let mut tiles = Vec::new();
-        for index in 0..sequences * heads {
+        for (index, queries) in running.queries.iter().enumerate() {
+            let mut queries = &queries[..];
             for span in &self.spans {
                 for first in span.clone().step_by(QUERIES) {
                     let count = QUERIES.min(span.end - first);
