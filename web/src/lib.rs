@@ -6,9 +6,10 @@
 //! one of a few words or a tag to compare with (`extract.rs`), and the browser is told to run and load nothing but the
 //! files in `assets/` (`answer.rs`).
 //!
-//! A request passes `connections.rs` (limits of a connection), `answer.rs` (its number, mistakes, headers), `guard.rs`
-//! (who may ask) and, for what is in the store, `database.rs` (whether it can be read) before its page sees it. What a
-//! form sends goes to the store through `database.rs` too, and the browser back to the page that shows it.
+//! A request passes `connections.rs` (limits of a connection), `answer.rs` (its number, mistakes, headers),
+//! `revalidate.rs` (whether the browser has the answer already), `guard.rs` (who may ask) and, for what is in the store,
+//! `database.rs` (whether it can be read) before its page sees it. What a form sends goes to the store through
+//! `database.rs` too, and the browser back to the page that shows it.
 
 #![forbid(unsafe_code)]
 
@@ -29,6 +30,7 @@ mod listing;
 mod live;
 mod pages;
 mod paging;
+mod revalidate;
 mod samples;
 mod saved;
 mod server;
@@ -43,12 +45,11 @@ pub use server::{Server, WebError};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, get, post};
 use database::Database;
 use evaluator::store::Reader;
 use tokio_util::sync::CancellationToken;
-use tower_http::compression::CompressionLayer;
 
 type Route = (&'static str, MethodRouter<Database>);
 
@@ -104,6 +105,7 @@ pub fn router(reader: Reader, access: Access, stopping: CancellationToken) -> Ro
         .fallback(error::no_such_page)
         .with_state(database)
         .layer(from_fn_with_state(Arc::new(access), guard::guard))
+        .layer(from_fn(revalidate::revalidate))
         .layer(from_fn_with_state(Arc::new(answer::RequestIds::new()), answer::answer))
-        .layer(CompressionLayer::new())
+        .layer(revalidate::compression())
 }

@@ -10,6 +10,7 @@ mod live;
 mod notes;
 mod pages;
 mod predictors;
+mod revalidate;
 mod routes;
 mod samples;
 mod server;

@@ -49,6 +49,25 @@ async fn it_answers_until_it_is_asked_to_stop() {
 }
 
 #[tokio::test]
+async fn a_connection_goes_on_after_an_answer_without_a_body() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(&open(folder.path()).await).await;
+    let (mut connection, _) = served.ask("/healthz").await;
+    for _ in 0..2 {
+        let request = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\nIf-None-Match: *\r\n\r\n", served.host);
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 4096];
+        let length = connection.read(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer[..length]);
+        assert!(answer.starts_with("HTTP/1.1 304 Not Modified\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
+        let length = answer.to_ascii_lowercase();
+        assert!(!length.contains("content-length") && !length.contains("transfer-encoding"), "{answer}");
+    }
+    served.stop.send(()).unwrap();
+    served.server.await.unwrap();
+}
+
+#[tokio::test]
 async fn pages_that_follow_running_work_are_told_that_it_stops() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await;
