@@ -21,6 +21,7 @@ mod charts;
 mod connections;
 mod database;
 mod difference;
+mod download;
 mod error;
 mod explore;
 mod extract;
@@ -31,9 +32,11 @@ mod live;
 mod pages;
 mod paging;
 mod revalidate;
+mod sample;
 mod samples;
 mod saved;
 mod server;
+mod tables;
 mod tag_filter;
 mod thin;
 mod timeline;
@@ -71,12 +74,14 @@ fn stored() -> Vec<Route> {
         ("/experiments/{experiment}/training/{file}", get(pages::training::figure)),
         ("/experiments/{experiment}/predictors", get(pages::predictors::page)),
         ("/experiments/{experiment}/live", get(live::stream)),
-        ("/experiments/{experiment}/tables/{file}", get(pages::downloads::table)),
+        ("/experiments/{experiment}/tables/{file}", get(pages::tables::of_experiment)),
         ("/experiments/{experiment}/figures/{file}", get(pages::downloads::figure)),
         ("/experiments/{experiment}/trials/{trial}", get(pages::trial::page)),
         ("/experiments/{experiment}/trials/{trial}/notes", post(pages::notes::add_about_trial)),
+        ("/experiments/{experiment}/trials/{trial}/tables/{file}", get(pages::tables::of_trial)),
         ("/experiments/{experiment}/trials/{trial}/samples/{sample}", get(pages::sample::page)),
         ("/experiments/{experiment}/trials/{trial}/samples/{sample}/{file}", get(pages::sample::figure)),
+        ("/experiments/{experiment}/trials/{trial}/samples/{sample}/tables/{file}", get(pages::tables::of_sample)),
         ("/artifacts/{hash}", get(pages::pictures::artifact)),
         ("/differences/{original}/{reconstruction}/{kind}", get(pages::pictures::difference)),
     ]

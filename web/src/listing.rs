@@ -3,6 +3,8 @@
 use askama::Template;
 use evaluator::report::{Cell, Column, Table};
 
+use crate::download::Format;
+
 /// A table with its caption and, if it has files, the links to them.
 #[derive(Debug, Template)]
 #[template(path = "listing.html")]
@@ -58,7 +60,6 @@ impl Listing {
 
     /// Offers the table as files too, at addresses that begin so.
     pub fn with_files(self, base: &str) -> Self {
-        let file = |(heading, ending)| (heading, format!("{base}.{ending}"));
-        Self { files: [("CSV", "csv"), ("Markdown", "md"), ("LaTeX", "tex")].map(file).into(), ..self }
+        Self { files: Format::links(base, ""), ..self }
     }
 }

@@ -11,6 +11,7 @@ use evaluator::statistics::{BOOTSTRAP_SEED, Comparison, holm, mean, paired};
 use evaluator::store::{Reader, SampleId, SourceId, TrialId};
 
 use super::{compute, render, trade_offs::Sources};
+use crate::download::File;
 use crate::error::Problem;
 use crate::explore::{Catalogue, Entry, Pooled, Quantity, STRATEGY, VARIANT, differing};
 use crate::extract::{Path, Query};
@@ -54,15 +55,11 @@ struct Difference {
     verdict: &'static str,
 }
 
-/// A file made of the comparison.
+/// The one table made of the comparison.
 #[derive(Debug, Clone, Copy, serde::Deserialize)]
-pub enum File {
-    #[serde(rename = "comparison.csv")]
-    Csv,
-    #[serde(rename = "comparison.json")]
-    Json,
-    #[serde(rename = "comparison.tex")]
-    Latex,
+#[serde(rename_all = "lowercase")]
+pub enum Tabled {
+    Comparison,
 }
 
 /// What was measured of one of the compared: by metric and sample, the mean over its seeds.
@@ -91,19 +88,14 @@ pub async fn page(
 /// The comparison as a file.
 pub async fn file(
     State(sources): State<Sources>,
-    Path(file): Path<File>,
+    Path(file): Path<File<Tabled>>,
     Query(asked): Query<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
     let wanted = wanted(&asked)?;
     let catalogue = sources.keeper.catalogue().await?;
     let pools = pools(&catalogue, &wanted)?;
     let table = table(&catalogue, &pools, &results(&sources.reader, &pools).await?);
-    let (text, media_type, ending) = match file {
-        File::Csv => (table.to_csv(), "text/csv; charset=utf-8", "csv"),
-        File::Json => (table.to_json(), "application/json", "json"),
-        File::Latex => (table.to_latex(), "text/x-tex; charset=utf-8", "tex"),
-    };
-    Ok(super::file(false, &format!("comparison.{ending}"), media_type, text))
+    Ok(file.format.answer(&table, "comparison"))
 }
 
 fn wanted(asked: &[(String, String)]) -> Result<Vec<TrialId>, Problem> {

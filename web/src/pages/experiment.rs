@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::notes::Notes;
 use super::tags::Tags;
 use super::training::{self, Runs};
-use super::{compute, downloads, render};
+use super::{compute, downloads, render, tables};
 use crate::charts::Figure;
 use crate::error::Problem;
 use crate::extract::{Path, Query};
@@ -107,7 +107,7 @@ async fn findings(reader: &Reader, id: ExperimentId) -> Result<Findings, Problem
             ],
             table: Listing::of(&report.table())
                 .leading_to(report.rows.iter().map(|row| format!("/experiments/{id}/trials/{}", row.trial.id)))
-                .with_files(&downloads::table_address(id, "results")),
+                .with_files(&tables::of_experiment_at(id, "results")),
         }
     };
     Ok(compute(draw).await)

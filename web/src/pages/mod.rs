@@ -8,6 +8,7 @@ pub mod notes;
 pub mod pictures;
 pub mod predictors;
 pub mod sample;
+pub mod tables;
 pub mod tags;
 pub mod trade_offs;
 pub mod training;
@@ -63,7 +64,7 @@ pub async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stati
 }
 
 /// What a trial is, in a heading.
-fn trial_title(trial: &TrialReport) -> String {
+pub fn trial_title(trial: &TrialReport) -> String {
     let threshold = trial.threshold.map(|threshold| format!(", τ = {threshold}"));
     format!("{}, {}{}", trial.variant, trial.strategy, threshold.unwrap_or_default())
 }

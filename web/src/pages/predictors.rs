@@ -7,7 +7,7 @@ use evaluator::EvaluatorError;
 use evaluator::report::{NamedFigure, NamedTable, Report};
 use evaluator::store::{ExperimentId, ExperimentRow, Reader};
 
-use super::{compute, downloads, render};
+use super::{compute, downloads, render, tables};
 use crate::charts::Figure;
 use crate::error::Problem;
 use crate::extract::Path;
@@ -15,7 +15,8 @@ use crate::listing::Listing;
 
 /// What is drawn of them, by name.
 const FIGURES: [&str; 3] = ["predictions", "violations", "margin"];
-const TABLE: &str = "regressor";
+/// The table of them, by its name.
+pub const TABLE: &str = "regressor";
 
 #[derive(Template)]
 #[template(path = "predictors.html")]
@@ -45,7 +46,7 @@ pub async fn page(State(reader): State<Reader>, Path(id): Path<ExperimentId>) ->
     let page = Page {
         experiment: report.experiment,
         figures: compute(draw).await,
-        table: table.map(|table| Listing::of(&table).with_files(&downloads::table_address(id, TABLE))),
+        table: table.map(|table| Listing::of(&table).with_files(&tables::of_experiment_at(id, TABLE))),
     };
     render(&page)
 }

@@ -3,22 +3,18 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::{Html, Response};
-use evaluator::chart::Chart;
-use evaluator::experiment::Criterion;
-use evaluator::report::{criterion, curve_key};
-use evaluator::store::{
-    BlockRecord, BlockRow, ContentHash, CurveFilter, CurveRow, ExperimentId, ExperimentRow, ProtocolId, Reader,
-    SampleId, SampleRow, TrialId, TrialReport,
-};
+use evaluator::report::curve_key;
+use evaluator::store::{BlockRecord, ExperimentId, ExperimentRow, Reader, SampleId, SampleRow, TrialId, TrialReport};
 use serde::Deserialize;
 
 use super::{compute, render, trial_of, trial_title};
 use crate::added::{self, Chosen, Step};
-use crate::charts::{self, Figure};
+use crate::charts::Figure;
 use crate::error::Problem;
 use crate::extract::{Path, Query};
 use crate::format;
-use crate::samples::{self, Arrangement, Measured, Metrics};
+use crate::sample::{Sample, Search};
+use crate::samples::{Arrangement, Measured, Metrics};
 use crate::saved::FigureFile;
 use crate::timeline::Timeline;
 
@@ -120,25 +116,12 @@ pub async fn page(
     Query(arrangement): Query<Arrangement>,
     Query(Viewed { view }): Query<Viewed>,
 ) -> Result<Html<String>, Problem> {
-    let (experiment, trial) = trial_of(&reader, experiment, trial).await?;
-    let metrics = samples::metrics(&reader).await?;
-    let samples = samples::load(&reader, trial.id, arrangement, &metrics).await?;
-    let Some(index) = samples.iter().position(|sample| sample.row.sample_id == id) else {
-        return Err(Problem::not_found(format_args!("sample {id} in trial {}", trial.id)));
-    };
-    let neighbour = |index: Option<usize>| Some(samples.get(index?)?.row.sample_id);
-    let sample = samples[index].clone();
-    let cut = reader.sample(id).await?;
-    let curve_key = curve_key(&reader, &trial).await?;
-    let search = Search::read(&reader, &trial, &cut, curve_key).await?;
-    let psnr = sample.values.get("psnr").copied();
-    let chosen = sample.row.reconstruction.map(|picture| Chosen { picture, psnr });
-    // From few tokens to all.
-    let stored = match curve_key {
-        Some((weights, protocol)) => reader.progressive(weights, id, protocol).await?,
-        None => Vec::new(),
-    };
-    let steps = added::steps(&stored, &search.blocks, chosen);
+    let experiment = reader.experiment(experiment).await?;
+    let sample = Sample::load(&reader, (experiment.id, trial, id), arrangement).await?;
+    let Sample { trial, metrics, measured, place, count, previous, next, cut, search, added } = sample;
+    let psnr = measured.values.get("psnr").copied();
+    let chosen = measured.row.reconstruction.map(|picture| Chosen { picture, psnr });
+    let steps = added::steps(&added, &search.blocks, chosen);
     let has_curve = search.blocks.iter().any(|(_, curve)| curve.is_some());
     let max_tokens = search.max_tokens;
     let records: Vec<BlockRecord> = search.blocks.iter().map(|(block, _)| block.record.clone()).collect();
@@ -153,17 +136,17 @@ pub async fn page(
         views: View::ALL.map(|view| (view, view.query(arrangement))).into(),
         figure: compute(move || Figure::of(&search.chart()).with_files(&base, "")).await,
         has_curve,
-        measurements: measurements(&sample, &metrics),
+        measurements: measurements(&measured, &metrics),
         trial_title: trial_title(&trial),
-        place: index + 1,
-        count: samples.len(),
-        previous: neighbour(index.checked_sub(1)),
-        next: neighbour(index.checked_add(1)),
+        place,
+        count,
+        previous,
+        next,
         query: View::default().query(arrangement),
         neighbour_query: view.query(arrangement),
         experiment,
         trial,
-        sample,
+        sample: measured,
     };
     render(&page)
 }
@@ -181,61 +164,6 @@ pub async fn figure(
         return Err(Problem::not_found(what));
     }
     file.answer(&format!("trial-{}-sample-{sample}-{FIGURE}", trial.id), move || search.chart()).await
-}
-
-/// What the search of a trial did on one sample.
-struct Search {
-    /// The sample and the trial, in words.
-    whose: String,
-    /// The blocks, each with the curve that was measured behind the blocks before it as this trial kept them.
-    blocks: Vec<(BlockRow, Option<CurveRow>)>,
-    criterion: Criterion,
-    threshold: Option<f64>,
-    /// All tokens of a block: as configured, or else the most that was ever asked for.
-    max_tokens: u32,
-}
-
-impl Search {
-    async fn read(
-        reader: &Reader,
-        trial: &TrialReport,
-        cut: &SampleRow,
-        curve_key: Option<(ContentHash, ProtocolId)>,
-    ) -> Result<Self, Problem> {
-        let sample = cut.id;
-        let mut blocks = reader.blocks(trial.id).await?;
-        blocks.retain(|block| block.sample_id == sample);
-        let mut curves = match curve_key {
-            Some((weights, protocol)) => {
-                let filter = CurveFilter { protocol: Some(protocol), sample: Some(sample), ..CurveFilter::default() };
-                reader.curves(weights, &filter).await?
-            }
-            None => Vec::new(),
-        };
-        let mut history = Vec::new();
-        let with_curve = blocks.into_iter().map(|block| {
-            let same = |curve: &CurveRow| curve.block == block.record.block && curve.history == history;
-            let curve = curves.iter().position(same).map(|index| curves.swap_remove(index));
-            history.push(block.record.kept_tokens);
-            (block, curve)
-        });
-        let blocks: Vec<(BlockRow, Option<CurveRow>)> = with_curve.collect();
-        let max_tokens = max_tokens(trial, &blocks);
-        let whose = format!("{} #{}, {}", cut.source_name, cut.ordinal, trial_title(trial));
-        Ok(Self { whose, blocks, criterion: criterion(trial), threshold: trial.threshold, max_tokens })
-    }
-
-    fn chart(&self) -> Chart {
-        charts::distortion(&self.whose, &self.blocks, self.criterion, self.threshold, self.max_tokens)
-    }
-}
-
-fn max_tokens(trial: &TrialReport, blocks: &[(BlockRow, Option<CurveRow>)]) -> u32 {
-    let kept = blocks.iter().map(|(block, _)| block.record.kept_tokens);
-    let probed = blocks.iter().flat_map(|(block, _)| &block.record.probes).map(|(count, _)| *count);
-    let seen = kept.chain(probed).max().unwrap_or(1);
-    let configured = trial.config["max_tokens"].as_u64().and_then(|tokens| u32::try_from(tokens).ok());
-    configured.map_or(seen, |configured| configured.max(seen))
 }
 
 fn measurements(sample: &Measured, metrics: &Metrics) -> Vec<Measurement> {

@@ -11,6 +11,7 @@ use evaluator::store::Reader;
 
 use super::{compute, render};
 use crate::charts::Figure;
+use crate::download::{File, Format};
 use crate::error::Problem;
 use crate::explore::{
     Catalogue, Entry, Facet, Keeper, LINES, Lines, Pooled, Quantity, Rows, Scope, ShortId, Symbol, View, chart, facets,
@@ -31,8 +32,8 @@ const FIGURE: &str = "trade-offs";
 /// Where the first view comes from.
 #[derive(Debug, Clone)]
 pub struct Sources {
-    pub(super) reader: Reader,
-    pub(super) keeper: Keeper,
+    pub(crate) reader: Reader,
+    pub(crate) keeper: Keeper,
 }
 
 impl Sources {
@@ -112,17 +113,12 @@ struct Row {
     fields: Vec<(String, bool)>,
 }
 
-/// A table of the view. The names are those of the address.
+/// The one table of the view.
 #[derive(Debug, Clone, Copy, serde::Deserialize)]
-pub enum TableFile {
-    #[serde(rename = "table.csv")]
-    Csv,
-    #[serde(rename = "table.json")]
-    Json,
-    #[serde(rename = "table.tex")]
-    Latex,
-    #[serde(rename = "table.md")]
-    Markdown,
+#[serde(rename_all = "lowercase")]
+pub enum Tabled {
+    /// Its points.
+    Table,
 }
 
 /// The first view. A form's address says what is as usual too: it leads to the short one, so that a view has one.
@@ -153,17 +149,11 @@ pub async fn page(
 /// The view's table as a file.
 pub async fn table(
     State(sources): State<Sources>,
-    Path(file): Path<TableFile>,
+    Path(file): Path<File<Tabled>>,
     Query(asked): Query<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
     let (_, listed) = asked_for(&sources, &asked).await?;
-    let (text, media_type, ending) = match file {
-        TableFile::Csv => (listed.to_csv(), "text/csv; charset=utf-8", "csv"),
-        TableFile::Json => (listed.to_json(), "application/json", "json"),
-        TableFile::Latex => (listed.to_latex(), "text/x-tex; charset=utf-8", "tex"),
-        TableFile::Markdown => (listed.to_markdown(), "text/markdown; charset=utf-8", "md"),
-    };
-    Ok(super::file(false, &format!("trade-offs.{ending}"), media_type, text))
+    Ok(file.format.answer(&listed, "trade-offs"))
 }
 
 /// The view's figure as a file.
@@ -245,17 +235,12 @@ impl Page {
             log: view.log,
             is_filtered: !view.filters.is_empty(),
             facets: facets(catalogue, &shelves, view, &keys),
-            files: table_files(&query),
+            files: Format::links("/trade-offs/table", &after_address(&query)),
             found: if entries.is_empty() { None } else { Some(Found::new(catalogue, view, &entries, &keys)?) },
             sort: view.sort_key().unwrap_or_default(),
             query,
         })
     }
-}
-
-fn table_files(query: &str) -> Vec<(&'static str, String)> {
-    let files = [("CSV", "csv"), ("JSON", "json"), ("LaTeX", "tex"), ("Markdown", "md")];
-    files.map(|(heading, ending)| (heading, format!("/trade-offs/table.{ending}{}", after_address(query)))).into()
 }
 
 /// A query with its question mark, if there is one.

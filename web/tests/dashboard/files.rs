@@ -3,6 +3,7 @@
 use evaluator::report::Report;
 use evaluator::store::MediaType;
 
+use crate::fixture::Plan;
 use crate::site::Site;
 
 #[tokio::test]
@@ -10,7 +11,9 @@ async fn downloads_are_the_reports_own_bytes() {
     let site = Site::small().await;
     let report = Report::load(&site.store, site.filled.experiment).await.unwrap();
     let table = report.table();
-    for (file, text) in [("csv", table.to_csv()), ("md", table.to_markdown()), ("tex", table.to_latex())] {
+    for (file, text) in
+        [("csv", table.to_csv()), ("json", table.to_json()), ("md", table.to_markdown()), ("tex", table.to_latex())]
+    {
         let answer = site.get(&format!("/experiments/1/tables/results.{file}")).await;
         assert_eq!(answer.text(), text);
         assert_eq!(answer.header("content-disposition"), format!("attachment; filename=\"experiment-1.{file}\""));
@@ -60,6 +63,49 @@ async fn figures_that_are_not_there_say_so() {
         ("/experiments/1/trials/1/samples/77/distortion.svg", 404, "sample 77"),
     ] {
         site.get(path).await.says(status, &[words]);
+    }
+}
+
+/// The rows of a table as a file has them.
+async fn rows(site: &Site, path: &str) -> Vec<serde_json::Value> {
+    let answer = site.get(&format!("{path}.json")).await;
+    assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "application/json"), "{path}");
+    let table: serde_json::Value = serde_json::from_str(answer.text()).unwrap();
+    let rows = table["rows"].as_array().unwrap().clone();
+    let csv = site.get(&format!("{path}.csv")).await;
+    assert_eq!(csv.text().lines().count(), rows.len() + 1, "{path}");
+    for (ending, words) in [("tex", "\\toprule"), ("md", "|--")] {
+        site.get(&format!("{path}.{ending}")).await.says(200, &[words]);
+    }
+    rows
+}
+
+#[tokio::test]
+async fn every_table_of_a_page_is_a_file_with_all_rows() {
+    let plan = Plan { sources: 26, thresholds: vec![0.01], blocks: 2, fails: true, ..Plan::default() };
+    let site = Site::new(&plan).await;
+    let (trial, sample) = (site.trial(0), format!("{}/samples/{}", site.trial(1), site.filled.samples[3]));
+    let trials = rows(&site, "/experiments/1/tables/trials").await;
+    let stored = site.store.trials(site.filled.experiment).await.unwrap();
+    assert_eq!(trials.len(), 3);
+    assert_eq!(trials[0]["psnr"]["value"], stored[0].summary("psnr").unwrap().mean);
+    assert_eq!((&trials[2]["state"], &trials[2]["psnr"]), (&"failed".into(), &serde_json::Value::Null));
+    let training = rows(&site, "/experiments/1/tables/training").await;
+    assert_eq!((training.len(), &training[0]["state"]), (2, &"done".into()));
+    let summary = rows(&site, &format!("{trial}/tables/summary")).await;
+    assert_eq!(summary.len(), stored[0].summaries.len());
+    let samples = rows(&site, &format!("{trial}/tables/samples")).await;
+    assert_eq!(samples.len(), 52, "more than a page has");
+    let psnr: Vec<f64> = samples.iter().map(|sample| sample["psnr"].as_f64().unwrap()).collect();
+    assert!(psnr.is_sorted(), "in the order of the page");
+    let by_name = site.get(&format!("{trial}/tables/samples.csv?sort=name&page=2")).await;
+    assert!(by_name.text().lines().nth(1).unwrap().contains("astronaut again.png,0,"), "{}", by_name.text());
+    let blocks = rows(&site, &format!("{sample}/tables/blocks")).await;
+    assert_eq!((blocks.len(), &blocks[1]["block"]), (2, &1.0.into()));
+    let measurements = rows(&site, &format!("{sample}/tables/measurements")).await;
+    assert_eq!((&measurements[1]["metric"], &measurements[1]["unit"]), (&"psnr".into(), &"dB".into()));
+    for wrong in ["samples.xls", "colours.csv", "samples", ".csv"] {
+        site.get(&format!("{trial}/tables/{wrong}")).await.says(400, &["This address is not understood", wrong]);
     }
 }
 

@@ -32,10 +32,18 @@ async fn every_link_from_the_first_page_leads_somewhere() {
     }
     assert!(seen.contains("/experiments?tag=a+tag") && seen.contains("/?e=1"), "{seen:#?}");
     let of = |part: &str| seen.iter().filter(|path| path.contains(part)).count();
-    // Every sample in four views, with its figure as three files.
-    assert_eq!((of("/trials/"), of("/samples/")), (3 + 6 * (4 + 3), 6 * (4 + 3)), "{seen:#?}");
+    // Each page's tables in four formats (a failed trial has no summary), each sample in four views and its figure in three.
+    let (of_trials, of_samples) = (4 * (2 + 3), 4 * 2 * 6);
+    assert_eq!(
+        (of("/trials/"), of("/samples/")),
+        (3 + of_trials + 6 * (4 + 3) + of_samples, 6 * (4 + 3) + of_samples),
+        "{seen:#?}"
+    );
     assert!(
-        of("/differences/") > 0 && of("/artifacts/") > 0 && of("/experiments/1/figures/") == 6 && of("/tables/") == 3,
+        of("/differences/") > 0
+            && of("/artifacts/") > 0
+            && of("/experiments/1/figures/") == 6
+            && of("/experiments/1/tables/") == 12,
         "{seen:#?}"
     );
 }

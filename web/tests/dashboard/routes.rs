@@ -68,7 +68,7 @@ pub fn routes(filled: &Filled) -> Vec<Route> {
         ),
         file("/trade-offs/{file}", "/trade-offs/table.csv".to_owned()),
         file("/trade-offs/figures/{file}", "/trade-offs/figures/trade-offs.svg".to_owned()),
-        page("/compare", format!("/compare?t={compared}"), &["compare.html"]),
+        page("/compare", format!("/compare?t={compared}"), &["compare.html", "downloads.html"]),
         file("/compare/{file}", format!("/compare/comparison.csv?t={compared}")),
         page("/experiments", "/experiments".to_owned(), &["experiments.html", "empty_store.html", "pager.html"]),
         page(
@@ -82,6 +82,7 @@ pub fn routes(filled: &Filled) -> Vec<Route> {
                 "figure.html",
                 "listing.html",
                 "pager.html",
+                "downloads.html",
             ],
         ),
         page("/experiments/{experiment}/training", training, &["training.html", "running.html", "figure.html"]),
@@ -92,11 +93,20 @@ pub fn routes(filled: &Filled) -> Vec<Route> {
             &["predictors.html", "figure.html", "listing.html"],
         ),
         file("/experiments/{experiment}/live", format!("{experiment}/live")),
-        page("/experiments/{experiment}/trials/{trial}", trial, &["trial.html", "notes.html", "pager.html"]),
+        page(
+            "/experiments/{experiment}/trials/{trial}",
+            trial.clone(),
+            &["trial.html", "notes.html", "pager.html", "downloads.html"],
+        ),
         page(
             "/experiments/{experiment}/trials/{trial}/samples/{sample}",
             sample.clone(),
-            &["sample.html", "timeline.html", "figure.html"],
+            &["sample.html", "timeline.html", "figure.html", "downloads.html"],
+        ),
+        file("/experiments/{experiment}/trials/{trial}/tables/{file}", format!("{trial}/tables/samples.csv")),
+        file(
+            "/experiments/{experiment}/trials/{trial}/samples/{sample}/tables/{file}",
+            format!("{sample}/tables/blocks.csv"),
         ),
         file(
             "/experiments/{experiment}/trials/{trial}/samples/{sample}/{file}",
