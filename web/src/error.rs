@@ -5,7 +5,8 @@ use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 use evaluator::EvaluatorError;
 use evaluator::store::StoreError;
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 /// An answer that is not the page asked for: what happened, and what to do.
 ///
@@ -23,6 +24,21 @@ pub struct Problem {
 #[template(path = "problem.html")]
 struct Page<'a> {
     problem: &'a Problem,
+    request_id: &'a str,
+}
+
+/// What went wrong, for programs.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct Told<'a> {
+    /// What happened, in a sentence.
+    #[schema(example = "There is no experiment 77")]
+    error: &'a str,
+    /// What to do.
+    #[schema(example = "It may be in another results store. Start from the list of experiments.")]
+    advice: &'a str,
+    /// Names the request to whoever runs the server.
+    #[schema(example = "67c2d3f0-1")]
     request_id: &'a str,
 }
 
@@ -121,8 +137,9 @@ impl Problem {
                 Page { problem: self, request_id }.render().map_or_else(|_| plain(), |page| Html(page).into_response())
             }
             Language::Json => {
-                let told = json!({ "error": self.title, "advice": self.advice, "request_id": request_id });
-                ([(header::CONTENT_TYPE, "application/json")], told.to_string()).into_response()
+                let told = Told { error: &self.title, advice: &self.advice, request_id };
+                let told = serde_json::to_string(&told).expect("three texts are plain data");
+                ([(header::CONTENT_TYPE, "application/json")], told).into_response()
             }
         };
         match self.status {

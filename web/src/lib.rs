@@ -16,6 +16,7 @@
 mod access;
 mod added;
 mod answer;
+mod api;
 mod assets;
 mod charts;
 mod connections;
@@ -58,7 +59,7 @@ type Route = (&'static str, MethodRouter<Database>);
 
 /// The addresses of what is in the store.
 fn stored() -> Vec<Route> {
-    vec![
+    let pages = vec![
         ("/", get(pages::trade_offs::page)),
         ("/trade-offs/{file}", get(pages::trade_offs::table)),
         ("/trade-offs/figures/{file}", get(pages::trade_offs::figure)),
@@ -84,12 +85,13 @@ fn stored() -> Vec<Route> {
         ("/experiments/{experiment}/trials/{trial}/samples/{sample}/tables/{file}", get(pages::tables::of_sample)),
         ("/artifacts/{hash}", get(pages::pictures::artifact)),
         ("/differences/{original}/{reconstruction}/{kind}", get(pages::pictures::difference)),
-    ]
+    ];
+    pages.into_iter().chain(api::stored().into_iter().map(api::Endpoint::route)).collect()
 }
 
 /// The addresses that answer without the store.
 fn built_in() -> Vec<Route> {
-    vec![("/assets/{name}", get(assets::asset)), ("/healthz", get(|| async { "ok\n" }))]
+    vec![("/assets/{name}", get(assets::asset)), ("/healthz", get(|| async { "ok\n" })), api::built_in().route()]
 }
 
 /// Every address, with what varies in braces.

@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, HashMap};
 use evaluator::metric::Direction;
 use evaluator::store::{MetricRow, Reader, Result, SampleId, TrialId, TrialSampleRow};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::format;
 
 /// What samples are sorted by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Sort {
     /// Peak signal-to-noise ratio.
@@ -29,7 +30,7 @@ pub enum Sort {
 }
 
 /// Which end comes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
     /// The samples that went worst.

@@ -33,13 +33,21 @@ impl Curve {
         };
         Self { name, slot, quantities: QUANTITIES.iter().map(quantity).collect() }
     }
+
+    /// Every quantity with its points.
+    pub fn series(&self) -> impl Iterator<Item = (&'static Quantity, &[Bucket])> {
+        QUANTITIES.iter().zip(self.quantities.iter().map(Vec::as_slice))
+    }
 }
 
 /// One number of every step.
-struct Quantity {
-    /// In addresses.
-    name: &'static str,
-    title: &'static str,
+pub struct Quantity {
+    /// In addresses and in the API.
+    pub name: &'static str,
+    /// The unit of its values; empty for a pure number.
+    pub unit: &'static str,
+    /// What it is.
+    pub title: &'static str,
     axis: &'static str,
     scale: Wanted,
     /// A part of the loss that many models lack: shown where it is not 0 throughout.
@@ -60,6 +68,7 @@ enum Wanted {
 const QUANTITIES: [Quantity; 7] = [
     Quantity {
         name: "loss",
+        unit: "",
         title: "Loss",
         axis: "loss",
         scale: Wanted::Log,
@@ -68,6 +77,7 @@ const QUANTITIES: [Quantity; 7] = [
     },
     Quantity {
         name: "psnr",
+        unit: "dB",
         title: "PSNR of the training reconstruction",
         axis: "PSNR (dB)",
         scale: Wanted::Linear,
@@ -77,6 +87,7 @@ const QUANTITIES: [Quantity; 7] = [
     },
     Quantity {
         name: "perceptual",
+        unit: "",
         title: "Perceptual part of the loss",
         axis: "perceptual loss",
         scale: Wanted::LogIfWide,
@@ -85,6 +96,7 @@ const QUANTITIES: [Quantity; 7] = [
     },
     Quantity {
         name: "kl",
+        unit: "",
         title: "Kullback-Leibler part of the loss, before weighting",
         axis: "KL divergence",
         scale: Wanted::LogIfWide,
@@ -93,6 +105,7 @@ const QUANTITIES: [Quantity; 7] = [
     },
     Quantity {
         name: "learning-rate",
+        unit: "",
         title: "Learning rate",
         axis: "learning rate",
         scale: Wanted::Linear,
@@ -101,6 +114,7 @@ const QUANTITIES: [Quantity; 7] = [
     },
     Quantity {
         name: "throughput",
+        unit: "tokens/s",
         title: "Throughput",
         axis: "tokens per second",
         scale: Wanted::Linear,
@@ -109,6 +123,7 @@ const QUANTITIES: [Quantity; 7] = [
     },
     Quantity {
         name: "gradient-norm",
+        unit: "",
         title: "Gradient norm before clipping",
         axis: "gradient norm",
         scale: Wanted::LogIfWide,

@@ -138,7 +138,7 @@ fn mean_colour(catalogue: &Catalogue, panel: &lines::Panel, (_, y): (&Quantity, 
 }
 
 /// A line's name: the values that make it.
-fn name(catalogue: &Catalogue, line: &Line) -> String {
+pub fn name(catalogue: &Catalogue, line: &Line) -> String {
     let texts = line.values.iter().map(|value| value.map_or("–", |value| catalogue.texts.text(value)));
     match line.values.is_empty() {
         true => "all trials".to_owned(),

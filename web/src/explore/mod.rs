@@ -14,11 +14,11 @@ mod table;
 mod view;
 
 pub use catalogue::{Catalogue, Entry};
-pub use chart::{LINES, chart, line_page};
-pub use facets::{Facet, facets};
+pub use chart::{LINES, chart, line_page, name};
+pub use facets::{Choice, Facet, facets};
 pub use keeper::Keeper;
-pub use lines::{Lines, Pooled};
-pub use quantity::Quantity;
+pub use lines::{Line, Lines, Panel, Point, Pooled};
+pub use quantity::{Estimate, Quantity};
 pub use settings::{STRATEGY, ShortId, Symbol, VARIANT};
 pub use table::{Rows, differing};
-pub use view::{Scope, View};
+pub use view::{PARAMETERS, Scope, View};

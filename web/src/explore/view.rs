@@ -17,6 +17,36 @@ const MOST_VALUES: usize = 20;
 /// No store has as many lines.
 const MOST_CHARTS: usize = 10_000;
 
+/// What an address may say: name, meaning, example.
+pub const PARAMETERS: [(&str, &str, &str); 10] = [
+    (
+        "e",
+        "Experiments by their numbers, with commas between, or `all`; without it, the newest with finished trials.",
+        "1",
+    ),
+    ("x", "The metric to the right, by its name.", "kept_tokens"),
+    ("y", "The metric upwards, by its name.", "psnr"),
+    ("lx", "1: the axis to the right is logarithmic.", "1"),
+    ("ly", "1: the axis upwards is logarithmic.", "1"),
+    (
+        "by",
+        "The keys whose values make a line, by their ids, with commas between; without it, variant and strategy.",
+        "ab12",
+    ),
+    (
+        "f",
+        "Filters, with commas between: the id of a key and those of the values that are wanted, with dots between.",
+        "ab12.cd34",
+    ),
+    (
+        "sort",
+        "What the table of the page is sorted by: a metric's name or a key's id, behind `-` from the largest.",
+        "-psnr",
+    ),
+    ("l", "Which lines the chart of the page shows, from 0.", "0"),
+    ("page", "Which page of the table the page shows, from 1.", "1"),
+];
+
 /// Which experiments.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Scope {
@@ -116,7 +146,7 @@ impl View {
                 "l" => view.lines = number()?.min(MOST_CHARTS),
                 "page" => view.page = number()?.max(1),
                 _ => {
-                    let known = "e, x, y, lx, ly, by, f, sort, l and page";
+                    let known = PARAMETERS.map(|(name, ..)| name).join(", ");
                     return Err(Problem::bad_request(format!("{name}: this page knows {known}")));
                 }
             }
@@ -315,6 +345,13 @@ mod tests {
             (name.to_owned(), value.to_owned())
         });
         View::parse(&pairs.collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn every_parameter_is_known_with_its_example() {
+        for (name, _, example) in PARAMETERS {
+            assert!(View::parse(&[(name.to_owned(), example.to_owned())]).is_ok(), "{name}");
+        }
     }
 
     #[test]

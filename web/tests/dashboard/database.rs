@@ -13,7 +13,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use tower::ServiceExt as _;
 
 use crate::fixture::{Plan, fill, open};
-use crate::html::well_formed;
+use crate::html::well_told;
 use crate::routes::{forms, routes};
 use crate::site::{PORT, Site};
 
@@ -41,7 +41,7 @@ async fn says(site: &Site, title: &str, advice: &str) {
         let answer = site.get(&route.path).await;
         if route.stored {
             answer.says(503, &[title, advice, "reload this page"]);
-            well_formed(&route.path, &answer);
+            well_told(&route.path, &answer);
         } else {
             assert_eq!(answer.status, 200, "{}", route.path);
         }
@@ -49,7 +49,7 @@ async fn says(site: &Site, title: &str, advice: &str) {
     for form in forms(&site.filled) {
         let answer = site.post(&form.path, form.fields).await;
         answer.says(503, &[title, advice, "reload this page"]);
-        well_formed(&form.path, &answer);
+        well_told(&form.path, &answer);
     }
 }
 

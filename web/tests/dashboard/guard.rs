@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::html::well_formed;
+use crate::html::well_told;
 use crate::routes::{Route, forms, routes};
 use crate::site::{Answer, FORM, OURS, PORT, Site, posted};
 use axum::body::Body;
@@ -31,7 +31,7 @@ async fn refused(site: &Site, path: &str, headers: &[(&str, &str)], status: u16,
     answer.says(status, &[words, answer.header("x-request-id")]);
     assert!(!answer.text().contains("quickstart"), "{path}");
     guarded(path, &answer);
-    well_formed(path, &answer);
+    well_told(path, &answer);
     let answer = site.ask(path, &[headers, &[("accept", "application/json")]].concat()).await;
     let told: serde_json::Value = serde_json::from_str(answer.text()).unwrap();
     assert_eq!((answer.status.as_u16(), &told["request_id"]), (status, &answer.header("x-request-id").into()));
@@ -133,7 +133,7 @@ async fn other_methods_are_refused_with_a_page_and_only_to_the_dashboard_itself(
                 answer.says(405, &[&format!("There is nothing to {method} here")]);
                 assert_eq!(answer.header("allow"), "GET,HEAD");
                 guarded(method, &answer);
-                well_formed(&route.path, &answer);
+                well_told(&route.path, &answer);
             }
             for header in [("accept", "*/*"), ("sec-fetch-site", "none")] {
                 let answer = site.send(asked(method, &route.path, header, Body::empty())).await;
@@ -166,14 +166,14 @@ async fn addresses_of_forms_take_nothing_but_what_forms_send() {
             guarded(method, &answer);
             if method != "HEAD" {
                 answer.says(405, &[&format!("There is nothing to {method} here")]);
-                well_formed(&form.path, &answer);
+                well_told(&form.path, &answer);
             }
         }
         for media_type in ["text/plain", "multipart/form-data; boundary=x", "application/json", ""] {
             let answer = site.send(posted(&form.path, &[OURS, ("content-type", media_type)], "name=paper")).await;
             answer.says(415, &["This form is not understood", "application/x-www-form-urlencoded"]);
             guarded(media_type, &answer);
-            well_formed(&form.path, &answer);
+            well_told(&form.path, &answer);
         }
         assert_eq!(site.send(posted(&form.path, &[OURS], "name=paper")).await.status, 415, "{}", form.path);
         let large = site.send(posted(&form.path, &[OURS, FORM], "x".repeat(128 * 1024 + 1))).await;

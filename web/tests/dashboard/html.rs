@@ -25,6 +25,16 @@ pub fn well_formed(path: &str, answer: &Answer) -> Html {
     page
 }
 
+/// A problem, in the language of its address: a page, or JSON below `/api/`.
+pub fn well_told(path: &str, answer: &Answer) {
+    if answer.header("content-type") == "application/json" {
+        assert!(path.starts_with("/api/"), "{path}");
+        serde_json::from_str::<serde_json::Value>(answer.text()).unwrap();
+    } else {
+        well_formed(path, answer);
+    }
+}
+
 /// The addresses that the page names, without their anchors.
 pub fn links(page: &Html) -> BTreeSet<String> {
     let selector = Selector::parse("[href], [src]").unwrap();

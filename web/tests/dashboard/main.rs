@@ -1,5 +1,6 @@
 //! The dashboard, asked as a browser would ask it.
 
+mod api;
 mod database;
 mod files;
 mod fixture;

@@ -3,7 +3,7 @@
 use scraper::{Html, Selector};
 
 use crate::fixture::Plan;
-use crate::html::well_formed;
+use crate::html::{links, well_formed};
 use crate::site::Site;
 
 const PATH: &str = "/experiments/1/predictors";
@@ -19,6 +19,9 @@ async fn predicted_counts_stand_against_the_best_ones() {
     let answer = site.get(PATH).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     let page = well_formed(PATH, &answer);
+    for file in links(&page).iter().filter(|address| address.contains("/tables/") || address.contains("/figures/")) {
+        assert_eq!(site.get(file).await.status, 200, "{file}");
+    }
     let titles = texts(&page, ".wide.light svg.chart > title");
     let expected =
         ["Predicted against best counts", "Violations against over-allocation", "What a safety margin costs"];
