@@ -46,7 +46,7 @@ impl Sample {
     pub async fn load(
         reader: &Reader,
         (experiment, trial, id): (ExperimentId, TrialId, SampleId),
-        arrangement: Arrangement,
+        arrangement: &Arrangement,
     ) -> Result<Self, Problem> {
         let trial = reader.trial_of(experiment, trial).await?;
         let metrics = samples::metrics(reader).await?;

@@ -3,30 +3,27 @@
 //! The list of a trial and the neighbours of a sample come from here, so that «next» means the same on both pages.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use evaluator::metric::Direction;
-use evaluator::store::{MetricRow, Reader, Result, SampleId, TrialId, TrialSampleRow};
+use evaluator::store::{MetricRow, Reader, SampleId, StoreError, TrialId, TrialSampleRow};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::error::Problem;
 use crate::format;
 
-/// What samples are sorted by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Sort {
-    /// Peak signal-to-noise ratio.
-    #[default]
-    Psnr,
-    /// Structural similarity.
-    Ssim,
-    /// Mean squared error.
-    Mse,
-    /// Kept tokens.
-    KeptTokens,
-    /// The source's name, then the crop's number.
-    Name,
+/// What samples are sorted by: the name of a metric, or «name» for the source's name and then the crop's number.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
+pub struct Sort(String);
+
+/// Not a metric.
+const NAME: &str = "name";
+
+impl Default for Sort {
+    fn default() -> Self {
+        Self("psnr".to_owned())
+    }
 }
 
 /// Which end comes first.
@@ -41,7 +38,7 @@ pub enum Order {
 }
 
 /// The query of a list of samples.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Arrangement {
     /// What they are sorted by.
@@ -62,10 +59,12 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// What a list says of it: names as people read them, with values.
-    pub fn shown(&self) -> Vec<(String, String)> {
+    /// What a list in this order says of it: names as people read them, with values.
+    pub fn shown(&self, sort: &Sort) -> Vec<(String, String)> {
         let value = |name| Some((format::metric(name), format::number(*self.values.get(name)?)));
-        ["psnr", "ssim", "kept_tokens"].into_iter().filter_map(value).collect()
+        let usual = ["psnr", "ssim", "kept_tokens"];
+        let sorted_by = sort.metric().filter(|name| !usual.contains(name));
+        usual.into_iter().chain(sorted_by).filter_map(value).collect()
     }
 }
 
@@ -73,7 +72,7 @@ impl Measured {
 pub type Metrics = BTreeMap<String, MetricRow>;
 
 /// All metrics of the store.
-pub async fn metrics(reader: &Reader) -> Result<Metrics> {
+pub async fn metrics(reader: &Reader) -> Result<Metrics, StoreError> {
     let mut metrics = Metrics::new();
     for row in reader.metrics().await? {
         match metrics.get(&row.name) {
@@ -87,12 +86,16 @@ pub async fn metrics(reader: &Reader) -> Result<Metrics> {
 }
 
 /// The trial's samples in this order; those that lack the value come last.
+///
+/// # Errors
+/// The order is by a metric that nobody measured.
 pub async fn load(
     reader: &Reader,
     trial: TrialId,
-    arrangement: Arrangement,
+    arrangement: &Arrangement,
     metrics: &Metrics,
-) -> Result<Vec<Measured>> {
+) -> Result<Vec<Measured>, Problem> {
+    arrangement.sort.check(metrics)?;
     let mut values: HashMap<SampleId, BTreeMap<String, f64>> = HashMap::new();
     for row in reader.measurements(trial).await? {
         // A metric's versions come rising: the newest stays.
@@ -108,7 +111,7 @@ pub async fn load(
 
 impl Arrangement {
     /// Sorts samples that come by name; equal ones stay in that order.
-    fn arrange(self, samples: &mut [Measured], metrics: &Metrics) {
+    fn arrange(&self, samples: &mut [Measured], metrics: &Metrics) {
         let Some(name) = self.sort.metric() else {
             if self.order == Order::Best {
                 samples.reverse();
@@ -127,10 +130,10 @@ impl Arrangement {
     }
 
     /// The query that asks for this order, without the page; empty for the usual one.
-    pub fn query(self) -> String {
+    pub fn query(&self) -> String {
         let mut parts = Vec::new();
         if self.sort != Sort::default() {
-            parts.push(format!("sort={}", self.sort.key()));
+            parts.push(form_urlencoded::Serializer::new(String::new()).append_pair("sort", &self.sort.0).finish());
         }
         if self.order != Order::default() {
             parts.push(format!("order={}", self.order.key()));
@@ -140,22 +143,33 @@ impl Arrangement {
 }
 
 impl Sort {
-    /// All of them, in the order of the form.
-    pub const ALL: [Self; 5] = [Self::Psnr, Self::Ssim, Self::Mse, Self::KeptTokens, Self::Name];
+    /// What samples can be sorted by, in the order of the form: every metric that one of them has, and the name.
+    pub fn all(samples: &[Measured]) -> Vec<Self> {
+        let measured: BTreeSet<&String> = samples.iter().flat_map(|sample| sample.values.keys()).collect();
+        let mut measured: Vec<&String> = measured.into_iter().collect();
+        measured.sort_by_key(|name| format::metric_order(name));
+        measured.into_iter().cloned().chain([NAME.to_owned()]).map(Self).collect()
+    }
 
     /// Its word in the address.
-    pub fn key(self) -> &'static str {
-        self.metric().unwrap_or("name")
+    pub fn key(&self) -> &str {
+        &self.0
     }
 
     /// The metric's name in the store, if it is a metric.
-    pub fn metric(self) -> Option<&'static str> {
-        match self {
-            Self::Psnr => Some("psnr"),
-            Self::Ssim => Some("ssim"),
-            Self::Mse => Some("mse"),
-            Self::KeptTokens => Some("kept_tokens"),
-            Self::Name => None,
+    fn metric(&self) -> Option<&str> {
+        Some(self.key()).filter(|key| *key != NAME)
+    }
+
+    fn check(&self, metrics: &Metrics) -> Result<(), Problem> {
+        match self.metric() {
+            // The usual one may be missing: then samples come by name.
+            Some(name) if *self != Self::default() && !metrics.contains_key(name) => {
+                let measured: Vec<&str> = metrics.keys().map(String::as_str).chain([NAME]).collect();
+                let advice = format!("sort={name}: samples are sorted by one of {}", measured.join(", "));
+                Err(Problem::bad_request(advice))
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -190,7 +204,7 @@ mod tests {
         }
     }
 
-    fn order(sort: Sort, order: Order) -> Vec<i64> {
+    fn order(sort: &str, order: Order) -> Vec<i64> {
         let metric = |name: &str, direction| {
             let row = MetricRow {
                 id: MetricId(1),
@@ -209,24 +223,24 @@ mod tests {
             sample(3, &[("psnr", 20.0), ("mse", 0.9)]),
             sample(4, &[("psnr", 25.0), ("mse", 0.5)]),
         ];
-        Arrangement { sort, order, page: 1 }.arrange(&mut samples, &metrics);
+        Arrangement { sort: Sort(sort.to_owned()), order, page: 1 }.arrange(&mut samples, &metrics);
         samples.iter().map(|sample| sample.row.sample_id.0).collect()
     }
 
     #[test]
     fn worst_first_follows_the_metric_and_missing_values_come_last() {
-        assert_eq!(order(Sort::Psnr, Order::Worst), [3, 4, 1, 2]);
-        assert_eq!(order(Sort::Mse, Order::Worst), [3, 4, 1, 2]);
-        assert_eq!(order(Sort::Psnr, Order::Best), [1, 4, 3, 2]);
-        assert_eq!(order(Sort::Name, Order::Worst), [1, 2, 3, 4]);
-        assert_eq!(order(Sort::Name, Order::Best), [4, 3, 2, 1]);
-        assert_eq!(order(Sort::Ssim, Order::Worst), [1, 2, 3, 4], "nobody has it: by name");
+        assert_eq!(order("psnr", Order::Worst), [3, 4, 1, 2]);
+        assert_eq!(order("mse", Order::Worst), [3, 4, 1, 2]);
+        assert_eq!(order("psnr", Order::Best), [1, 4, 3, 2]);
+        assert_eq!(order("name", Order::Worst), [1, 2, 3, 4]);
+        assert_eq!(order("name", Order::Best), [4, 3, 2, 1]);
+        assert_eq!(order("ssim", Order::Worst), [1, 2, 3, 4], "nobody has it: by name");
     }
 
     #[test]
     fn the_usual_order_needs_no_query() {
         assert_eq!(Arrangement::default().query(), "");
-        let other = Arrangement { sort: Sort::KeptTokens, order: Order::Best, page: 7 };
+        let other = Arrangement { sort: Sort("kept_tokens".to_owned()), order: Order::Best, page: 7 };
         assert_eq!(other.query(), "sort=kept_tokens&order=best");
     }
 }

@@ -31,10 +31,10 @@ pub struct Named {
 }
 
 /// Which page of the samples, in which order.
-#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
+#[derive(Debug, Clone, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
 pub struct Asked {
-    /// What they are sorted by; samples that lack it come last.
+    /// What they are sorted by: the name of a metric, or «name» for that of the source; samples that lack it come last.
     #[param(inline, example = "psnr")]
     sort: Sort,
     /// Which end comes first.
@@ -228,7 +228,7 @@ pub async fn list(
 ) -> Result<Page<Sample>, Problem> {
     let trial = reader.trial_of(reader.experiment(experiment).await?.id, trial).await?.id;
     let arrangement = Arrangement { sort: asked.sort, order: asked.order, page: 1 };
-    let all = samples::load(&reader, trial, arrangement, &samples::metrics(&reader).await?).await?;
+    let all = samples::load(&reader, trial, &arrangement, &samples::metrics(&reader).await?).await?;
     let paging = Paging { page: asked.page, page_size: asked.page_size };
     let items = paging.of(&all)?.iter().map(Sample::from).collect();
     let query = arrangement.query();
@@ -240,7 +240,7 @@ pub async fn list(
 /// One sample.
 pub async fn one(reader: Reader, named: Named, _: Nothing) -> Result<Whole, Problem> {
     let experiment = reader.experiment(named.experiment).await?.id;
-    let loaded = Loaded::load(&reader, (experiment, named.trial, named.sample), Arrangement::default()).await?;
+    let loaded = Loaded::load(&reader, (experiment, named.trial, named.sample), &Arrangement::default()).await?;
     Ok(Whole {
         sample: Sample::from(&loaded.measured),
         x: loaded.cut.x,

@@ -102,7 +102,7 @@ impl View {
     }
 
     /// The query that asks for it in this order of the samples, with its question mark; empty for what is usual.
-    fn query(self, arrangement: Arrangement) -> String {
+    fn query(self, arrangement: &Arrangement) -> String {
         let view = if self == Self::default() { String::new() } else { format!("view={}", self.key()) };
         let parts: Vec<String> = [arrangement.query(), view].into_iter().filter(|part| !part.is_empty()).collect();
         if parts.is_empty() { String::new() } else { format!("?{}", parts.join("&")) }
@@ -117,7 +117,7 @@ pub async fn page(
     Query(Viewed { view }): Query<Viewed>,
 ) -> Result<Html<String>, Problem> {
     let experiment = reader.experiment(experiment).await?;
-    let sample = Sample::load(&reader, (experiment.id, trial, id), arrangement).await?;
+    let sample = Sample::load(&reader, (experiment.id, trial, id), &arrangement).await?;
     let Sample { trial, metrics, measured, place, count, previous, next, cut, search, added } = sample;
     let psnr = measured.values.get("psnr").copied();
     let chosen = measured.row.reconstruction.map(|picture| Chosen { picture, psnr });
@@ -133,7 +133,7 @@ pub async fn page(
         steps,
         cut,
         view,
-        views: View::ALL.map(|view| (view, view.query(arrangement))).into(),
+        views: View::ALL.map(|view| (view, view.query(&arrangement))).into(),
         figure: compute(move || Figure::of(&search.chart()).with_files(&base, "")).await,
         has_curve,
         measurements: measurements(&measured, &metrics),
@@ -142,8 +142,8 @@ pub async fn page(
         count,
         previous,
         next,
-        query: View::default().query(arrangement),
-        neighbour_query: view.query(arrangement),
+        query: View::default().query(&arrangement),
+        neighbour_query: view.query(&arrangement),
         experiment,
         trial,
         sample: measured,

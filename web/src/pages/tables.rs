@@ -90,7 +90,7 @@ pub async fn of_trial(
         OfTrial::Summary => format.answer(&tables::summary(&title, &trial), format_args!("trial-{}", trial.id)),
         OfTrial::Samples => {
             let metrics = samples::metrics(&reader).await?;
-            let samples = samples::load(&reader, trial.id, arrangement, &metrics).await?;
+            let samples = samples::load(&reader, trial.id, &arrangement, &metrics).await?;
             let table = tables::samples(&title, &samples, &metrics);
             format.answer(&table, format_args!("trial-{}-samples", trial.id))
         }
@@ -102,7 +102,7 @@ pub async fn of_sample(
     State(reader): State<Reader>,
     Path((experiment, trial, id, File { name, format })): Path<(ExperimentId, TrialId, SampleId, File<OfSample>)>,
 ) -> Result<Response, Problem> {
-    let sample = Sample::load(&reader, (experiment, trial, id), Arrangement::default()).await?;
+    let sample = Sample::load(&reader, (experiment, trial, id), &Arrangement::default()).await?;
     let title = format!("{}, {} #{}", trial_title(&sample.trial), sample.cut.source_name, sample.cut.ordinal);
     let named = |what: &str| format!("trial-{trial}-sample-{id}-{what}");
     Ok(match name {

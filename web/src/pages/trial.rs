@@ -26,6 +26,8 @@ struct Page {
     notes: Notes,
     samples: Vec<Measured>,
     pager: Pager,
+    /// What they can be sorted by.
+    sorts: Vec<Sort>,
     arrangement: Arrangement,
     /// What links to a sample carry on, with its question mark.
     query: String,
@@ -39,7 +41,7 @@ pub async fn page(
 ) -> Result<Html<String>, Problem> {
     let (experiment, mut trial) = trial_of(&reader, experiment, trial).await?;
     let metrics = samples::metrics(&reader).await?;
-    let samples = samples::load(&reader, trial.id, arrangement, &metrics).await?;
+    let samples = samples::load(&reader, trial.id, &arrangement, &metrics).await?;
     trial.summaries.sort_by_key(|summary| format::metric_order(&summary.metric));
     let query = arrangement.query();
     let pager = Pager::new("samples", samples.len(), SAMPLES_ON_A_PAGE, arrangement.page).keeping(&query, "#samples");
@@ -48,6 +50,7 @@ pub async fn page(
         dataset: reader.dataset(trial.dataset_id).await?,
         protocol: reader.protocol(trial.protocol_id).await?,
         notes: Notes::of_trial(&reader, experiment.id, trial.id).await?,
+        sorts: Sort::all(&samples),
         samples: pager.slice(&samples).to_vec(),
         experiment,
         trial,

@@ -149,7 +149,18 @@ async fn a_trial_lists_its_samples_worst_first_and_keeps_the_order_on_the_way() 
     sample.says(200, &["1 of 4", "rel=\"next\"", "?order=best"]);
     assert!(!sample.text().contains("rel=\"prev\""));
 
-    site.get(&format!("{trial}?sort=colour")).await.says(400, &["This address is not understood", "colour"]);
+    // By what the list does not usually show: the trial of a search, most evaluations first.
+    let by_cost = format!("{}?sort=evaluations", site.trial(1));
+    let page = well_formed(&by_cost, &site.get(&by_cost).await);
+    let last = Selector::parse(".gallery dl dd:last-of-type").unwrap();
+    let costs: Vec<f64> = page.select(&last).map(|value| value.inner_html().parse().unwrap()).collect();
+    assert!(costs.len() == 4 && costs.is_sorted_by(|a, b| a >= b) && costs[0] >= 5.0, "{costs:?}");
+    let options = Selector::parse("select[name=sort] option").unwrap();
+    let options: Vec<&str> = page.select(&options).map(|option| option.attr("value").unwrap()).collect();
+    assert!(options.contains(&"flops") && options.last() == Some(&"name") && options.len() == 11, "{options:?}");
+
+    let unknown = site.get(&format!("{trial}?sort=colour")).await;
+    unknown.says(400, &["This address is not understood", "sort=colour", "search_seconds"]);
 }
 
 #[tokio::test]
