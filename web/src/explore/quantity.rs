@@ -68,7 +68,8 @@ impl<'a> Quantity<'a> {
         };
         let unit = self.versions.first().map_or("", |row| row.unit.as_str());
         match unit.split_once('/') {
-            // «evaluations (evaluations/block)» would say it twice.
+            // «bits per pixel (bit/pixel)» would say it twice, and so would «evaluations (evaluations/block)».
+            Some((_, per)) if name.ends_with(&format!(" per {per}")) => name,
             Some((what, per)) if name.contains(what) => format!("{name} per {per}"),
             _ if unit.is_empty() => name,
             _ => format!("{name} ({unit})"),
@@ -93,6 +94,40 @@ impl<'a> Quantity<'a> {
             "token_share" | "threshold_met" => 1,
             "flops" | "prediction_flops" | "jpeg_bytes" | "bits" | "adaptive_bits" => 0,
             _ => 4,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use evaluator::metric::ALL;
+    use evaluator::store::MetricId;
+
+    use super::*;
+
+    #[test]
+    fn a_label_says_everything_once() {
+        let label = |name: &str| {
+            let metric = ALL.iter().find(|metric| metric.name == name).unwrap();
+            let versions = [MetricRow {
+                id: MetricId(1),
+                name: name.to_owned(),
+                version: metric.version,
+                unit: metric.unit.to_owned(),
+                direction: metric.direction,
+                noisy: metric.noisy,
+            }];
+            Quantity { name, versions: &versions }.label()
+        };
+        for (name, expected) in [
+            ("bits_per_pixel", "bits per pixel"),
+            ("bits", "bits per block"),
+            ("evaluations", "evaluations per block"),
+            ("sequential_depth", "sequential depth (waits/block)"),
+            ("psnr", "PSNR (dB)"),
+            ("ssim", "SSIM"),
+        ] {
+            assert_eq!(label(name), expected);
         }
     }
 }

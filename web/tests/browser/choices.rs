@@ -60,5 +60,5 @@ async fn ticked_rows_are_compared() {
     }
     tab.follow("form[action='/compare'] button").await;
     assert_eq!(tab.text("h1").await, "Side by side");
-    assert_eq!(tab.ask::<usize>("return document.querySelectorAll('table.compare thead th').length").await, 2);
+    assert_eq!(tab.ask::<usize>("return document.querySelectorAll('table.comparison thead th').length").await, 2);
 }
