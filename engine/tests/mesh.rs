@@ -8,6 +8,7 @@ use rand::RngCore as _;
 use safetensors::SafeTensors;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 const MESHES: [[usize; 2]; 7] = [[1, 2], [2, 1], [1, 3], [3, 1], [1, 4], [2, 2], [4, 1]];
 
@@ -158,6 +159,41 @@ fn a_checkpoint_of_one_mesh_goes_on_with_any_other() {
     }
 }
 
+/// Noise, but the first time the last sequence is asked for it lacks a segment: no worker can find its blocks' segments.
+#[derive(Default)]
+struct OnceBroken(AtomicBool);
+
+impl TrainingData for OnceBroken {
+    fn blocks_per_sequence(&self) -> usize {
+        BLOCKS
+    }
+
+    fn sequence(&self, number: u64) -> Result<Sequence, EngineError> {
+        let mut sequence = Noise.sequence(number)?;
+        if number == 9 && !self.0.swap(true, Relaxed) {
+            sequence.segments.pop();
+        }
+        Ok(sequence)
+    }
+}
+
+#[test]
+fn a_worker_that_panics_leaves_the_run_as_it_was() {
+    let start = start(vae(), settings(4));
+    for shape in [[2, 1], [1, 2], [2, 2]] {
+        let undisturbed = losses(&mut trainer(&start, mesh(shape)), 4);
+        let mut trainer = Trainer::new(start.clone(), OnceBroken::default()).unwrap().with_mesh(mesh(shape)).unwrap();
+        let mut all = losses(&mut trainer, 1);
+        let before = weights_hash(trainer.model());
+        let error = trainer.advance().unwrap_err();
+        assert!(matches!(&error, EngineError::Ring(lost) if lost.end.starts_with("panicked: ")), "{shape:?}: {error}");
+        assert!(error.to_string().contains("the last checkpoint is"), "{error}");
+        assert_eq!((trainer.step(), weights_hash(trainer.model())), (1, before), "{shape:?}");
+        all.extend(losses(&mut trainer, 4));
+        assert_eq!(all, undisturbed, "{shape:?}");
+    }
+}
+
 #[test]
 fn the_same_mesh_gives_the_same_bytes() {
     let start = start(vae(), settings(6));
@@ -182,7 +218,7 @@ fn a_trace_is_written_down_for_every_worker_that_asks_for_it() {
     for trace in trainer.traces() {
         // Two steps forward; backward two and the way home.
         assert_eq!((trace.forward.len(), trace.backward.len()), (2, 3));
-        assert!(trace.total().scores > 0 && trace.to_string().contains("backward 2"), "{trace}");
+        assert!(trace.total().scores > 0 && trace.to_string().contains("\nbackward 2"), "{trace}");
     }
     // Worker 1 of each ring sends its early slice on; what worker 0 reads of it comes home from there.
     assert!(trainer.traces().iter().all(|trace| trace.total().bytes > 0));
@@ -195,8 +231,11 @@ fn a_mesh_that_cannot_be_is_refused_with_a_reason() {
         Err(error) => error.to_string(),
     };
     let plain = start(vae(), settings(1));
-    assert_eq!(refusal(&plain, [6, 1]), "mesh = 6x1: 6 groups share train.batch = 5 sequences: need one each");
-    assert!(refusal(&plain, [1, 23]).starts_with("mesh = 1x23: a sequence of 45 tokens"));
+    assert_eq!(
+        refusal(&plain, [6, 1]),
+        "mesh = data=6,sequence=1: 6 groups share train.batch = 5 sequences: need one each"
+    );
+    assert!(refusal(&plain, [1, 23]).starts_with("mesh = data=1,sequence=23: a sequence of 45 tokens"));
     assert!(refusal(&plain, [0, 2]).contains("at least one worker"));
     let perceptual = Some(PerceptualLoss { network: String::new(), weight: 0.1, side: 64 });
     let seeing = start(vae(), TrainConfig { perceptual, ..settings(1) });

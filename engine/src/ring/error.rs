@@ -6,8 +6,8 @@
 /// that into an error again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "worker {worker} (of {workers}, counted from 0) {end}; no worker can go on without it, and nothing of this step was \
-     kept"
+    "worker {worker} (of {workers}, counted from 0) {end}; no worker can go on without it: nothing of this step was kept, \
+     the last checkpoint is"
 )]
 pub struct RingError {
     /// Which one, counted from 0 through all groups of the mesh.
@@ -16,6 +16,16 @@ pub struct RingError {
     pub workers: usize,
     /// What became of it, as «panicked: …».
     pub end: String,
+}
+
+/// A text that is no mesh.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{part:?} {flaw}; write sequence=2, data=4, or data=2,sequence=2")]
+pub struct MeshSyntaxError {
+    /// The part of it that is wrong.
+    pub part: String,
+    /// What is wrong with it.
+    pub flaw: &'static str,
 }
 
 impl RingError {

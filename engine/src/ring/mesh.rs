@@ -1,13 +1,15 @@
 //! Who works on what: a mesh of workers, and workers that are threads of this process.
 
 use super::threads::{Meeting, ThreadRing};
-use super::{Ring, RingError, Slices};
+use super::{MeshSyntaxError, Ring, RingError, Slices};
 use crate::error::EngineError;
 use std::any::Any;
 use std::fmt;
 use std::ops::Range;
 use std::rc::Rc;
+use std::str::FromStr;
 use std::sync::Arc;
+use std::thread::ScopedJoinHandle;
 
 /// data × sequence workers: whole sequences are dealt to `data` groups, and each is cut among the `sequence` workers of
 /// its group.
@@ -33,6 +35,9 @@ pub struct Place {
 impl Mesh {
     /// One worker.
     pub const ONE: Self = Self { data: 1, sequence: 1 };
+
+    /// No text asks for more workers in all: each has a thread at least.
+    const MOST_WORKERS: usize = 1024;
 
     /// Workers in all.
     pub fn workers(self) -> usize {
@@ -63,9 +68,34 @@ impl Mesh {
     }
 }
 
+/// As [`FromStr`] reads it.
 impl fmt::Display for Mesh {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}x{}", self.data, self.sequence)
+        write!(f, "data={},sequence={}", self.data, self.sequence)
+    }
+}
+
+/// `sequence=2`, `data=4`, or `data=2,sequence=2` in any order.
+impl FromStr for Mesh {
+    type Err = MeshSyntaxError;
+
+    fn from_str(text: &str) -> Result<Self, MeshSyntaxError> {
+        let refuse = |part: &str, flaw| Err(MeshSyntaxError { part: part.to_owned(), flaw });
+        let (mut data, mut sequence) = (None, None);
+        for part in text.split(',') {
+            let (way, number) = match part.split_once('=') {
+                Some(("data", number)) => (&mut data, number),
+                Some(("sequence", number)) => (&mut sequence, number),
+                _ => return refuse(part, "is neither data=N nor sequence=N"),
+            };
+            match number.parse() {
+                _ if way.is_some() => return refuse(part, "says it a second time"),
+                Ok(workers) if (1..=Self::MOST_WORKERS).contains(&workers) => *way = Some(workers),
+                _ => return refuse(part, "needs a number of workers from 1 to 1024"),
+            }
+        }
+        let mesh = Self { data: data.unwrap_or(1), sequence: sequence.unwrap_or(1) };
+        if mesh.workers() > Self::MOST_WORKERS { refuse(text, "has more than 1024 workers in all") } else { Ok(mesh) }
     }
 }
 
@@ -100,7 +130,10 @@ impl Workers {
     /// [`EngineError::Threads`] if the system gives no more threads.
     pub fn new(mesh: Mesh, threads: usize) -> Result<Self, EngineError> {
         let each = (threads / mesh.workers()).max(1);
-        let pool = |_| rayon::ThreadPoolBuilder::new().num_threads(each).build();
+        let pool = |worker| {
+            let name = move |_| name(worker);
+            rayon::ThreadPoolBuilder::new().num_threads(each).thread_name(name).build()
+        };
         let pools = (0..mesh.workers()).map(pool).collect::<Result<_, _>>();
         Ok(Self { mesh, pools: pools.map_err(|error| EngineError::Threads(error.to_string()))? })
     }
@@ -115,29 +148,37 @@ impl Workers {
     /// If one fails, all end: those that need something of it fail too, as soon as they do.
     ///
     /// # Errors
-    /// What went wrong first: a worker's own error, or [`EngineError::Ring`] for one that panicked or left too early.
+    /// What went wrong first: a worker's own error, [`EngineError::Ring`] for one that panicked or left too early, or
+    /// [`EngineError::Threads`] for one that could not begin.
     pub fn run<R: Send>(
         &self,
         work: impl Fn(Place, Rc<dyn Ring>) -> Result<R, EngineError> + Sync,
     ) -> Result<Vec<R>, EngineError> {
         let meeting = Arc::new(Meeting::new(self.mesh.workers()));
-        let start = |worker: usize| {
-            let place = self.mesh.place(worker);
-            let first = place.group * self.mesh.sequence;
-            let ring = ThreadRing::new(meeting.clone(), first..first + self.mesh.sequence, place.rank);
-            work(place, Rc::new(ring))
-        };
+        let work = &work;
         let ends: Vec<_> = std::thread::scope(|scope| {
-            let start = &start;
-            let workers = self.pools.iter().enumerate();
-            let threads = workers.map(|(worker, pool)| scope.spawn(move || pool.install(|| start(worker))));
-            threads.collect::<Vec<_>>().into_iter().map(std::thread::ScopedJoinHandle::join).collect()
+            let start = |worker: usize| {
+                let (place, pool) = (self.mesh.place(worker), &self.pools[worker]);
+                let first = place.group * self.mesh.sequence;
+                // A thread that does not come to be drops its end of the ring, so that nobody waits for it.
+                let ring = ThreadRing::new(meeting.clone(), first..first + self.mesh.sequence, place.rank);
+                let thread = std::thread::Builder::new().name(name(worker));
+                thread.spawn_scoped(scope, move || pool.install(move || work(place, Rc::new(ring))))
+            };
+            let threads: Vec<_> = (0..self.mesh.workers()).map(start).collect();
+            threads.into_iter().enumerate().map(|(worker, thread)| self.end(worker, thread)).collect()
         });
-        let ends = ends.into_iter().enumerate().map(|(worker, end)| match end {
-            Ok(end) => end,
-            Err(payload) => Err(EngineError::Ring(self.reason(worker, payload.as_ref()))),
-        });
-        self.gather(ends)
+        self.gather(ends.into_iter())
+    }
+
+    /// How a worker ended, if it ever began.
+    fn end<R>(
+        &self,
+        worker: usize,
+        thread: std::io::Result<ScopedJoinHandle<'_, Result<R, EngineError>>>,
+    ) -> Result<R, EngineError> {
+        let thread = thread.map_err(|error| EngineError::Threads(error.to_string()))?;
+        thread.join().unwrap_or_else(|payload| Err(EngineError::Ring(self.reason(worker, payload.as_ref()))))
     }
 
     /// All results, or the failure that made the others fail.
@@ -163,5 +204,64 @@ impl Workers {
         let text = payload.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("without a message");
         RingError { worker, workers: self.mesh.workers(), end: format!("panicked: {text}") }
+    }
+}
+
+/// What a worker's threads are called, in the report of a panic too.
+fn name(worker: usize) -> String {
+    format!("worker {worker}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn each_way_is_said_once_at_most_in_any_order() {
+        let mesh = |data, sequence| Ok(Mesh { data, sequence });
+        assert_eq!("sequence=2".parse(), mesh(1, 2));
+        assert_eq!("data=4".parse(), mesh(4, 1));
+        assert_eq!("sequence=3,data=2".parse(), mesh(2, 3));
+        assert_eq!("data=1".parse(), Ok(Mesh::ONE));
+    }
+
+    #[test]
+    fn what_is_no_mesh_is_told_by_the_part_that_is_wrong() {
+        for (text, part, flaw) in [
+            ("", "", "neither"),
+            ("2", "2", "neither"),
+            ("2x2", "2x2", "neither"),
+            ("data=2,", "", "neither"),
+            ("data=2,tensor=2", "tensor=2", "neither"),
+            ("Data=2", "Data=2", "neither"),
+            ("data=2, sequence=2", " sequence=2", "neither"),
+            ("data=0", "data=0", "from 1 to 1024"),
+            ("sequence=-1", "sequence=-1", "from 1 to 1024"),
+            ("sequence=2.0", "sequence=2.0", "from 1 to 1024"),
+            ("data=1025", "data=1025", "from 1 to 1024"),
+            ("data=99999999999999999999999", "data=99999999999999999999999", "from 1 to 1024"),
+            ("data=2,data=2", "data=2", "a second time"),
+            ("data=64,sequence=32", "data=64,sequence=32", "in all"),
+        ] {
+            let error = text.parse::<Mesh>().unwrap_err();
+            assert_eq!(error.part, part, "{text}");
+            assert!(error.flaw.contains(flaw), "{text}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_mesh_is_read_as_it_is_shown(data in 1_usize..=32, sequence in 1_usize..=32) {
+            let mesh = Mesh { data, sequence };
+            prop_assert_eq!(mesh.to_string().parse(), Ok(mesh));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic_or_a_mesh_without_workers(text in "(data|sequence|[a-z=,0-9+ -])*") {
+            if let Ok(mesh) = text.parse::<Mesh>() {
+                prop_assert!((1..=Mesh::MOST_WORKERS).contains(&mesh.workers()));
+            }
+        }
     }
 }

@@ -5,7 +5,8 @@
 //! each sequence is cut by [`Slices`], and every worker has some of its rows. All that works on rows alone (norms, linear
 //! maps, losses) needs no other worker. Attention does: [`ring_attention`](crate::ops::ring_attention) passes keys and
 //! values to the next worker while it computes with those it has. It needs a [`Ring`]: three calls, none of which knows
-//! attention. [`Workers`] are threads of this process.
+//! attention. [`Workers`] are threads of this process; [`Trainer::with_mesh`](crate::train::Trainer::with_mesh) is the one
+//! place that makes them.
 //!
 //! Results do not depend on timing: what arrives is used in an order that the mesh alone decides.
 
@@ -16,7 +17,7 @@ mod sums;
 mod threads;
 mod trace;
 
-pub use error::RingError;
+pub use error::{MeshSyntaxError, RingError};
 pub use mesh::{Mesh, Place, Workers};
 pub use slices::{Journey, Rows, Slices};
 pub use sums::Sums;

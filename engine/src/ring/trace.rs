@@ -77,19 +77,18 @@ impl fmt::Display for Trace {
             "{:<13} {:>12} {:>10} {:>8} {:>10} {:>9}",
             "step", "computing s", "waiting s", "packets", "MB sent", "M scores"
         )?;
-        for (pass, steps) in [("forward", &self.forward), ("backward", &self.backward)] {
-            for (step, trace) in steps.iter().enumerate() {
-                writeln!(
-                    f,
-                    "{:<13} {:>12.3} {:>10.3} {:>8} {:>10.2} {:>9.1}",
-                    format!("{pass} {step}"),
-                    trace.computing.as_secs_f64(),
-                    trace.waiting.as_secs_f64(),
-                    trace.packets,
-                    trace.bytes as f64 / 1e6,
-                    trace.scores as f64 / 1e6
-                )?;
-            }
+        let forward = self.forward.iter().enumerate().map(|(step, trace)| (format!("forward {step}"), *trace));
+        let backward = self.backward.iter().enumerate().map(|(step, trace)| (format!("backward {step}"), *trace));
+        for (step, trace) in forward.chain(backward).chain([("all".to_owned(), self.total())]) {
+            writeln!(
+                f,
+                "{step:<13} {:>12.3} {:>10.3} {:>8} {:>10.2} {:>9.1}",
+                trace.computing.as_secs_f64(),
+                trace.waiting.as_secs_f64(),
+                trace.packets,
+                trace.bytes as f64 / 1e6,
+                trace.scores as f64 / 1e6
+            )?;
         }
         Ok(())
     }

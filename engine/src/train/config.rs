@@ -2,6 +2,7 @@
 
 use crate::error::EngineError;
 use crate::mask::Budget;
+use crate::ring::Mesh;
 use serde::{Deserialize, Serialize};
 
 /// A perceptual distance in the loss: that of one frame of one block a forward pass, as in the reference.
@@ -128,6 +129,20 @@ impl TrainConfig {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether a mesh of workers can compute these gradients.
+    ///
+    /// # Errors
+    /// [`EngineError::Config`] for a mesh that a batch cannot be dealt to, or one that cuts sequences where a perceptual
+    /// loss looks at whole frames.
+    pub fn check_mesh(&self, mesh: Mesh, tokens_per_sequence: usize) -> Result<(), EngineError> {
+        mesh.check(self.batch, tokens_per_sequence)?;
+        if mesh.sequence > 1 && self.perceptual.is_some() {
+            let rule = "a perceptual loss looks at whole frames, which a cut sequence has in no place: use sequence=1";
+            return Err(EngineError::config("mesh", mesh, rule));
+        }
+        Ok(())
     }
 
     /// The learning rate over the steps of this run.

@@ -89,6 +89,7 @@ impl RunAhead {
         if state.wanted != number {
             state.ready.clear();
             (state.wanted, state.unclaimed) = (number, number);
+            self.shared.changed.notify_all();
         }
         if self.workers.is_empty() {
             let start = || {
@@ -208,6 +209,17 @@ mod tests {
         assert_eq!([50, 51, 3].map(|n| number(ahead.take(n))), [Some(50), Some(51), Some(3)]);
         assert_eq!([12, 13, 14].map(|n| number(ahead.take(n))), [Some(12), None, Some(14)]);
         assert!(ahead.waited() > Duration::ZERO);
+    }
+
+    #[test]
+    fn workers_that_made_all_they_may_are_woken_by_a_jump() {
+        let mut ahead = RunAhead::new(Numbers, 4);
+        for n in [1, 50, 3] {
+            assert_eq!(number(ahead.take(n)), Some(n));
+            while ahead.shared.lock().ready.len() < 4 {
+                std::thread::yield_now();
+            }
+        }
     }
 
     #[test]

@@ -87,15 +87,11 @@ impl Trainer {
     /// those of one worker but for rounding; a checkpoint does not say which mesh wrote it.
     ///
     /// # Errors
-    /// [`EngineError::Config`] for a mesh that a batch cannot be dealt to, or one that cuts sequences in a run with a
-    /// perceptual loss, which looks at whole frames; [`EngineError::Threads`] if the system gives no more threads.
+    /// [`EngineError::Config`] for a mesh that does not fit: [`TrainConfig::check_mesh`]; [`EngineError::Threads`] if the
+    /// system gives no more threads.
     pub fn with_mesh(mut self, mesh: Mesh) -> Result<Self, EngineError> {
-        let layout = self.model.layout(self.start.train.batch, self.data.blocks_per_sequence());
-        mesh.check(layout.sequences, layout.tokens_per_sequence())?;
-        if mesh.sequence > 1 && self.start.train.perceptual.is_some() {
-            let rule = "a perceptual loss looks at whole frames, which a cut sequence has in no place: use Nx1";
-            return Err(EngineError::config("mesh", mesh, rule));
-        }
+        let tokens_per_sequence = self.model.layout(1, self.data.blocks_per_sequence()).tokens_per_sequence();
+        self.start.train.check_mesh(mesh, tokens_per_sequence)?;
         let threads = rayon::current_num_threads();
         self.workers = if mesh == Mesh::ONE { None } else { Some(Workers::new(mesh, threads)?) };
         Ok(self)
