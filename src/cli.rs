@@ -3,6 +3,7 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use engine::model::Preset;
+use engine::ring::Mesh;
 use evaluator::report::{FIGURES, TABLES};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -26,7 +27,7 @@ pub(crate) struct Cli {
     /// Print details too.
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
-    /// Threads to compute with [default: one a core]. Results are the same for the same number.
+    /// Threads to compute with [default: one a core]. Results are the same for the same number and mesh.
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
     #[command(subcommand)]
@@ -40,12 +41,21 @@ pub(crate) enum Command {
   elastictok run experiments/quickstart.toml
   elastictok run experiments/quickstart.toml --dry-run
   elastictok run experiments/quickstart.toml --set train.steps=300 --set seeds=[0,1,2]
+  elastictok run experiments/quickstart.toml --mesh data=2,sequence=2
 
 Running it again does only what is missing; Ctrl-C stops at the next step.")]
     Run(Run),
     /// Train an experiment's variants, and nothing more.
+    #[command(after_help = "Examples:
+  elastictok train experiments/quickstart.toml
+  elastictok train experiments/quickstart.toml --mesh data=2
+  elastictok train long-clips.toml --mesh sequence=4 --trace
+  elastictok train long-clips.toml --mesh data=2,sequence=2     # goes on with what another mesh began")]
     Train(Experiment),
     /// Train what is missing and evaluate every variant × threshold × strategy, without a report.
+    #[command(after_help = "Examples:
+  elastictok evaluate experiments/quickstart.toml
+  elastictok evaluate experiments/quickstart.toml --mesh data=2     # how it trains what is missing")]
     Evaluate(Experiment),
     /// Print a table: an experiment's main one, or one of the paper's.
     #[command(after_help = tables_help())]
@@ -163,6 +173,14 @@ pub(crate) struct Experiment {
     /// Write a checkpoint every so many seconds of training: a kill loses no more.
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
     pub(crate) checkpoint_every: f64,
+    /// Train with so many workers that share the threads, one each at least: `data=4` deals the batch's sequences to four,
+    /// `sequence=2` cuts each sequence in two, `data=2,sequence=2` does both. Losses are the same but for rounding.
+    #[arg(long, value_name = "MESH", default_value_t = Mesh::ONE)]
+    pub(crate) mesh: Mesh,
+    /// After each training, say what its workers did at every step of their rings: seconds of computing attention and of
+    /// waiting, bytes sent.
+    #[arg(long, requires = "mesh")]
+    pub(crate) trace: bool,
 }
 
 #[derive(Debug, Args)]

@@ -77,7 +77,9 @@ fn message(error: &anyhow::Error) -> String {
 fn exit_code(error: &anyhow::Error) -> ExitCode {
     match error.downcast_ref::<EvaluatorError>() {
         Some(EvaluatorError::Stopped) => ExitCode::from(130),
-        Some(EvaluatorError::Engine(EngineError::NonFinite { .. } | EngineError::Tensor(_))) => ExitCode::FAILURE,
+        Some(EvaluatorError::Engine(
+            EngineError::NonFinite { .. } | EngineError::Tensor(_) | EngineError::Ring(_) | EngineError::Threads(_),
+        )) => ExitCode::FAILURE,
         _ => ExitCode::from(2),
     }
 }

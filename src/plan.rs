@@ -4,10 +4,11 @@ use crate::cli::Cli;
 use crate::console;
 use crate::run::use_threads;
 use anyhow::Result;
+use engine::ring::Mesh;
 use engine::train::{Sequence, Start, Trainer, TrainingData};
 use evaluator::EvaluatorError;
 use evaluator::experiment::{Experiment, Variant};
-use evaluator::sweep::{DataSets, Silent, check_memory, curve_counts};
+use evaluator::sweep::{DataSets, Silent, check_memory, check_mesh, curve_counts};
 use std::fmt::Write as _;
 use std::time::Instant;
 
@@ -32,13 +33,14 @@ impl TrainingData for Grey {
 }
 
 /// Prints every training run and trial with an estimate from a few steps made now. Nothing is written.
-pub(crate) fn print(cli: &Cli, experiment: &Experiment) -> Result<()> {
+pub(crate) fn print(cli: &Cli, experiment: &Experiment, mesh: Mesh) -> Result<()> {
     use_threads(cli)?;
     check_memory(experiment)?;
+    check_mesh(experiment, mesh)?;
     let sets = DataSets::load(experiment, &Silent)?;
     let (mut total, mut text) = (0.0, String::new());
     for variant in &experiment.variants {
-        let (step_seconds, rate) = time_steps(variant).map_err(EvaluatorError::from)?;
+        let (step_seconds, rate) = time_steps(variant, mesh).map_err(EvaluatorError::from)?;
         // Of a clip's blocks, behind all before them.
         let blocks = variant.data.sample_blocks();
         let of_sample = variant.model.encoder_flops(blocks) + variant.model.decoder_flops(blocks);
@@ -86,10 +88,10 @@ pub(crate) fn print(cli: &Cli, experiment: &Experiment) -> Result<()> {
 }
 
 /// Seconds of a training step, and floating-point operations a second in it.
-fn time_steps(variant: &Variant) -> Result<(f64, f64), engine::EngineError> {
+fn time_steps(variant: &Variant, mesh: Mesh) -> Result<(f64, f64), engine::EngineError> {
     let start = Start { model: variant.model.clone(), train: variant.train.clone(), seed: 0 };
     let blocks = variant.data.blocks;
-    let mut trainer = Trainer::new(start, Grey { blocks, block: variant.model.block.values() })?;
+    let mut trainer = Trainer::new(start, Grey { blocks, block: variant.model.block.values() })?.with_mesh(mesh)?;
     if let Some(network) = &variant.perceptual.loss {
         trainer = trainer.with_perceptual(network.clone())?;
     }

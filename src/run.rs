@@ -14,7 +14,7 @@ use std::time::Duration;
 pub(crate) fn run(cli: &Cli, command: &Run) -> Result<()> {
     let experiment = load(&command.experiment)?;
     if command.dry_run {
-        return plan::print(cli, &experiment);
+        return plan::print(cli, &experiment, command.experiment.mesh);
     }
     let (report, outcome) = perform(cli, &command.experiment, &experiment, Until::Evaluated)?;
     say_outcome(cli, &outcome);
@@ -76,6 +76,7 @@ fn perform(cli: &Cli, asked: &Asked, experiment: &Experiment, until: Until) -> R
     let console = Console::new(cli);
     // Everything that can be wrong with the input is found before anything is written.
     sweep::check_memory(experiment)?;
+    sweep::check_mesh(experiment, asked.mesh)?;
     let sets = DataSets::load(experiment, &console)?;
     let stop = Stop::default();
     let ctrl_c = stop.clone();
@@ -87,7 +88,7 @@ fn perform(cli: &Cli, asked: &Asked, experiment: &Experiment, until: Until) -> R
     })
     .context("listening for Ctrl-C")?;
     let checkpoint_every = Duration::try_from_secs_f64(asked.checkpoint_every).context("--checkpoint-every")?;
-    let options = Options { until, checkpoint_every, stop };
+    let options = Options { until, checkpoint_every, stop, mesh: asked.mesh, trace: asked.trace };
     runtime()?.block_on(async {
         let store = open(&cli.db).await?;
         let result = async {

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Bench, assert_same, signal, texts, wait_until};
+use common::{Bench, assert_same, checkpoint_exists, signal, texts, wait_until};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
@@ -17,13 +17,6 @@ fn undisturbed(arguments: &[&str]) -> Vec<String> {
 fn kill(mut child: Child) {
     child.kill().unwrap();
     child.wait().unwrap();
-}
-
-fn checkpoint_exists(bench: &Bench) -> bool {
-    let Ok(folders) = std::fs::read_dir(bench.path("results/checkpoints")) else {
-        return false;
-    };
-    folders.flatten().any(|folder| folder.path().join("training.safetensors").exists())
 }
 
 const LONG: [&str; 6] = ["run", "tiny.toml", "--set", "train.steps=600", "--checkpoint-every", "0.05"];

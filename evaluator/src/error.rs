@@ -45,10 +45,18 @@ pub enum EvaluatorError {
         /// MiB available now.
         available: usize,
     },
+    /// A model that this mesh of workers cannot train.
+    #[error("variant {variant} cannot be trained on this mesh: {source}")]
+    Mesh {
+        /// The variant.
+        variant: String,
+        /// Why not.
+        source: engine::EngineError,
+    },
     /// Weights that were lost could not be made again.
     #[error(
-        "the weights {path} are lost, and training again on this machine gives others: restore the file, or start a new \
-         store with --db",
+        "the weights {path} are lost, and training again on this machine, with so many threads and this mesh, gives others: \
+         restore the file, or start a new store with --db",
         path = path.display()
     )]
     Weights {

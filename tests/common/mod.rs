@@ -54,6 +54,21 @@ impl Bench {
         command
     }
 
+    /// The same without privileges; where the test runs as root this folder becomes nobody's.
+    pub fn unprivileged(&self, arguments: &[&str]) -> Command {
+        // The build folder may be closed to nobody: run a copy.
+        let copy = self.path("elastictok");
+        std::fs::copy(env!("CARGO_BIN_EXE_elastictok"), &copy).unwrap();
+        let mut command = Command::new(copy);
+        command.current_dir(self.folder.path()).args(self.command(arguments).get_args()).stdin(Stdio::null());
+        if drop_privileges(&mut command) {
+            for path in self.files().iter().map(PathBuf::as_path).chain([self.folder.path()]) {
+                std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+            }
+        }
+        command
+    }
+
     pub fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }
@@ -161,8 +176,28 @@ impl Bench {
     }
 }
 
+const NOBODY: u32 = 65534;
+
+/// Root may do everything, so a test that runs as root has this done by nobody; whether it was so.
+pub fn drop_privileges(command: &mut Command) -> bool {
+    use std::os::unix::process::CommandExt as _;
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    is_root
+}
+
 pub fn texts(output: &Output) -> (String, String) {
     (String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// Whether a training run has something to go on from.
+pub fn checkpoint_exists(bench: &Bench) -> bool {
+    let Ok(folders) = std::fs::read_dir(bench.path("results/checkpoints")) else {
+        return false;
+    };
+    folders.flatten().any(|folder| folder.path().join("training.safetensors").exists())
 }
 
 /// Waits until `happened`, or fails after a minute.

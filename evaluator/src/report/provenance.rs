@@ -24,6 +24,7 @@ impl Report {
     pub async fn provenance(&self, reader: &Reader, table: &Table) -> Result<String> {
         let wanted: BTreeSet<TrialId> = table.trials.iter().flatten().copied().collect();
         let short = |hash: ContentHash| hash.to_string()[..16].to_owned();
+        let meshes = reader.training_meshes().await?;
         let mut text = String::new();
         for trial in self.trials.iter().filter(|trial| wanted.contains(&trial.id)) {
             let made_by = match trial.provenance_id {
@@ -44,7 +45,9 @@ impl Report {
                 None => String::new(),
                 Some(id) => {
                     let run = reader.training_run(id).await?;
-                    format!(", training run {} of {} steps, seed {}", short(run.key), run.steps, run.seed)
+                    let meshes = meshes.iter().filter(|(run, _)| *run == id).map(|(_, mesh)| format!(", mesh {mesh}"));
+                    let meshes: String = meshes.collect();
+                    format!(", training run {} of {} steps, seed {}{meshes}", short(run.key), run.steps, run.seed)
                 }
             };
             text += &format!(

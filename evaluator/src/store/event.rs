@@ -90,6 +90,18 @@ impl Reader {
             .at(self)
     }
 
+    /// Which meshes computed each training run, one after the other, as far as its starts were told in this store.
+    pub async fn training_meshes(&self) -> Result<Vec<(TrainingRunId, String)>> {
+        sqlx::query_as(
+            "select training_run_id, payload ->> 'mesh' as mesh from event
+             where kind = 'training started' and training_run_id is not null and mesh is not null
+             group by training_run_id, mesh order by min(id)",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .at(self)
+    }
+
     /// The experiment's newest events whose kind is `like` this pattern of SQL, newest first.
     pub async fn newest_events(&self, experiment: ExperimentId, like: &str, limit: u32) -> Result<Vec<EventRow>> {
         sqlx::query_as("select * from event where experiment_id = ? and kind like ? order by id desc limit ?")
@@ -154,5 +166,24 @@ mod tests {
         assert_eq!(id(store.newest_events(experiment, "%", 2).await.unwrap()), [ids[3], ids[2]]);
         assert_eq!(id(store.newest_events(experiment, "run %", 9).await.unwrap()), [ids[3], ids[0]]);
         assert!(store.newest_events(ExperimentId(99), "%", 9).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_training_run_was_computed_by_the_meshes_that_its_starts_name() {
+        let bench = Workbench::new().await;
+        let store = &bench.store;
+        for (kind, payload) in [
+            ("training started", serde_json::json!({ "seed": 0 })),
+            ("training started", serde_json::json!({ "mesh": "data=2,sequence=1" })),
+            ("training stopped", serde_json::json!({ "mesh": "data=9,sequence=1" })),
+            ("training started", serde_json::json!({ "mesh": "data=1,sequence=1" })),
+            ("training started", serde_json::json!({ "mesh": "data=2,sequence=1" })),
+        ] {
+            let (experiment, training_run) = (Some(bench.experiment), Some(bench.run));
+            let event = NewEvent { experiment, training_run, trial: None, kind: kind.into(), payload };
+            store.append_event(&event).await.unwrap();
+        }
+        let meshes = ["data=2,sequence=1", "data=1,sequence=1"].map(|mesh| (bench.run, mesh.to_owned()));
+        assert_eq!(store.training_meshes().await.unwrap(), meshes);
     }
 }

@@ -12,6 +12,7 @@ mod events;
 mod lines;
 pub(crate) mod live;
 mod memory;
+mod mesh;
 mod predictors;
 mod progress;
 mod progressive;
@@ -35,8 +36,10 @@ use crate::store::{
 use behind::BlockCurves;
 pub use curves::curve_counts;
 use curves::{Curves, Wanted};
+use engine::ring::Mesh;
 use evaluate::Bench;
 pub use memory::check_memory;
+pub use mesh::check_mesh;
 use samples::Samples;
 use serde_json::json;
 pub use sets::DataSets;
@@ -55,6 +58,10 @@ pub struct Options {
     pub checkpoint_every: Duration,
     /// Asked to stop, the run stops at the next step or sample.
     pub stop: Stop,
+    /// Who computes the gradients of training. How, not what: it is in no key, and another one may go on.
+    pub mesh: Mesh,
+    /// Whether to tell after each training what the workers of the mesh did.
+    pub trace: bool,
 }
 
 /// How far to go.

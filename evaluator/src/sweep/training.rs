@@ -8,6 +8,7 @@ use crate::store::{CheckpointFiles, ContentHash, Lease, NewTrainingRun, Training
 use engine::ElasticTok;
 use engine::model::{load_model, save_model};
 use engine::parameters::weights_hash;
+use engine::ring::Trace;
 use engine::train::{Start, StepReport, Trainer};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -33,11 +34,7 @@ impl Run<'_> {
         });
         let key = ContentHash::of(identity.to_string().as_bytes());
         let start = Start { model: variant.model.clone(), train: variant.train.clone(), seed };
-        let judged = |trainer: Trainer| match &variant.perceptual.loss {
-            Some(network) => trainer.with_perceptual(network.clone()),
-            None => Ok(trainer),
-        };
-        let mut trainer = judged(Trainer::new(start.clone(), samples.sets.training(variant, seed))?)?;
+        let mut trainer = self.equip(Trainer::new(start.clone(), samples.sets.training(variant, seed))?, variant)?;
         let new = NewTrainingRun {
             key,
             config,
@@ -62,12 +59,15 @@ impl Run<'_> {
             }
         }
         if files.training.exists() {
-            trainer = judged(Trainer::resume(start, samples.sets.training(variant, seed), &files.training)?)?;
+            let resumed = Trainer::resume(start, samples.sets.training(variant, seed), &files.training)?;
+            trainer = self.equip(resumed, variant)?;
             self.progress.say(&format!("{title}: goes on at step {}", trainer.step()));
         }
         self.store.start_training(run, trainer.step() as u32).await?;
         let told = || json!({ "variant": variant.name, "seed": seed });
-        self.event("training started", Some(run.into()), told()).await?;
+        let mut started = told();
+        started["mesh"] = json!(self.options.mesh.to_string());
+        self.event("training started", Some(run.into()), started).await?;
         let outcome = self.take_steps(run, &title, &mut trainer, &files).await;
         self.progress.end();
         if let Err(error) = &outcome {
@@ -79,6 +79,7 @@ impl Run<'_> {
             self.ended("training", Some(run.into()), told(), &outcome).await?;
         }
         outcome?;
+        self.say_traces(&title, trainer.traces());
         let weights = save_model(trainer.model(), None, &files.weights)?.into();
         self.store.finish_training(run, weights, &files.weights_name).await?;
         self.store.release(run).await?;
@@ -86,6 +87,23 @@ impl Run<'_> {
         // The weights are safe: the training state, three times their size, is no longer needed.
         let _ = std::fs::remove_file(&files.training);
         Ok(Trained { run, weights, model: trainer.model().clone(), reused: false })
+    }
+
+    /// The trainer with all that its gradients need.
+    fn equip(&self, mut trainer: Trainer, variant: &Variant) -> Result<Trainer> {
+        trainer = trainer.with_mesh(self.options.mesh)?;
+        if let Some(network) = &variant.perceptual.loss {
+            trainer = trainer.with_perceptual(network.clone())?;
+        }
+        Ok(if self.options.trace { trainer.with_trace() } else { trainer })
+    }
+
+    /// Where the workers' time went since this process began the run.
+    fn say_traces(&self, title: &str, traces: &[Trace]) {
+        for (worker, trace) in traces.iter().enumerate() {
+            let trace = trace.to_string();
+            self.progress.say(&format!("{title}: attention of worker {worker}\n{}", trace.trim_end()));
+        }
     }
 
     /// Finds the run finished, or takes its lease once no other process is working on it.
