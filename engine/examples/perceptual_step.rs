@@ -3,11 +3,14 @@
 //!
 //!     cargo run --release -p engine --example perceptual_step -- WEIGHTS.pth [HEADS.pth]
 
+#[path = "../tests/noise/mod.rs"]
+mod noise;
+
 use engine::patch::CHANNELS;
 use engine::perceptual::PerceptualNetwork;
-use engine::train::{PerceptualLoss, Sequence, Start, TrainConfig, Trainer, TrainingData};
-use engine::{BlockShape, Bottleneck, EngineError, ModelConfig, random};
-use rand::RngCore as _;
+use engine::train::{PerceptualLoss, Start, TrainConfig, Trainer};
+use engine::{BlockShape, Bottleneck, EngineError, ModelConfig};
+use noise::Noise;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,20 +32,6 @@ const SIZES: [Size; 2] = [
     Size { name: "quickstart", frames: 1, side: 64, batch: 32, seen: &[64, 224], rounds: 9 },
     Size { name: "4 frames of 256 pixels", frames: 4, side: 256, batch: 1, seen: &[224], rounds: 5 },
 ];
-
-struct Noise(Size);
-
-impl TrainingData for Noise {
-    fn blocks_per_sequence(&self) -> usize {
-        1
-    }
-
-    fn sequence(&self, number: u64) -> Result<Sequence, EngineError> {
-        let mut frames = vec![0; self.0.frames * self.0.side * self.0.side * CHANNELS];
-        random::stream(0, "noise", number).fill_bytes(&mut frames);
-        Ok(Sequence { frames, segments: vec![0] })
-    }
-}
 
 fn start(size: &Size, perceptual: Option<PerceptualLoss>) -> Result<Start, EngineError> {
     let model = ModelConfig {
@@ -69,7 +58,7 @@ fn main() -> Result<(), EngineError> {
 }
 
 fn time(size: Size, network: &Arc<PerceptualNetwork>) -> Result<(), EngineError> {
-    let data = || Noise(Size { ..size });
+    let data = || Noise { values: size.frames * size.side * size.side * CHANNELS, blocks: 1 };
     let mut runs = vec![("without".to_owned(), Trainer::new(start(&size, None)?, data())?, Vec::new())];
     for side in size.seen {
         let loss = PerceptualLoss { network: network.key().to_hex().to_string(), weight: 0.1, side: *side };

@@ -6,29 +6,15 @@
 //! A block has 1024 tokens; 2 workers, 16 blocks and 7 rounds where nothing is said. One worker has WORKERS threads, and
 //! each of the WORKERS workers has one.
 
+#[path = "../tests/noise/mod.rs"]
+mod noise;
+
 use engine::ring::{Mesh, Slices, Trace};
-use engine::train::{Sequence, Start, TrainConfig, Trainer, TrainingData};
-use engine::{BlockShape, Bottleneck, EngineError, ModelConfig, random};
-use rand::RngCore as _;
+use engine::train::{Start, TrainConfig, Trainer};
+use engine::{BlockShape, Bottleneck, EngineError, ModelConfig};
+use noise::Noise;
 use std::error::Error;
 use std::time::Instant;
-
-struct Noise {
-    values: usize,
-    blocks: usize,
-}
-
-impl TrainingData for Noise {
-    fn blocks_per_sequence(&self) -> usize {
-        self.blocks
-    }
-
-    fn sequence(&self, number: u64) -> Result<Sequence, EngineError> {
-        let mut frames = vec![0; self.values * self.blocks];
-        random::stream(0, "noise", number).fill_bytes(&mut frames);
-        Ok(Sequence { frames, segments: vec![0; self.blocks] })
-    }
-}
 
 fn main() -> Result<(), Box<dyn Error>> {
     let numbers: Vec<usize> = std::env::args().skip(1).map(|number| number.parse()).collect::<Result<_, _>>()?;

@@ -1,10 +1,12 @@
 //! Training on a mesh of workers is training: the same gradients and losses, whoever computes them and whoever goes on.
 
+mod noise;
+
 use engine::parameters::weights_hash;
 use engine::ring::Mesh;
 use engine::train::{PerceptualLoss, Sequence, Start, TrainConfig, Trainer, TrainingData};
-use engine::{BlockShape, Bottleneck, EngineError, ModelConfig, random};
-use rand::RngCore as _;
+use engine::{BlockShape, Bottleneck, EngineError, ModelConfig};
+use noise::Noise;
 use safetensors::SafeTensors;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,20 +20,20 @@ fn mesh([data, sequence]: [usize; 2]) -> Mesh {
 
 const BLOCKS: usize = 3;
 
-/// Noise as frames; the last block of every other sequence belongs to something else.
-struct Noise;
+/// Noise with something to learn; the last block of every other sequence belongs to something else.
+struct Learnable;
 
-impl TrainingData for Noise {
+impl TrainingData for Learnable {
     fn blocks_per_sequence(&self) -> usize {
         BLOCKS
     }
 
     fn sequence(&self, number: u64) -> Result<Sequence, EngineError> {
-        let mut frames = vec![0; block().values() * BLOCKS];
-        random::stream(1, "test", number).fill_bytes(&mut frames);
-        // Not noise alone: something can be learnt.
-        frames.iter_mut().enumerate().for_each(|(i, value)| *value = *value / 4 + (i / 300 % 190) as u8);
-        Ok(Sequence { frames, segments: vec![0, 0, (number % 2) as i32] })
+        let mut sequence = Noise { values: block().values(), blocks: BLOCKS }.sequence(number)?;
+        let frames = sequence.frames.iter_mut().enumerate();
+        frames.for_each(|(i, value)| *value = *value / 4 + (i / 300 % 190) as u8);
+        sequence.segments[BLOCKS - 1] = (number % 2) as i32;
+        Ok(sequence)
     }
 }
 
@@ -71,7 +73,7 @@ fn vae() -> Bottleneck {
 }
 
 fn trainer(start: &Start, mesh: Mesh) -> Trainer {
-    Trainer::new(start.clone(), Noise).unwrap().with_mesh(mesh).unwrap()
+    Trainer::new(start.clone(), Learnable).unwrap().with_mesh(mesh).unwrap()
 }
 
 fn losses(trainer: &mut Trainer, until: usize) -> Vec<f32> {
@@ -149,7 +151,7 @@ fn a_checkpoint_of_one_mesh_goes_on_with_any_other() {
         let mut running = trainer(&start, mesh(order[0]));
         for (next, stop) in order.into_iter().zip([6, 12, 18]) {
             if running.step() > 0 {
-                running = Trainer::resume(start.clone(), Noise, &file).unwrap().with_mesh(mesh(next)).unwrap();
+                running = Trainer::resume(start.clone(), Learnable, &file).unwrap().with_mesh(mesh(next)).unwrap();
             }
             all.extend(losses(&mut running, stop));
             running.save(&file).unwrap();
@@ -159,7 +161,7 @@ fn a_checkpoint_of_one_mesh_goes_on_with_any_other() {
     }
 }
 
-/// Noise, but the first time the last sequence is asked for it lacks a segment: no worker can find its blocks' segments.
+/// As [`Learnable`], but the first time the last sequence is asked for it lacks a segment: no worker can find its blocks' segments.
 #[derive(Default)]
 struct OnceBroken(AtomicBool);
 
@@ -169,7 +171,7 @@ impl TrainingData for OnceBroken {
     }
 
     fn sequence(&self, number: u64) -> Result<Sequence, EngineError> {
-        let mut sequence = Noise.sequence(number)?;
+        let mut sequence = Learnable.sequence(number)?;
         if number == 9 && !self.0.swap(true, Relaxed) {
             sequence.segments.pop();
         }
@@ -226,7 +228,7 @@ fn a_trace_is_written_down_for_every_worker_that_asks_for_it() {
 
 #[test]
 fn a_mesh_that_cannot_be_is_refused_with_a_reason() {
-    let refusal = |start: &Start, shape| match Trainer::new(start.clone(), Noise).unwrap().with_mesh(mesh(shape)) {
+    let refusal = |start: &Start, shape| match Trainer::new(start.clone(), Learnable).unwrap().with_mesh(mesh(shape)) {
         Ok(_) => panic!("accepted"),
         Err(error) => error.to_string(),
     };

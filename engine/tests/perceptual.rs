@@ -1,14 +1,16 @@
 //! Perceptual distances are those of the published networks, and their gradients are gradients.
 
+mod noise;
+
 use dfdx::tensor::Trace as _;
 use dfdx::tensor_ops::Backward as _;
 use engine::parameters::weights_hash;
 use engine::patch::{CHANNELS, normalize};
 use engine::perceptual::{Architecture, FramePlace, PerceptualNetwork, loss};
 use engine::tensor::{Tape, tokens, value, values};
-use engine::train::{PerceptualLoss, Sequence, Start, TrainConfig, Trainer, TrainingData};
-use engine::{BlockShape, Bottleneck, EngineError, ModelConfig, random};
-use rand::RngCore as _;
+use engine::train::{PerceptualLoss, Start, TrainConfig, Trainer};
+use engine::{BlockShape, Bottleneck, EngineError, ModelConfig};
+use noise::Noise;
 use safetensors::SafeTensors;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -203,25 +205,12 @@ fn what_is_no_network_is_refused_with_its_reason() {
     assert_eq!(small("lpips_vgg").architecture(), Architecture::LpipsVgg);
 }
 
-/// Noise as frames.
-struct Noise;
-
-const BLOCKS: usize = 2;
-
 fn block() -> BlockShape {
     BlockShape::new(2, 16, 16, [2, 4, 4]).unwrap()
 }
 
-impl TrainingData for Noise {
-    fn blocks_per_sequence(&self) -> usize {
-        BLOCKS
-    }
-
-    fn sequence(&self, number: u64) -> Result<Sequence, EngineError> {
-        let mut frames = vec![0; block().values() * BLOCKS];
-        random::stream(1, "test", number).fill_bytes(&mut frames);
-        Ok(Sequence { frames, segments: vec![0; BLOCKS] })
-    }
+fn noise() -> Noise {
+    Noise { values: block().values(), blocks: 2 }
 }
 
 fn start(perceptual: Option<PerceptualLoss>) -> Start {
@@ -261,12 +250,12 @@ fn a_run_with_a_perceptual_loss_resumes_as_if_it_had_never_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("state");
     let start_with = start(asks_for(&network));
-    let mut whole = Trainer::new(start_with.clone(), Noise).unwrap().with_perceptual(network.clone()).unwrap();
-    let mut stopped = Trainer::new(start_with.clone(), Noise).unwrap().with_perceptual(network.clone()).unwrap();
+    let mut whole = Trainer::new(start_with.clone(), noise()).unwrap().with_perceptual(network.clone()).unwrap();
+    let mut stopped = Trainer::new(start_with.clone(), noise()).unwrap().with_perceptual(network.clone()).unwrap();
     for step in 0..6 {
         if step == 3 {
             stopped.save(&file).unwrap();
-            stopped = Trainer::resume(start_with.clone(), Noise, &file).unwrap();
+            stopped = Trainer::resume(start_with.clone(), noise(), &file).unwrap();
             stopped = stopped.with_perceptual(network.clone()).unwrap();
         }
         let report = whole.advance().unwrap();
@@ -275,7 +264,7 @@ fn a_run_with_a_perceptual_loss_resumes_as_if_it_had_never_stopped() {
         assert!((report.loss - report.mse - report.perceptual).abs() < 1e-6, "{report:?}");
     }
     assert_eq!(weights_hash(whole.model()), weights_hash(stopped.model()));
-    let mut without = Trainer::new(start(None), Noise).unwrap();
+    let mut without = Trainer::new(start(None), noise()).unwrap();
     while !without.is_finished() {
         assert_eq!(without.advance().unwrap().perceptual, 0.0);
     }
@@ -285,7 +274,7 @@ fn a_run_with_a_perceptual_loss_resumes_as_if_it_had_never_stopped() {
 #[test]
 fn a_run_refuses_another_network_than_its_configuration_names() {
     let (alex, vgg) = (small("st_lpips_alex"), Arc::new(small("st_lpips_vgg")));
-    let refusal = |perceptual| match Trainer::new(start(perceptual), Noise).unwrap().with_perceptual(vgg.clone()) {
+    let refusal = |perceptual| match Trainer::new(start(perceptual), noise()).unwrap().with_perceptual(vgg.clone()) {
         Err(EngineError::Config { key, rule, .. }) => format!("{key}: {rule}"),
         _ => panic!("this must be refused"),
     };

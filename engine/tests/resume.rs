@@ -1,30 +1,14 @@
 //! A run that was stopped and went on is the run that was not; checkpoints are whole or refused.
 
+mod noise;
+
 use engine::model::load_model;
 use engine::parameters::{Parameters, weights_hash};
 use engine::tensor::values;
-use engine::train::{Sequence, Start, TrainConfig, Trainer, TrainingData};
-use engine::{BlockShape, Bottleneck, ElasticTok, EngineError, ModelConfig, random};
-use rand::RngCore as _;
+use engine::train::{Start, TrainConfig, Trainer};
+use engine::{BlockShape, Bottleneck, ElasticTok, EngineError, ModelConfig};
+use noise::Noise;
 use std::path::Path;
-
-/// Noise as frames: a pure function of the number, like every training source.
-struct Noise {
-    values: usize,
-    blocks: usize,
-}
-
-impl TrainingData for Noise {
-    fn blocks_per_sequence(&self) -> usize {
-        self.blocks
-    }
-
-    fn sequence(&self, number: u64) -> Result<Sequence, EngineError> {
-        let mut frames = vec![0; self.values * self.blocks];
-        random::stream(1, "test", number).fill_bytes(&mut frames);
-        Ok(Sequence { frames, segments: vec![0; self.blocks] })
-    }
-}
 
 fn start(bottleneck: Bottleneck, train: TrainConfig) -> Start {
     let model = ModelConfig {

@@ -3,10 +3,12 @@
 
 #![allow(unsafe_code)] // an allocator is
 
+mod noise;
+
 use engine::ring::Mesh;
-use engine::train::{Sequence, Start, TrainConfig, Trainer, TrainingData};
-use engine::{BlockShape, Bottleneck, EngineError, ModelConfig, random};
-use rand::RngCore as _;
+use engine::train::{Start, TrainConfig, Trainer};
+use engine::{BlockShape, Bottleneck, ModelConfig};
+use noise::Noise;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
@@ -78,22 +80,6 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-const BLOCKS: usize = 12;
-
-struct Noise;
-
-impl TrainingData for Noise {
-    fn blocks_per_sequence(&self) -> usize {
-        BLOCKS
-    }
-
-    fn sequence(&self, number: u64) -> Result<Sequence, EngineError> {
-        let mut frames = vec![0; block().values() * BLOCKS];
-        random::stream(1, "test", number).fill_bytes(&mut frames);
-        Ok(Sequence { frames, segments: vec![0; BLOCKS] })
-    }
-}
-
 /// 256 tokens: 3072 a sequence.
 fn block() -> BlockShape {
     BlockShape::new(1, 64, 64, [1, 4, 4]).unwrap()
@@ -115,7 +101,8 @@ fn peak(sequence: usize) -> f64 {
         bottleneck: Bottleneck::Vae { dim: 4 },
     };
     let train = TrainConfig { batch: 2, ..TrainConfig::default() };
-    let trainer = Trainer::new(Start { model, train, seed: 1 }, Noise).unwrap();
+    let trainer =
+        Trainer::new(Start { model, train, seed: 1 }, Noise { values: block().values(), blocks: 12 }).unwrap();
     let mut trainer = trainer.with_mesh(Mesh { data: 2, sequence }).unwrap();
     LIVE.iter().zip(&PEAK).for_each(|(live, peak)| peak.store(live.load(Relaxed), Relaxed));
     trainer.advance().unwrap();

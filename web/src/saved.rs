@@ -31,7 +31,7 @@ enum Format {
 impl Format {
     const ALL: [Self; 3] = [Self::Svg, Self::DarkSvg, Self::Png];
 
-    /// What follows the name. «-dark.svg» ends as «.svg» does.
+    /// What follows the name.
     fn ending(self) -> &'static str {
         match self {
             Self::Svg => ".svg",
@@ -47,14 +47,27 @@ impl Format {
             Self::Png => "PNG",
         }
     }
+
+    fn write(self, mut chart: Chart) -> Result<(Vec<u8>, &'static str), Problem> {
+        // Links into the dashboard lead nowhere from a file.
+        let points = chart.panels.iter_mut().flat_map(|panel| &mut panel.series).flat_map(|series| &mut series.points);
+        points.for_each(|point| point.href = None);
+        let theme = if self == Self::DarkSvg { Theme::Dark } else { Theme::Light };
+        let svg = to_svg(&chart, theme, Size { with_caption: true, ..size(&chart, WIDE) });
+        match self {
+            Self::Svg | Self::DarkSvg => Ok((svg.into_bytes(), "image/svg+xml")),
+            Self::Png => Ok((to_png(&svg, PIXELS).map_err(EvaluatorError::from)?, "image/png")),
+        }
+    }
 }
 
 impl TryFrom<String> for FigureFile {
     type Error = String;
 
     fn try_from(file: String) -> Result<Self, String> {
-        let endings = [Format::DarkSvg, Format::Svg, Format::Png];
-        let found = endings.into_iter().find_map(|format| Some((file.strip_suffix(format.ending())?, format)));
+        // «-dark.svg» ends as «.svg» does: it is looked for before that.
+        let mut formats = Format::ALL.into_iter().rev();
+        let found = formats.find_map(|format| Some((file.strip_suffix(format.ending())?, format)));
         match found {
             Some((name, format)) if !name.is_empty() => Ok(Self { name: name.to_owned(), format }),
             _ => Err(format!("{file}: a figure is NAME.svg, NAME-dark.svg or NAME.png")),
@@ -79,20 +92,6 @@ impl FigureFile {
         let name = format!("{saved}{}", format.ending());
         let (bytes, media_type) = compute(move || format.write(draw())).await?;
         Ok(file(true, &name, media_type, bytes))
-    }
-}
-
-impl Format {
-    fn write(self, mut chart: Chart) -> Result<(Vec<u8>, &'static str), Problem> {
-        // Links into the dashboard lead nowhere from a file.
-        let points = chart.panels.iter_mut().flat_map(|panel| &mut panel.series).flat_map(|series| &mut series.points);
-        points.for_each(|point| point.href = None);
-        let theme = if self == Self::DarkSvg { Theme::Dark } else { Theme::Light };
-        let svg = to_svg(&chart, theme, Size { with_caption: true, ..size(&chart, WIDE) });
-        match self {
-            Self::Svg | Self::DarkSvg => Ok((svg.into_bytes(), "image/svg+xml")),
-            Self::Png => Ok((to_png(&svg, PIXELS).map_err(EvaluatorError::from)?, "image/png")),
-        }
     }
 }
 

@@ -133,11 +133,11 @@ const QUANTITIES: [Quantity; 7] = [
 ];
 
 /// A chart of every quantity that the runs have, with its name.
-pub fn charts(curves: &[Curve], steps_of_a_point: u32) -> Vec<(&'static str, Chart)> {
-    let chart = |(index, quantity): (usize, &Quantity)| {
-        Some((quantity.name, chart(quantity, index, curves, steps_of_a_point)?))
-    };
-    QUANTITIES.iter().enumerate().filter_map(chart).collect()
+pub fn charts(curves: &[Curve], steps_of_a_point: u32) -> impl Iterator<Item = (&'static str, Chart)> {
+    QUANTITIES
+        .iter()
+        .enumerate()
+        .filter_map(move |(index, quantity)| Some((quantity.name, chart(quantity, index, curves, steps_of_a_point)?)))
 }
 
 fn chart(quantity: &Quantity, index: usize, curves: &[Curve], steps_of_a_point: u32) -> Option<Chart> {
@@ -233,7 +233,7 @@ mod tests {
     }
 
     fn drawn(curves: &[Curve], steps_of_a_point: u32) -> Vec<Chart> {
-        charts(curves, steps_of_a_point).into_iter().map(|(_, chart)| chart).collect()
+        charts(curves, steps_of_a_point).map(|(_, chart)| chart).collect()
     }
 
     fn titles(charts: &[Chart]) -> Vec<&str> {

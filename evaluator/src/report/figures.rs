@@ -98,6 +98,13 @@ pub(super) fn axis(label: &str, range: Option<(f64, f64)>) -> Axis {
     Axis { label: label.to_owned(), scale: Scale::Linear, range }
 }
 
+/// A chart with a panel for each threshold, rising, which `panel` leaves without a title.
+pub(super) fn by_threshold(report: &Report, title: &str, caption: String, panel: impl Fn(f64) -> Panel) -> Chart {
+    let titled = |threshold| Panel { title: format!("τ = {threshold}"), ..panel(threshold) };
+    let panels: Vec<Panel> = report.thresholds().into_iter().map(titled).collect();
+    Chart { title: title.to_owned(), caption, columns: panels.len().clamp(1, 2), panels }
+}
+
 pub(super) fn point(x: f64, y: f64, title: String) -> Point {
     Point { x, y, title, href: None }
 }

@@ -6,7 +6,7 @@ use super::{Report, figures, predictor_figures};
 use crate::chart::{Axis, Chart, Mark, Panel, Point, Scale, Series};
 use crate::error::{EvaluatorError, Result};
 use crate::store::Reader;
-use figures::{axis, point};
+use figures::{axis, by_threshold, point};
 
 /// A figure that can be asked for by name.
 pub struct NamedFigure {
@@ -78,23 +78,11 @@ fn over_time(report: &Report, outcomes: &[Outcomes]) -> Chart {
             let points: Vec<Point> = if last > 0 { points.collect() } else { Vec::new() };
             series.push(Series { name: variant.to_owned(), mark: Mark::Line, slot, points, band: Vec::new() });
         }
-        Panel {
-            title: format!("τ = {threshold}"),
-            x: axis("block of the clip", None),
-            y: axis("mean kept tokens", None),
-            series,
-        }
+        Panel { title: String::new(), x: axis("block of the clip", None), y: axis("mean kept tokens", None), series }
     };
-    let panels: Vec<Panel> = report.thresholds().into_iter().map(panel).collect();
-    Chart {
-        title: "Tokens over time".to_owned(),
-        caption: format!(
-            "{}: mean kept tokens of the first, second, … block of all held-out clips.",
-            report.experiment.name
-        ),
-        columns: panels.len().clamp(1, 2),
-        panels,
-    }
+    let caption =
+        format!("{}: mean kept tokens of the first, second, … block of all held-out clips.", report.experiment.name);
+    by_threshold(report, "Tokens over time", caption, panel)
 }
 
 impl NamedFigure {
@@ -140,7 +128,7 @@ fn content(report: &Report, outcomes: &[Outcomes]) -> Chart {
             })
             .collect();
         Panel {
-            title: format!("τ = {threshold}"),
+            title: String::new(),
             x: Axis { label: "high-frequency energy of the block".to_owned(), scale: Scale::Log10, range: None },
             y: axis("kept tokens", None),
             series: vec![Series {
@@ -152,15 +140,10 @@ fn content(report: &Report, outcomes: &[Outcomes]) -> Chart {
             }],
         }
     };
-    let panels: Vec<Panel> = report.thresholds().into_iter().map(panel).collect();
-    Chart {
-        title: "Tokens against detail".to_owned(),
-        caption: format!(
-            "{}: the fewest sufficient tokens of every held-out block against its high-frequency energy (luma above the \
+    let caption = format!(
+        "{}: the fewest sufficient tokens of every held-out block against its high-frequency energy (luma above the \
              9 × 9 mean).",
-            report.experiment.name
-        ),
-        columns: panels.len().clamp(1, 2),
-        panels,
-    }
+        report.experiment.name
+    );
+    by_threshold(report, "Tokens against detail", caption, panel)
 }

@@ -1,7 +1,7 @@
 //! Figures of counts that were predicted without asking the model: how far off they are, and what a safety margin buys.
 
 use super::Report;
-use super::figures::{axis, point};
+use super::figures::{axis, by_threshold, point};
 use super::outcome::{Outcome, Outcomes, average, indicator};
 use crate::chart::{Chart, Mark, Panel, Point, Series};
 use std::collections::BTreeMap;
@@ -81,76 +81,65 @@ impl Report {
 
 /// Violations against mean kept tokens.
 pub(super) fn margin(report: &Report, outcomes: &[Outcomes]) -> Chart {
+    let caption = format!(
+        "{}: counts predicted without asking the model; along a line the confidence rises. The best counts (full) \
+         violate nothing that can be met.",
+        report.experiment.name
+    );
     let kept = |outcome: &Outcome| Some(f64::from(outcome.row.kept_tokens));
-    Chart {
-        title: "What a safety margin costs".to_owned(),
-        caption: format!(
-            "{}: counts predicted without asking the model; along a line the confidence rises. The best counts (full) \
-             violate nothing that can be met.",
-            report.experiment.name
-        ),
-        ..over_margins(report, outcomes, ("mean kept tokens", "tokens"), kept)
-    }
+    let panel = |threshold| over_margins(report, outcomes, threshold, ("mean kept tokens", "tokens"), kept);
+    by_threshold(report, "What a safety margin costs", caption, panel)
 }
 
 /// Violations against over-allocation: the two ways of being wrong.
 pub(super) fn violations(report: &Report, outcomes: &[Outcomes]) -> Chart {
-    Chart {
-        title: "Violations against over-allocation".to_owned(),
-        caption: format!(
-            "{}: counts predicted without asking the model; along a line the confidence rises. Too few tokens violate a \
-             threshold that could be met, too many are kept in vain; the best counts do neither.",
-            report.experiment.name
-        ),
-        ..over_margins(
-            report,
-            outcomes,
-            ("mean tokens kept beyond the best count", "tokens too many"),
-            Outcome::over_allocation,
-        )
-    }
+    let caption = format!(
+        "{}: counts predicted without asking the model; along a line the confidence rises. Too few tokens violate a \
+         threshold that could be met, too many are kept in vain; the best counts do neither.",
+        report.experiment.name
+    );
+    let words = ("mean tokens kept beyond the best count", "tokens too many");
+    let panel = |threshold| over_margins(report, outcomes, threshold, words, Outcome::over_allocation);
+    by_threshold(report, "Violations against over-allocation", caption, panel)
 }
 
-/// Blocks that could meet τ and do not, against a cost: one line a predictor, its margins along it. One panel a
-/// threshold; the best counts are at 0 %.
+/// Blocks that could meet τ and do not, against a cost: one line a predictor, its margins along it. The best counts are at
+/// 0 %.
 fn over_margins(
     report: &Report,
     outcomes: &[Outcomes],
+    threshold: f64,
     (label, unit): (&str, &str),
     cost: impl Fn(&Outcome) -> Option<f64>,
-) -> Chart {
-    let panel = |threshold: f64| {
-        let mut series: Vec<Series> = Vec::new();
-        let answers = Answers::at(outcomes, threshold);
-        let nothing_predicted = answers.iter().all(|answers| answers.predictor == BEST);
-        for answers in answers.iter().filter(|_| !nothing_predicted) {
-            let blocks = || answers.blocks.iter().copied();
-            let violated = average(blocks(), |outcome| outcome.threshold_violated().map(indicator));
-            let Some((x, violated)) = average(blocks(), &cost).zip(violated) else { continue };
-            let y = 100.0 * violated;
-            let at = point(x, y, format!("{}: {x:.1} {unit}, {y:.1} % violated", answers.strategy));
-            let name = answers.name(report);
-            match series.iter_mut().find(|series| series.name == name) {
-                Some(line) => line.points.push(at),
-                None => {
-                    let slot = series.len();
-                    series.push(Series { name, mark: Mark::LineAndPoints, slot, points: vec![at], band: Vec::new() });
-                }
+) -> Panel {
+    let mut series: Vec<Series> = Vec::new();
+    let answers = Answers::at(outcomes, threshold);
+    let nothing_predicted = answers.iter().all(|answers| answers.predictor == BEST);
+    for answers in answers.iter().filter(|_| !nothing_predicted) {
+        let blocks = || answers.blocks.iter().copied();
+        let violated = average(blocks(), |outcome| outcome.threshold_violated().map(indicator));
+        let Some((x, violated)) = average(blocks(), &cost).zip(violated) else { continue };
+        let y = 100.0 * violated;
+        let at = point(x, y, format!("{}: {x:.1} {unit}, {y:.1} % violated", answers.strategy));
+        let name = answers.name(report);
+        match series.iter_mut().find(|series| series.name == name) {
+            Some(line) => line.points.push(at),
+            None => {
+                let slot = series.len();
+                series.push(Series { name, mark: Mark::LineAndPoints, slot, points: vec![at], band: Vec::new() });
             }
         }
-        for line in &mut series {
-            line.points.sort_by(|a, b| a.x.total_cmp(&b.x));
-            line.mark = if line.points.len() == 1 { Mark::Points } else { Mark::LineAndPoints };
-        }
-        Panel {
-            title: format!("τ = {threshold}"),
-            x: axis(label, None),
-            y: axis("blocks that could meet τ and do not (%)", None),
-            series,
-        }
-    };
-    let panels: Vec<Panel> = report.thresholds().into_iter().map(panel).collect();
-    Chart { title: String::new(), caption: String::new(), columns: panels.len().clamp(1, 2), panels }
+    }
+    for line in &mut series {
+        line.points.sort_by(|a, b| a.x.total_cmp(&b.x));
+        line.mark = if line.points.len() == 1 { Mark::Points } else { Mark::LineAndPoints };
+    }
+    Panel {
+        title: String::new(),
+        x: axis(label, None),
+        y: axis("blocks that could meet τ and do not (%)", None),
+        series,
+    }
 }
 
 /// Predicted counts against the best ones, one mark for all blocks that share both, without a margin. One panel a
@@ -182,24 +171,19 @@ pub(super) fn predictions(report: &Report, outcomes: &[Outcomes]) -> Chart {
             series.insert(0, right);
         }
         Panel {
-            title: format!("τ = {threshold}"),
+            title: String::new(),
             x: axis("fewest sufficient tokens", Some((0.0, end))),
             y: axis("predicted tokens", Some((0.0, end))),
             series,
         }
     };
-    let panels: Vec<Panel> = report.thresholds().into_iter().map(panel).collect();
-    Chart {
-        title: "Predicted against best counts".to_owned(),
-        caption: format!(
-            "{}: counts predicted without a safety margin against the fewest sufficient ones. A mark stands for all \
+    let caption = format!(
+        "{}: counts predicted without a safety margin against the fewest sufficient ones. A mark stands for all \
              held-out blocks that share both counts; below the dashed line a threshold is violated, above it tokens \
              are kept in vain. Blocks that no count satisfies stand at the right edge.",
-            report.experiment.name
-        ),
-        columns: panels.len().clamp(1, 2),
-        panels,
-    }
+        report.experiment.name
+    );
+    by_threshold(report, "Predicted against best counts", caption, panel)
 }
 
 fn marks(report: &Report, slot: usize, answers: &Answers<'_>) -> Series {

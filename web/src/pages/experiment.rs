@@ -81,7 +81,7 @@ pub async fn page(
         notes: Notes::of_experiment(&reader, id, &trials).await?,
         running_now: Section::read(&reader, id).await?,
         findings: findings(&reader, id).await?,
-        loss: loss(&reader, id).await?,
+        loss: loss(&reader, id, &training).await?,
         provenance: provenance(&reader, &trials, &training).await?,
         trials: pager.slice(&trials).to_vec(),
         experiment,
@@ -113,10 +113,14 @@ async fn findings(reader: &Reader, id: ExperimentId) -> Result<Findings, Problem
     Ok(compute(draw).await)
 }
 
-async fn loss(reader: &Reader, id: ExperimentId) -> Result<Option<Figure>, Problem> {
-    let runs = Runs::read(reader, id, &[]).await?;
+async fn loss(
+    reader: &Reader,
+    id: ExperimentId,
+    training: &[ExperimentTrainingRow],
+) -> Result<Option<Figure>, Problem> {
+    let runs = Runs::read(reader, id, training, &[]).await?;
     let draw = move || {
-        let (name, chart) = runs.charts().into_iter().next()?;
+        let (name, chart) = runs.charts().next()?;
         Some(Figure::of(&chart).with_files(&training::address(id, name), ""))
     };
     Ok(compute(draw).await)

@@ -5,8 +5,7 @@ use std::collections::HashSet;
 use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use evaluator::chart::Chart;
-use evaluator::report::{Cell, Column, Table};
+use evaluator::report::{Cell, Column};
 use evaluator::store::Reader;
 
 use super::{compute, render};
@@ -152,8 +151,11 @@ pub async fn table(
     Path(file): Path<File<Tabled>>,
     Query(asked): Query<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
-    let (_, listed) = asked_for(&sources, &asked).await?;
-    Ok(file.format.answer(&listed, "trade-offs"))
+    let listed = made(&sources, &asked, |catalogue, view, entries, axes| {
+        let rows = Rows::new(catalogue, entries, view, axes);
+        rows.table(rows.all())
+    });
+    Ok(file.format.answer(&listed.await?, "trade-offs"))
 }
 
 /// The view's figure as a file.
@@ -165,29 +167,31 @@ pub async fn figure(
     if file.name != FIGURE {
         return Err(Problem::not_found(format_args!("figure {}: this one is called {FIGURE}", file.name)));
     }
-    let (drawn, _) = asked_for(&sources, &asked).await?;
+    let drawn = made(&sources, &asked, |catalogue, view, entries, (x, y)| {
+        let lines = Lines::new(catalogue, entries, &view.line_keys(catalogue, entries), &x, &y);
+        chart(catalogue, &lines, view, (&x, &y))
+    });
+    let drawn = drawn.await?;
     file.answer("trade-offs", move || drawn).await
 }
 
-async fn asked_for(sources: &Sources, asked: &[(String, String)]) -> Result<(Chart, Table), Problem> {
+/// Makes something of a view's finished trials and its two axes.
+async fn made<T: Send + 'static>(
+    sources: &Sources,
+    asked: &[(String, String)],
+    make: impl FnOnce(&Catalogue, &View, &[&Entry], (Quantity<'_>, Quantity<'_>)) -> T + Send + 'static,
+) -> Result<T, Problem> {
     let view = View::parse(asked)?;
     let catalogue = sources.keeper.catalogue().await?;
-    let made = compute(move || made(&catalogue, &view)).await?;
-    made.ok_or_else(|| Problem::not_found("finished trial of this kind"))
-}
-
-/// Chart and whole table of a view; none where no trial is finished.
-fn made(catalogue: &Catalogue, view: &View) -> Result<Option<(Chart, Table)>, Problem> {
-    let shelves = view.shelves(catalogue)?;
-    let entries = view.wanted(catalogue, &shelves);
-    if entries.is_empty() {
-        return Ok(None);
-    }
-    let (x, y) = view.axes(catalogue)?;
-    let lines = Lines::new(catalogue, &entries, &view.line_keys(catalogue, &entries), &x, &y);
-    let drawn = chart(catalogue, &lines, view, (&x, &y));
-    let rows = Rows::new(catalogue, &entries, view, (x, y));
-    Ok(Some((drawn, rows.table(rows.all()))))
+    let work = move || {
+        let shelves = view.shelves(&catalogue)?;
+        let entries = view.wanted(&catalogue, &shelves);
+        if entries.is_empty() {
+            return Err(Problem::not_found("finished trial of this kind"));
+        }
+        Ok(make(&catalogue, &view, &entries, view.axes(&catalogue)?))
+    };
+    compute(work).await
 }
 
 impl Page {

@@ -37,12 +37,11 @@ pub async fn page(
     Query(asked): Query<Vec<(String, String)>>,
 ) -> Result<Html<String>, Problem> {
     let experiment = reader.experiment(id).await?;
-    let runs = Runs::read(&reader, id, &wanted(&asked)?).await?;
+    let runs = Runs::read(&reader, id, &reader.training_runs(id).await?, &wanted(&asked)?).await?;
     let query: String = asked.iter().map(|(_, run)| format!("&run={run}")).collect();
     let query = query.replacen('&', "?", 1);
     let draw = move || {
-        let charts = runs.charts().into_iter();
-        let figures = charts.map(|(name, chart)| Figure::of(&chart).with_files(&address(id, name), &query));
+        let figures = runs.charts().map(|(name, chart)| Figure::of(&chart).with_files(&address(id, name), &query));
         (figures.collect(), runs.choices)
     };
     let (figures, choices) = compute(draw).await;
@@ -57,9 +56,9 @@ pub async fn figure(
     Query(asked): Query<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
     reader.experiment(id).await?;
-    let runs = Runs::read(&reader, id, &wanted(&asked)?).await?;
-    let charts = compute(move || runs.charts()).await;
-    let found = charts.into_iter().find(|(name, _)| *name == file.name);
+    let runs = Runs::read(&reader, id, &reader.training_runs(id).await?, &wanted(&asked)?).await?;
+    let name = file.name.clone();
+    let found = compute(move || runs.charts().find(|(known, _)| *known == name)).await;
     let (name, chart) =
         found.ok_or_else(|| Problem::not_found(format_args!("figure {} of this training", file.name)))?;
     file.answer(&format!("experiment-{id}-{name}"), move || chart).await
@@ -79,10 +78,14 @@ pub struct Runs {
 }
 
 impl Runs {
-    /// With the curves of the runs that are wanted, or of all.
-    pub async fn read(reader: &Reader, id: ExperimentId, wanted: &[TrainingRunId]) -> Result<Self, Problem> {
-        let runs = reader.training_runs(id).await?;
-        let choices = choices(id, &runs, wanted)?;
+    /// All `runs` of the experiment, with the curves of those that are wanted, or of all.
+    pub async fn read(
+        reader: &Reader,
+        id: ExperimentId,
+        runs: &[ExperimentTrainingRow],
+        wanted: &[TrainingRunId],
+    ) -> Result<Self, Problem> {
+        let choices = choices(id, runs, wanted)?;
         let longest = runs.iter().map(|linked| linked.run.step).max().unwrap_or_default();
         let steps = steps_of_a_point(longest);
         let mut curves = Vec::new();
@@ -96,8 +99,8 @@ impl Runs {
     }
 
     /// A chart of every quantity, with its name, the loss first; none before the first point.
-    pub fn charts(&self) -> Vec<(&'static str, Chart)> {
-        if self.curves.is_empty() { Vec::new() } else { charts(&self.curves, self.steps) }
+    pub fn charts(&self) -> impl Iterator<Item = (&'static str, Chart)> {
+        charts(&self.curves, self.steps)
     }
 }
 
