@@ -79,8 +79,8 @@ Running it again does only what is missing; Ctrl-C stops at the next step.")]
 
 Everybody then needs the token: browsers ask for it once and keep a cookie, programs send `Authorization: Bearer TOKEN`. \
 A token may stand in the variable ELASTICTOK_TOKEN instead; on the command line every user of the machine could read it. \
-The dashboard speaks plain http: where others listen on the network, use a tunnel (`ssh -L 7878:localhost:7878 HOST`, \
-which needs none of this) or a proxy that speaks https.")]
+The dashboard speaks plain http: where others listen on the network, use a tunnel (`ssh -L 7878:127.0.0.1:7878 HOST`, \
+and http://127.0.0.1:7878 here, which needs none of this) or a proxy that speaks https.")]
     Serve(Serve),
     /// Copy what other stores hold, and this one lacks, into this one: rows, pictures and checkpoints.
     #[command(after_help = "Examples:

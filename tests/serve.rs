@@ -102,7 +102,7 @@ fn a_token_is_asked_for_and_the_signal_to_end_is_heard_under_way() {
     let bench = empty();
     write_token(&bench, "0123456789abcdef\n", 0o600);
     let served = Served::start_with(&bench, &["--token-file", "token"]);
-    let host = format!("Host: localhost:{}\r\n", served.port);
+    let host = format!("Host: 127.0.0.1:{}\r\n", served.port);
     assert!(served.ask("/", &host).starts_with("HTTP/1.1 401"));
     let answer = served.ask("/", &format!("{host}Authorization: Bearer 0123456789abcdef\r\n"));
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("The results store is empty"), "{answer}");

@@ -71,7 +71,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 async fn ask(router: &Router, path: &str) -> Result<(Duration, String), Box<dyn std::error::Error>> {
     let began = Instant::now();
-    let request = Request::get(path).header("host", "localhost:1").body(Body::empty())?;
+    let request = Request::get(path).header("host", "127.0.0.1:1").body(Body::empty())?;
     let answer = router.clone().oneshot(request).await?;
     let status = answer.status();
     let body = answer.into_body().collect().await?.to_bytes();

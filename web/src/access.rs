@@ -1,10 +1,9 @@
 //! Who may ask: programs on this machine, or whoever has the token.
 //!
-//! A browser sends the name that it was given for this server. `127.0.0.1`, `localhost` and `[::1]` with the port are
-//! three names of one host, the machine itself; a server that others can reach has one name, and asks for a token. The
-//! token travels once, in an address or in an `Authorization` header; a browser then keeps a cookie, which is derived
-//! from it and is not it. Neither is held here: blake3 hashes are, whose comparison takes the same time wherever two
-//! differ.
+//! A browser sends the name that it was given for this server, and the server answers to exactly one: its address, or
+//! that of the URL it was started with. A server that others can reach asks for a token. The token travels once, in an
+//! address or in an `Authorization` header; a browser then keeps a cookie, which is derived from it and is not it.
+//! Neither is held here: blake3 hashes are, whose comparison takes the same time wherever two differ.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,9 +11,6 @@ use std::net::SocketAddr;
 use axum::http::Uri;
 
 use crate::server::WebError;
-
-/// What browsers on this machine call it.
-const LOCAL_NAMES: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 
 /// Shorter tokens could be guessed.
 const MIN_TOKEN: usize = 16;
@@ -65,13 +61,13 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The names that this server answers to, and the token that it asks for.
+/// The name that this server answers to, and the token that it asks for.
 #[derive(Debug, Clone)]
 pub struct Access {
     /// `http`, or that of the proxy before this server.
     scheme: String,
-    /// As browsers send them; the first is the one to show.
-    hosts: Vec<String>,
+    /// As browsers send it.
+    host: String,
     port: u16,
     pub(crate) token: Option<Token>,
 }
@@ -88,36 +84,25 @@ impl Access {
         if !is_local && token.is_none() {
             return Err(WebError::NoToken { ip });
         }
-        let name = if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
-        let ours = |name: &str| with_port("http", name, port);
-        let (scheme, hosts) = match url {
-            Some(url) => {
-                let (scheme, host) = origin(url).ok_or_else(|| WebError::Url { given: url.to_owned() })?;
-                (scheme, vec![host])
-            }
+        let (scheme, host) = match url {
+            Some(url) => origin(url).ok_or_else(|| WebError::Url { given: url.to_owned() })?,
             None if ip.is_unspecified() => return Err(WebError::NoUrl { ip }),
-            None if is_local => {
-                let others = LOCAL_NAMES.into_iter().filter(|other| *other != name);
-                ("http".to_owned(), std::iter::once(name.as_str()).chain(others).map(ours).collect())
+            None => {
+                let name = if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
+                ("http".to_owned(), with_port("http", &name, port))
             }
-            None => ("http".to_owned(), vec![ours(&name)]),
         };
-        Ok(Self { scheme, hosts, port, token })
+        Ok(Self { scheme, host, port, token })
     }
 
     /// The address to open in a browser.
     pub fn url(&self) -> String {
-        format!("{}://{}", self.scheme, self.hosts[0])
-    }
-
-    /// Every address that is answered.
-    pub(crate) fn urls(&self) -> String {
-        self.hosts.iter().map(|host| format!("{}://{host}/", self.scheme)).collect::<Vec<_>>().join(" or ")
+        format!("{}://{}", self.scheme, self.host)
     }
 
     /// Whether a browser means this server by the name.
     pub(crate) fn is_host(&self, name: &str) -> bool {
-        self.hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
+        self.host.eq_ignore_ascii_case(name)
     }
 
     /// Whether a browser means this server's own pages by the origin.
@@ -186,8 +171,9 @@ mod tests {
         for address in ["127.0.0.1:7878", "[::1]:7878"] {
             let access = Access::new(address.parse().unwrap(), None, None).unwrap();
             assert_eq!(access.url(), format!("http://{address}"));
-            for name in ["127.0.0.1", "localhost", "LOCALHOST", "[::1]"] {
-                assert!(access.is_host(&format!("{name}:7878")) && access.is_origin(&format!("http://{name}:7878")));
+            for name in ["127.0.0.1:7878", "localhost:7878", "[::1]:7878"] {
+                let is_ours = name == address;
+                assert_eq!((access.is_host(name), access.is_origin(&format!("http://{name}"))), (is_ours, is_ours));
             }
         }
     }

@@ -7,6 +7,9 @@ use serde::de::DeserializeOwned;
 
 use crate::error::Problem;
 
+/// Longer addresses are cut by some programs, and nobody can read them.
+pub const MOST_CHARACTERS: usize = 300;
+
 /// The named parts of the path.
 pub struct Path<T>(pub T);
 

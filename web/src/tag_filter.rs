@@ -5,9 +5,7 @@ use form_urlencoded::Serializer;
 use serde::Deserialize;
 
 use crate::explore::{Scope, View};
-
-/// The longest query that links are given. A tag of 64 characters, each of four bytes with their escapes, fits.
-const MOST_BYTES: usize = 1024;
+use crate::extract::MOST_CHARACTERS;
 
 /// The tags that an experiment must have to be listed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -34,7 +32,7 @@ impl TagFilter {
     /// Those of them that have this tag too; or all with this tag, where the address would become too long.
     pub fn with(&self, tag: &str) -> Self {
         let narrower = self.clone().joined(tag);
-        if narrower.query().len() <= MOST_BYTES { narrower } else { Self::of(tag) }
+        if narrower.address().len() <= MOST_CHARACTERS { narrower } else { Self::of(tag) }
     }
 
     /// Also those that lack this tag.
@@ -99,8 +97,9 @@ mod tests {
         let longest: Vec<String> = ["𝄞", "𝄢"].iter().map(|clef| clef.repeat(64)).collect();
         let first = TagFilter::default().with(&longest[0]);
         assert_eq!(first.tags, longest[..1]);
-        assert!(first.query().len() <= MOST_BYTES);
         assert_eq!(first.with(&longest[1]).tags, longest[1..]);
+        let many = (0..9).fold(TagFilter::default(), |filter, tag| filter.with(&format!("{tag}").repeat(64)));
+        assert_eq!((many.tags.len(), many.address().len() <= MOST_CHARACTERS), (1, true), "4 + 4 + 1");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::endpoint::Nothing;
+use super::notes::Note;
 use super::paging::{Page, Paging};
 use super::states::State;
 use crate::error::Problem;
@@ -35,6 +36,9 @@ pub struct Experiment {
     /// What it is to answer; may be empty.
     #[schema(example = "How many tokens does a photograph need?")]
     question: String,
+    /// Its tags by name.
+    #[schema(example = json!(["paper"]))]
+    tags: Vec<String>,
     /// Where it stands, by its trials and training runs: running if any is, else failed if any has, else done if all are.
     status: State,
     /// How many of its trials stand where.
@@ -73,6 +77,8 @@ pub struct Whole {
     variants: Vec<Variant>,
     /// Its training runs, in the order of the file; one that several variants share is there for each of them.
     training_runs: Vec<TrainingRun>,
+    /// What was written about it and its trials, oldest first.
+    notes: Vec<Note>,
     /// The resolved configuration.
     #[schema(value_type = BTreeMap<String, Value>, example = json!({ "name": "quickstart" }))]
     config: Value,
@@ -159,6 +165,7 @@ pub async fn one(reader: Reader, Named { experiment }: Named, _: Nothing) -> Res
         experiment: Experiment::load(&reader, row, &runs).await?,
         variants: variants(&trials, &runs),
         training_runs: runs.into_iter().map(TrainingRun::from).collect(),
+        notes: reader.notes(experiment).await?.into_iter().map(Note::from).collect(),
         config,
         source,
     })
@@ -169,6 +176,7 @@ impl Experiment {
         let trials = reader.trial_counts(row.id).await?;
         Ok(Self {
             last_activity: reader.last_activity(row.id).await?,
+            tags: reader.tags(row.id).await?,
             status: status(&trials, runs),
             trials: Counts { all: trials.all, running: trials.running, failed: trials.failed, done: trials.done },
             id: row.id,

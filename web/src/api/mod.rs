@@ -10,6 +10,7 @@ mod curves;
 mod description;
 mod endpoint;
 mod experiments;
+mod notes;
 mod paging;
 mod samples;
 mod states;

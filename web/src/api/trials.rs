@@ -7,6 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::endpoint::Nothing;
 use super::experiments;
+use super::notes::Note;
 use super::paging::{Page, Paging};
 use super::states::{Better, State};
 use crate::error::Problem;
@@ -144,6 +145,8 @@ pub struct Whole {
     dataset: Dataset,
     /// How it is measured.
     protocol: Protocol,
+    /// What was written about it in this experiment, oldest first.
+    notes: Vec<Note>,
 }
 
 /// A test set.
@@ -196,6 +199,7 @@ pub async fn one(reader: Reader, Named { experiment, trial }: Named, _: Nothing)
     Ok(Whole {
         dataset: reader.dataset(trial.dataset_id).await?.into(),
         protocol: reader.protocol(trial.protocol_id).await?.into(),
+        notes: reader.notes_about(id, trial.id).await?.into_iter().map(Note::from).collect(),
         trial: trial.into(),
     })
 }

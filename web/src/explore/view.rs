@@ -8,9 +8,8 @@ use super::catalogue::{Catalogue, Entry, Shelf};
 use super::quantity::Quantity;
 use super::settings::{STRATEGY, ShortId, Symbol, VARIANT};
 use crate::error::Problem;
+use crate::extract::MOST_CHARACTERS;
 
-/// Longer addresses are cut by some programs, and nobody can read them.
-const MOST_CHARACTERS: usize = 300;
 const MOST_EXPERIMENTS: usize = 10;
 const MOST_KEYS: usize = 4;
 const MOST_VALUES: usize = 20;

@@ -1,18 +1,21 @@
 //! `/experiments/{id}/training`: how the runs of an experiment were, or are, trained.
 
 use askama::Template;
-use axum::extract::State;
-use axum::response::{Html, Response};
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Redirect, Response};
 use evaluator::chart::Chart;
 use evaluator::store::{ExperimentId, ExperimentRow, ExperimentTrainingRow, Reader, TrainingRunId};
 
 use super::{compute, render, training_title};
 use crate::charts::Figure;
 use crate::error::Problem;
-use crate::extract::{Path, Query};
+use crate::extract::{MOST_CHARACTERS, Path, Query};
 use crate::live::Section;
 use crate::saved::FigureFile;
 use crate::training_charts::{Curve, charts, steps_of_a_point};
+
+/// Of the longest query: a figure's file has a path of its own before it.
+const MOST_QUERY: usize = MOST_CHARACTERS - 80;
 
 #[derive(Template)]
 #[template(path = "training.html")]
@@ -30,23 +33,27 @@ struct Choice {
     is_shown: bool,
 }
 
-/// The training runs; of several `?run=` only those.
+/// The training runs, or those of `?run=1,2`. A form says `?run=1&run=2`: it leads to the short address.
 pub async fn page(
     State(reader): State<Reader>,
     Path(id): Path<ExperimentId>,
+    RawQuery(raw): RawQuery,
     Query(asked): Query<Vec<(String, String)>>,
-) -> Result<Html<String>, Problem> {
+) -> Result<Response, Problem> {
+    let wanted = wanted(&asked)?;
+    let query = query(&wanted)?;
+    if raw.is_some_and(|raw| raw != query.trim_start_matches('?')) {
+        return Ok(Redirect::to(&format!("/experiments/{id}/training{query}")).into_response());
+    }
     let experiment = reader.experiment(id).await?;
-    let runs = Runs::read(&reader, id, &reader.training_runs(id).await?, &wanted(&asked)?).await?;
-    let query: String = asked.iter().map(|(_, run)| format!("&run={run}")).collect();
-    let query = query.replacen('&', "?", 1);
+    let runs = Runs::read(&reader, id, &reader.training_runs(id).await?, &wanted).await?;
     let draw = move || {
         let figures = runs.charts().map(|(name, chart)| Figure::of(&chart).with_files(&address(id, name), &query));
         (figures.collect(), runs.choices)
     };
     let (figures, choices) = compute(draw).await;
     let running_now = Section::read(&reader, id).await?.following_training();
-    render(&Page { experiment, running_now, choices, figures })
+    Ok(render(&Page { experiment, running_now, choices, figures })?.into_response())
 }
 
 /// One of the page's figures as a file.
@@ -105,12 +112,33 @@ impl Runs {
 }
 
 fn wanted(asked: &[(String, String)]) -> Result<Vec<TrainingRunId>, Problem> {
-    let run = |(name, value): &(String, String)| match (name.as_str(), value.parse()) {
-        ("run", Ok(run)) => Ok(run),
-        ("run", Err(_)) => Err(Problem::bad_request(format!("run={value}: a training run has a number"))),
-        _ => Err(Problem::bad_request(format!("{name}: this page knows run=NUMBER, once or several times"))),
-    };
-    asked.iter().map(run).collect()
+    let mut wanted = Vec::new();
+    for (name, value) in asked {
+        if name != "run" {
+            return Err(Problem::bad_request(format!("{name}: this page knows run=NUMBER,NUMBER")));
+        }
+        for run in value.split(',') {
+            let run = run.parse();
+            let run = run.map_err(|_| Problem::bad_request(format!("run={value}: a training run has a number")))?;
+            if !wanted.contains(&run) {
+                wanted.push(run);
+            }
+        }
+    }
+    Ok(wanted)
+}
+
+/// With its question mark; nothing for all runs.
+fn query(wanted: &[TrainingRunId]) -> Result<String, Problem> {
+    let runs: Vec<String> = wanted.iter().map(ToString::to_string).collect();
+    let query = if runs.is_empty() { String::new() } else { format!("?run={}", runs.join(",")) };
+    if query.len() > MOST_QUERY {
+        let runs = runs.len();
+        return Err(Problem::bad_request(format!(
+            "{runs} training runs are more than an address holds: choose fewer."
+        )));
+    }
+    Ok(query)
 }
 
 /// Each run once, by the names of all variants that share it.

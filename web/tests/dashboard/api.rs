@@ -14,7 +14,12 @@ const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "
 /// Clips of which a trial failed, and others that go on.
 async fn busy() -> Site {
     let plan = Plan { sources: 2, blocks: 2, fails: true, under_way: true, ..Plan::default() };
-    Site::new(&plan).await
+    let site = Site::new(&plan).await;
+    let (experiment, trial) = (site.filled.experiment, site.filled.trials[0]);
+    site.store.add_tag(experiment, "paper").await.unwrap();
+    site.store.add_note(experiment, None, "of all").await.unwrap();
+    site.store.add_note(experiment, Some(trial), "of one").await.unwrap();
+    site
 }
 
 async fn json(site: &Site, path: &str) -> Value {
@@ -321,6 +326,15 @@ async fn summaries_and_training_are_those_of_the_store() {
     let whole = json(&site, "/api/experiments/1").await;
     assert_eq!(whole["experiment"]["status"], "running");
     assert_eq!(whole["experiment"], json(&site, "/api/experiments").await["items"][0]);
+    assert_eq!(whole["experiment"]["tags"], json!(["paper"]));
+    let first = site.filled.trials[0].0;
+    let notes = |told: &Value| {
+        let notes = told["notes"].as_array().unwrap().iter();
+        notes.map(|note| (note["trial"].as_i64(), note["text"].as_str().unwrap().to_owned())).collect::<Vec<_>>()
+    };
+    assert_eq!(notes(&whole), [(None, "of all".to_owned()), (Some(first), "of one".to_owned())]);
+    let of_trial = json(&site, &format!("/api/experiments/1/trials/{first}")).await;
+    assert_eq!(notes(&of_trial), [(Some(first), "of one".to_owned())]);
 }
 
 #[tokio::test]

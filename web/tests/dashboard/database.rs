@@ -83,7 +83,7 @@ async fn another_store_in_its_place_is_shown() {
 #[tokio::test]
 async fn pages_that_follow_a_store_are_sent_away_when_another_takes_its_place() {
     let (site, path) = served().await;
-    let request = Request::get("/experiments/1/live").header("host", format!("localhost:{PORT}"));
+    let request = Request::get("/experiments/1/live").header("host", format!("127.0.0.1:{PORT}"));
     let following = site.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
     let copy = path.with_extension("copy");
     fs::copy(&path, &copy).unwrap();

@@ -74,7 +74,7 @@ impl Page {
 }
 
 async fn answer(site: &Site, path: &str, last_event: Option<EventId>) -> Response<Body> {
-    let mut request = Request::get(path).header("host", format!("localhost:{PORT}")).header("accept-encoding", "gzip");
+    let mut request = Request::get(path).header("host", format!("127.0.0.1:{PORT}")).header("accept-encoding", "gzip");
     if let Some(id) = last_event {
         request = request.header("last-event-id", id.to_string());
     }

@@ -11,7 +11,7 @@ use crate::site::{Answer, PORT, Site};
 const SAID_WITH_304: [&str; 3] = ["etag", "cache-control", "vary"];
 
 async fn head(site: &Site, path: &str) -> Answer {
-    let request = Request::head(path).header("host", format!("localhost:{PORT}"));
+    let request = Request::head(path).header("host", format!("127.0.0.1:{PORT}"));
     site.send(request.body(Body::empty()).unwrap()).await
 }
 

@@ -62,7 +62,7 @@ impl Site {
 
     /// Asks as a browser would, with these headers more.
     pub async fn ask(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
-        let mut request = Request::get(path).header("host", format!("localhost:{PORT}"));
+        let mut request = Request::get(path).header("host", format!("127.0.0.1:{PORT}"));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -92,11 +92,11 @@ impl Site {
 }
 
 /// What the dashboard's own pages say of themselves.
-pub const OURS: (&str, &str) = ("origin", "http://localhost:4321");
+pub const OURS: (&str, &str) = ("origin", "http://127.0.0.1:4321");
 pub const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
 pub fn posted(path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Request<Body> {
-    let request = Request::post(path).header("host", format!("localhost:{PORT}"));
+    let request = Request::post(path).header("host", format!("127.0.0.1:{PORT}"));
     let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
     request.body(body.into()).unwrap()
 }

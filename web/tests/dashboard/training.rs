@@ -34,7 +34,8 @@ async fn all_runs_are_drawn_over_one_another() {
 async fn chosen_runs_are_drawn_in_their_own_colours() {
     let site = Site::new(&Plan { sources: 1, thresholds: vec![0.01], under_way: true, ..Plan::default() }).await;
     let (first, last) = (site.filled.runs[0], site.filled.runs[2]);
-    let path = format!("{PATH}?run={last}&run={first}");
+    let path = format!("{PATH}?run={last},{first}");
+    site.get(&format!("{PATH}?run={last}&run={first}&run={last}")).await.leads_to(&path);
     let page = well_formed(&path, &site.get(&path).await);
     let entries = Selector::parse("figure:first-of-type .wide.light .legend-entry").unwrap();
     let slots: Vec<_> = page.select(&entries).map(|entry| entry.attr("data-series").unwrap()).collect();
@@ -61,5 +62,8 @@ async fn addresses_of_no_run_say_so() {
     site.get(&format!("{PATH}?run=77")).await.says(404, &["There is no training run 77 in experiment 1"]);
     site.get(&format!("{PATH}?run=%3Cb%3E")).await.says(400, &["a training run has a number"]);
     site.get(&format!("{PATH}?seed=1")).await.says(400, &["this page knows run=NUMBER"]);
+    let many: Vec<String> = (1000..1050).map(|run| run.to_string()).collect();
+    let many = format!("{PATH}?run={}", many.join(","));
+    site.get(&many).await.says(400, &["50 training runs are more than an address holds"]);
     site.get("/experiments/77/training").await.says(404, &["There is no experiment 77"]);
 }
