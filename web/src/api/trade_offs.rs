@@ -174,7 +174,7 @@ pub struct KeyValue {
 /// The view.
 pub async fn find(sources: Sources, _: Nothing, asked: Asked) -> Result<TradeOffs, Problem> {
     let view = View::parse(&asked.0)?;
-    let catalogue = sources.keeper.catalogue().await?;
+    let catalogue = sources.catalogue(&view).await?;
     compute(move || TradeOffs::new(&catalogue, &view)).await
 }
 

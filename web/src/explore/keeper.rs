@@ -2,12 +2,12 @@
 //!
 //! A page asks SQLite whether anything was committed. If so, experiments whose finished trials are others than before
 //! are read again, and only they. In a large store that takes longer than a page may: a page waits a little, then shows
-//! what is known, and the next one has the news.
+//! what is known, and the next one has the news. Where nothing is known yet, the first view reads what it shows itself.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use evaluator::store::{Changes, Reader, Result};
+use evaluator::store::{Changes, Holdings, Reader, Result};
 use tokio::sync::Mutex;
 
 use super::catalogue::{Catalogue, Shelf};
@@ -51,6 +51,17 @@ impl Keeper {
         };
         joined.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
     }
+
+    /// A catalogue with the trials of the newest experiment that has finished ones: the whole one, once it was read, and
+    /// before that one in which other experiments have no entries.
+    pub async fn newest(&self) -> Result<Arc<Catalogue>> {
+        if self.0.known().is_some() {
+            return self.catalogue().await;
+        }
+        let mut is_found = false;
+        let newest = |holdings: &Holdings| holdings.done > 0 && !std::mem::replace(&mut is_found, true);
+        Ok(Arc::new(self.0.read(None, newest).await?))
+    }
 }
 
 impl Inner {
@@ -69,14 +80,15 @@ impl Inner {
         let fresh = match known {
             Some(known) if !changed => known,
             // Fails before the watch is put back: the next page asks as if for the first time.
-            known => Arc::new(self.read(known.as_deref()).await?),
+            known => Arc::new(self.read(known.as_deref(), |_| true).await?),
         };
         *changes = Some(watch);
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(fresh.clone());
         Ok(fresh)
     }
 
-    async fn read(&self, known: Option<&Catalogue>) -> Result<Catalogue> {
+    /// Reads the trials of the experiments that are wanted and not known.
+    async fn read(&self, known: Option<&Catalogue>, mut is_wanted: impl FnMut(&Holdings) -> bool) -> Result<Catalogue> {
         let mut texts = known.map(|known| known.texts.clone()).unwrap_or_default();
         let mut experiments = Vec::new();
         for holdings in self.reader.holdings().await? {
@@ -84,7 +96,8 @@ impl Inner {
             experiments.push(match same {
                 Some(shelf) => shelf.clone(),
                 None => {
-                    let trials = self.reader.finished_trials(holdings.id).await?;
+                    let is_wanted = is_wanted(&holdings);
+                    let trials = if is_wanted { self.reader.finished_trials(holdings.id).await? } else { Vec::new() };
                     Arc::new(Shelf::new(holdings, &trials, &mut texts))
                 }
             });

@@ -1,6 +1,7 @@
 //! `/`: what quality costs, over any choice of the finished trials, as chart and table; and both as files.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{RawQuery, State};
@@ -40,6 +41,14 @@ impl Sources {
     pub fn new(reader: Reader) -> Self {
         Self { keeper: Keeper::new(reader.clone()), reader }
     }
+
+    /// A catalogue with all that the view shows.
+    pub async fn catalogue(&self, view: &View) -> Result<Arc<Catalogue>, Problem> {
+        Ok(match view.scope {
+            Scope::Newest => self.keeper.newest().await?,
+            Scope::All | Scope::These(_) => self.keeper.catalogue().await?,
+        })
+    }
 }
 
 #[derive(Template)]
@@ -66,7 +75,7 @@ struct Page {
 struct Experiment {
     id: i64,
     name: String,
-    finished: usize,
+    finished: i64,
     trials: i64,
     is_chosen: bool,
 }
@@ -130,7 +139,7 @@ pub async fn page(
     if raw.is_some_and(|raw| raw != view.query()) {
         return Ok(Redirect::to(&view.address()).into_response());
     }
-    let catalogue = sources.keeper.catalogue().await?;
+    let catalogue = sources.catalogue(&view).await?;
     let watched = match &view.scope {
         Scope::These(these) if these.len() == 1 => Some(these[0]),
         Scope::Newest => catalogue.experiments.first().map(|shelf| shelf.holdings.id),
@@ -182,7 +191,7 @@ async fn made<T: Send + 'static>(
     make: impl FnOnce(&Catalogue, &View, &[&Entry], (Quantity<'_>, Quantity<'_>)) -> T + Send + 'static,
 ) -> Result<T, Problem> {
     let view = View::parse(asked)?;
-    let catalogue = sources.keeper.catalogue().await?;
+    let catalogue = sources.catalogue(&view).await?;
     let work = move || {
         let shelves = view.shelves(&catalogue)?;
         let entries = view.wanted(&catalogue, &shelves);
@@ -209,7 +218,7 @@ impl Page {
         let experiments = catalogue.experiments.iter().map(|shelf| Experiment {
             id: shelf.holdings.id.0,
             name: shelf.holdings.name.clone(),
-            finished: shelf.entries.len(),
+            finished: shelf.holdings.done,
             trials: shelf.holdings.trials,
             is_chosen: view.scope != Scope::All && is_chosen(shelf.holdings.id),
         });

@@ -166,3 +166,16 @@ async fn nothing_of_a_large_store_is_out_of_reach() {
     let csv = site.get("/trade-offs/table.csv?e=all").await;
     assert_eq!(csv.text().lines().count(), 601, "a heading and every row");
 }
+
+#[tokio::test]
+async fn the_first_view_waits_for_no_other_experiment() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    fill_large(&store, &Size { experiments: 3, trials: 20, samples: 1 }).await;
+    let site = Site::small().await.over(Reader::clone(&store));
+    let first = site.get("/").await;
+    first.says(200, &["Trade-offs: "]);
+    // By then every experiment was read.
+    assert_eq!(site.get("/?e=all").await.status, 200);
+    assert_eq!(site.get("/").await.text(), first.text());
+}
