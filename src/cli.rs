@@ -57,6 +57,15 @@ Running it again does only what is missing; Ctrl-C stops at the next step.")]
   elastictok evaluate experiments/quickstart.toml
   elastictok evaluate experiments/quickstart.toml --mesh data=2     # how it trains what is missing")]
     Evaluate(Experiment),
+    /// Say what training on a long sequence would cost many workers: arithmetic, bytes sent, memory, time.
+    #[command(after_help = "Examples:
+  elastictok plan --preset fsq-200m --tokens 1M --workers 64 --device h100
+  elastictok plan --preset fsq-200m --tokens 16K --workers 4                 # machines like this one
+  elastictok plan --config mine.toml --tokens 64K --workers 8 --link 12.5 --memory 32
+
+A configuration file says what --config of `import --help` does. Bytes and arithmetic are counted as training does them; \
+rates are measured (cpu) or assumed (h100), and printed.")]
+    Plan(Plan),
     /// Print a table: an experiment's main one, or one of the paper's.
     #[command(after_help = tables_help())]
     Table(Table),
@@ -397,15 +406,70 @@ pub(crate) struct Figure {
 pub(crate) struct Import {
     /// What the released code saved: `params`, or a whole `streaming_train_state`; bfloat16 or float32.
     pub(crate) params: PathBuf,
-    /// The released model that it is.
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+    /// The model file to write (safetensors, float32).
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+/// Which model.
+#[derive(Debug, Args)]
+pub(crate) struct Shape {
+    /// A released model.
     #[arg(long, value_name = "NAME", value_parser = presets(), required_unless_present = "config")]
     pub(crate) preset: Option<Preset>,
     /// The configuration of another model: TOML, or JSON if it is called .json.
     #[arg(long, value_name = "FILE", conflicts_with = "preset")]
     pub(crate) config: Option<PathBuf>,
-    /// The model file to write (safetensors, float32).
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+    /// Tokens of a sequence; K stands for 1024, M for 1024 K.
+    #[arg(long, value_name = "N", value_parser = binary_number)]
+    pub(crate) tokens: usize,
+    /// Sequences of a batch.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) batch: usize,
+    /// Workers that share each sequence.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) workers: usize,
+    /// What a worker is.
+    #[arg(long, value_enum, default_value = "cpu")]
+    pub(crate) device: DeviceKind,
+    /// What a worker sends in a second [default: 1.25 from a cpu, 10 Gb/s; 40 from an h100, 80 % of 400 Gb/s].
+    #[arg(long, value_name = "GB/S", value_parser = positive)]
+    pub(crate) link: Option<f64>,
+    /// Memory of a worker [default: 80 for an h100].
+    #[arg(long, value_name = "GB", value_parser = positive)]
+    pub(crate) memory: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum DeviceKind {
+    /// This machine, with the threads of --threads, measured when the plan is made.
+    Cpu,
+    /// NVIDIA's H100 SXM by its data sheet, in bf16.
+    H100,
+}
+
+/// «64K», «1M», or all digits.
+fn binary_number(text: &str) -> Result<usize, String> {
+    let (digits, shift) = match text.char_indices().next_back() {
+        Some((end, 'K' | 'k')) => (&text[..end], 10),
+        Some((end, 'M' | 'm')) => (&text[..end], 20),
+        _ => (text, 0),
+    };
+    let number: usize = digits.parse().map_err(|_| "write a whole number, as 65536, 64K or 1M".to_owned())?;
+    number.checked_mul(1 << shift).filter(|tokens| *tokens <= 1 << 40).ok_or_else(|| "is too large".to_owned())
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| "write a number above 0".to_owned())
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
@@ -417,6 +481,15 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 pub(crate) enum Bench {
     /// Evaluations a second of a search, on one thread and on all.
     Search(BenchSearch),
+    /// Seconds of training steps on long sequences, beside what `plan` foretells.
+    Plan(BenchPlan),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchPlan {
+    /// Steps of each kind, of which the median is shown.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) rounds: u16,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ mod bench;
 mod cli;
 mod console;
 mod decode;
+mod dry_run;
 mod encode;
 mod export;
 mod export_tokens;
@@ -20,6 +21,7 @@ mod plan;
 mod reconstruct;
 mod run;
 mod serve;
+mod shape;
 mod status;
 mod table;
 
@@ -41,6 +43,8 @@ fn main() -> ExitCode {
         Command::Train(command) => run::train(&cli, command),
         Command::Evaluate(command) => run::evaluate(&cli, command),
         Command::Bench(Bench::Search(command)) => bench::search(&cli, command),
+        Command::Bench(Bench::Plan(command)) => bench::plan(&cli, command),
+        Command::Plan(command) => plan::plan(&cli, command),
         Command::Table(command) => table::table(&cli, command),
         Command::Figure(command) => figure::figure(&cli, command),
         Command::Status => status::status(&cli),

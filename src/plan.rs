@@ -1,108 +1,164 @@
-//! `run --dry-run`: what would be done and about what it costs.
+//! `plan`: what training on a long sequence will cost, before machines are rented for it.
 
-use crate::cli::Cli;
-use crate::console;
+use crate::cli::{Cli, DeviceKind, Plan as Asked};
+use crate::console::{bytes, print};
 use crate::run::use_threads;
+use crate::shape;
 use anyhow::Result;
-use engine::ring::Mesh;
-use engine::train::{Sequence, Start, Trainer, TrainingData};
-use evaluator::EvaluatorError;
-use evaluator::experiment::{Experiment, Variant};
-use evaluator::sweep::{DataSets, Silent, check_memory, check_mesh, curve_counts};
+use engine::plan::{Device, Pass, Plan, RingStep, Task};
 use std::fmt::Write as _;
-use std::time::Instant;
 
-/// Steps timed for the estimate, after one to warm up.
-const TIMED_STEPS: usize = 2;
+/// Ten-gigabit Ethernet: what machines without anything better have.
+const ETHERNET: f64 = 1.25e9;
 
-/// Grey pictures: how long a step takes does not depend on what is seen.
-struct Grey {
-    blocks: usize,
-    /// Bytes of a block.
-    block: usize,
-}
-
-impl TrainingData for Grey {
-    fn blocks_per_sequence(&self) -> usize {
-        self.blocks
-    }
-
-    fn sequence(&self, _: u64) -> Result<Sequence, engine::EngineError> {
-        Ok(Sequence { frames: vec![128; self.blocks * self.block], segments: vec![0; self.blocks] })
-    }
-}
-
-/// Prints every training run and trial with an estimate from a few steps made now. Nothing is written.
-pub(crate) fn print(cli: &Cli, experiment: &Experiment, mesh: Mesh) -> Result<()> {
-    use_threads(cli)?;
-    check_memory(experiment)?;
-    check_mesh(experiment, mesh)?;
-    let sets = DataSets::load(experiment, &Silent)?;
-    let (mut total, mut text) = (0.0, String::new());
-    for variant in &experiment.variants {
-        let (step_seconds, rate) = time_steps(variant, mesh).map_err(EvaluatorError::from)?;
-        // Of a clip's blocks, behind all before them.
-        let blocks = variant.data.sample_blocks();
-        let of_sample = variant.model.encoder_flops(blocks) + variant.model.decoder_flops(blocks);
-        let evaluation = of_sample / blocks as f64 / rate;
-        let samples = sets.held_out(&variant.data);
-        let mut cost = |what: String, seconds: f64| {
-            total += seconds;
-            writeln!(text, "  {what}, about {seconds:.1} s")
-        };
-        for seed in &experiment.seeds {
-            let steps = variant.train.steps;
-            cost(format!("train seed {seed}: {steps} steps"), step_seconds * steps as f64)?;
-            if variant.has_curves_beforehand() {
-                let counts = curve_counts(variant.range()).len();
-                let seconds = samples as f64 * counts as f64 * evaluation;
-                cost(format!("distortion curves: {samples} samples × {counts} counts"), seconds)?;
-            }
-            if variant.sweep.strategies.iter().any(|strategy| strategy.asks().is_some()) {
-                let regressor = &variant.regressor;
-                let seconds = (regressor.curves * regressor.counts) as f64 * evaluation;
-                cost(
-                    format!("curves of training samples: {} × {} counts", regressor.curves, regressor.counts),
-                    seconds,
-                )?;
-                let network = &regressor.network;
-                let flops =
-                    3.0 * network.flops(regressor.counts, network.earlier) * (network.steps * network.batch) as f64;
-                cost(format!("regressor: {} steps", network.steps), flops / rate)?;
-            }
-            for strategy in &variant.sweep.strategies {
-                for threshold in &variant.sweep.thresholds {
-                    let most = strategy.most_evaluations(variant.range());
-                    let seconds = (samples * blocks) as f64 * (most as f64 + 1.0) * evaluation;
-                    let name = strategy.name();
-                    let of = if blocks == 1 { String::new() } else { format!(" × {blocks} blocks") };
-                    let what = format!("{name} τ = {threshold}: {samples} samples{of} × at most {most} evaluations");
-                    cost(what, seconds)?;
-                }
-            }
+pub(crate) fn plan(cli: &Cli, asked: &Asked) -> Result<()> {
+    let (model, name) = shape::read(&asked.shape)?;
+    let task = Task::new(model, asked.batch, asked.tokens, asked.workers)?;
+    let given = |gigabytes: Option<f64>| gigabytes.map(|gigabytes| gigabytes * 1e9);
+    let device = match asked.device {
+        DeviceKind::H100 => {
+            let device = Device::H100;
+            let memory = given(asked.memory).or(device.memory);
+            Device { link: given(asked.link).unwrap_or(device.link), memory, ..device }
         }
-        console::print(&format!("{}\n{text}", variant.name))?;
-        text.clear();
-    }
-    console::print(&format!("about {total:.0} s in all, if {} holds none of it yet\n", cli.db.display()))
+        DeviceKind::Cpu => {
+            use_threads(cli)?;
+            Device::measured(&task.model, given(asked.link).unwrap_or(ETHERNET), given(asked.memory))?
+        }
+    };
+    print(&text(&name, &Plan::new(task, device))?)
 }
 
-/// Seconds of a training step, and floating-point operations a second in it.
-fn time_steps(variant: &Variant, mesh: Mesh) -> Result<(f64, f64), engine::EngineError> {
-    let start = Start { model: variant.model.clone(), train: variant.train.clone(), seed: 0 };
-    let blocks = variant.data.blocks;
-    let mut trainer = Trainer::new(start, Grey { blocks, block: variant.model.block.values() })?.with_mesh(mesh)?;
-    if let Some(network) = &variant.perceptual.loss {
-        trainer = trainer.with_perceptual(network.clone())?;
+fn text(name: &str, plan: &Plan) -> Result<String> {
+    let Plan { task, device, forward, backward, memory, .. } = plan;
+    let (workers, tokens) = (task.workers as f64, task.tokens());
+    let mut text = format!(
+        "{name}, {} weights: {} of {} tokens ({} blocks of {}) for {}\n{}: linear maps {}, attention {}, its gradient {}, \
+         memory {}/s, link {}/s\n{:width$}  ({})\n\n",
+        task.model.parameter_count(),
+        counted(task.sequences, "sequence"),
+        tokens / task.sequences,
+        task.blocks,
+        task.model.block.tokens(),
+        counted(task.workers, "worker"),
+        device.name,
+        rate(device.linear_flops),
+        rate(device.attention_flops),
+        rate(device.attention_backward_flops),
+        bytes(device.memory_bandwidth as u64),
+        bytes(device.link as u64),
+        "",
+        device.source,
+        width = device.name.len(),
+    );
+    writeln!(text, "| one training step          |    forward |   backward |")?;
+    writeln!(text, "|----------------------------|-----------:|-----------:|")?;
+    let mut row = |what: &str, of: &dyn Fn(&Pass) -> String| {
+        writeln!(text, "| {what:<26} | {:>10} | {:>10} |", of(forward), of(backward))
+    };
+    row("arithmetic, all workers", &|pass| operations(pass.flops))?;
+    row("arithmetic, a worker", &|pass| operations(pass.flops / workers))?;
+    row("linear maps", &|pass| seconds(pass.linear))?;
+    row("norms, gates, residuals", &|pass| seconds(pass.rows))?;
+    row("attention", &|pass| seconds(pass.attention))?;
+    row("  of it waiting for others", &|pass| seconds(pass.waiting))?;
+    row("time", &|pass| seconds(pass.seconds()))?;
+    if task.workers > 1 {
+        let largest = |steps: &[RingStep], of: fn(&RingStep) -> f64| steps.iter().map(of).fold(0.0, f64::max);
+        writeln!(text, "\n| largest step of the ring   |    forward |   backward |")?;
+        writeln!(text, "|----------------------------|-----------:|-----------:|")?;
+        let mut row = |what: &str, of: fn(&RingStep) -> f64, told: fn(f64) -> String| {
+            let [forward, backward] = [&plan.forward_steps, &plan.backward_steps].map(|steps| told(largest(steps, of)));
+            writeln!(text, "| {what:<26} | {forward:>10} | {backward:>10} |")
+        };
+        row("sent by a worker", |step| step.bytes, |sent| bytes(sent as u64))?;
+        row("sending", |step| step.sending, seconds)?;
+        row("computing", |step| step.computing, seconds)?;
+        writeln!(text, "\n{}", hidden(plan))?;
     }
-    trainer.advance()?;
-    let began = Instant::now();
-    for _ in 0..TIMED_STEPS {
-        trainer.advance()?;
+    let limit = device.memory.map_or(String::new(), |limit| match memory.all() <= limit {
+        true => format!(" of {}", bytes(limit as u64)),
+        false => format!(", MORE THAN ITS {}: take more workers", bytes(limit as u64)),
+    });
+    writeln!(
+        text,
+        "\nmemory of a worker   {}{limit}: weights and optimizer {}, activations {}, a layer under way {}",
+        bytes(memory.all() as u64),
+        bytes(memory.weights as u64),
+        bytes(memory.activations as u64),
+        bytes(memory.passing as u64),
+    )?;
+    let whole = plan.seconds();
+    writeln!(text, "a training step      {}, {:.0} tokens/s", seconds(whole), tokens as f64 / whole)?;
+    Ok(text)
+}
+
+/// Whether what is sent hides behind what is computed.
+fn hidden(plan: &Plan) -> String {
+    let waits = |steps: &[RingStep]| steps.iter().filter(|step| step.sending > step.computing).count();
+    let (forward, backward) = (waits(&plan.forward_steps), waits(&plan.backward_steps));
+    let waiting = plan.forward.waiting + plan.backward.waiting;
+    let ring = match forward + backward {
+        0 => "Communication hides behind computation in every step of the ring".to_owned(),
+        _ => format!(
+            "Communication does not hide: in {forward} of {} steps forward and {backward} of {} backward workers wait, \
+             {:.0} % of the training step",
+            plan.forward_steps.len(),
+            plan.backward_steps.len(),
+            100.0 * waiting / plan.seconds()
+        ),
+    };
+    let gradients = bytes(plan.gradient_bytes as u64);
+    match plan.waiting_for_gradients() {
+        0.0 => format!("{ring}; so do {gradients} of gradients."),
+        late => format!("{ring}; {gradients} of gradients are {} late.", seconds(late)),
     }
-    let seconds = began.elapsed().as_secs_f64() / TIMED_STEPS as f64;
-    let sequences = (variant.train.batch * variant.train.accumulate) as f64;
-    // A backward pass costs about two forward passes.
-    let flops = 3.0 * sequences * (variant.model.encoder_flops(blocks) + variant.model.decoder_flops(blocks));
-    Ok((seconds, flops / seconds))
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+fn rate(flops: f64) -> String {
+    format!("{}/s", operations(flops))
+}
+
+fn operations(flops: f64) -> String {
+    let (scaled, prefix) = match flops {
+        flops if flops < 1e12 => (flops / 1e9, "G"),
+        flops if flops < 1e15 => (flops / 1e12, "T"),
+        flops if flops < 1e18 => (flops / 1e15, "P"),
+        flops => (flops / 1e18, "E"),
+    };
+    format!("{} {prefix}FLOP", three_digits(scaled))
+}
+
+fn seconds(seconds: f64) -> String {
+    match seconds {
+        0.0 => "0 s".to_owned(),
+        seconds if seconds < 1e-3 => format!("{} µs", three_digits(1e6 * seconds)),
+        seconds if seconds < 1.0 => format!("{} ms", three_digits(1e3 * seconds)),
+        seconds if seconds < 6e3 => format!("{} s", three_digits(seconds)),
+        seconds => format!("{} h", three_digits(seconds / 3600.0)),
+    }
+}
+
+fn three_digits(value: f64) -> String {
+    match value {
+        value if value < 9.995 => format!("{value:.2}"),
+        value if value < 99.95 => format!("{value:.1}"),
+        value => format!("{value:.0}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_three_digits_and_a_unit() {
+        let times = [0.0, 1.234e-6, 0.0999, 0.9996, 59.96, 7200.0].map(seconds);
+        assert_eq!(times, ["0 s", "1.23 µs", "99.9 ms", "1000 ms", "60.0 s", "2.00 h"]);
+        assert_eq!([1.5e9, 989e12, 2.54e18].map(operations), ["1.50 GFLOP", "989 TFLOP", "2.54 EFLOP"]);
+    }
 }

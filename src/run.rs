@@ -2,7 +2,7 @@
 
 use crate::cli::{Cli, Experiment as Asked, Format, Run};
 use crate::console::{Console, print, write_file};
-use crate::{figure, plan, table};
+use crate::{dry_run, figure, table};
 use anyhow::{Context as _, Result};
 use evaluator::experiment::Experiment;
 use evaluator::report::Report;
@@ -14,7 +14,7 @@ use std::time::Duration;
 pub(crate) fn run(cli: &Cli, command: &Run) -> Result<()> {
     let experiment = load(&command.experiment)?;
     if command.dry_run {
-        return plan::print(cli, &experiment, command.experiment.mesh);
+        return dry_run::print(cli, &experiment, command.experiment.mesh);
     }
     let (report, outcome) = perform(cli, &command.experiment, &experiment, Until::Evaluated)?;
     say_outcome(cli, &outcome);

@@ -29,6 +29,18 @@ pub struct Journey {
     pub last: usize,
 }
 
+impl Journey {
+    /// Whether the span's keys and values come to the worker so many steps behind their owner.
+    pub fn has_keys_at(self, step: usize) -> bool {
+        step <= self.last
+    }
+
+    /// Whether somebody before the worker so many steps behind their owner found gradients of them.
+    pub fn has_gradients_at(self, step: usize) -> bool {
+        self.first < step
+    }
+}
+
 impl Slices {
     /// One worker has everything.
     pub fn whole(tokens: usize) -> Self {

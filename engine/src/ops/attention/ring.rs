@@ -250,14 +250,14 @@ impl Turns {
 }
 
 impl Span {
-    /// Whether its keys and values come to a worker so many steps behind their owner.
+    /// [`Journey::has_keys_at`]
     fn comes_at(&self, step: usize) -> bool {
-        self.journey.is_some_and(|journey| step <= journey.last)
+        self.journey.is_some_and(|journey| journey.has_keys_at(step))
     }
 
-    /// Whether somebody before the worker so many steps behind their owner found gradients of it.
+    /// [`Journey::has_gradients_at`]
     fn has_gradient_at(&self, step: usize) -> bool {
-        self.journey.is_some_and(|journey| journey.first < step)
+        self.journey.is_some_and(|journey| journey.has_gradients_at(step))
     }
 }
 

@@ -1,5 +1,6 @@
 //! `bench search`: evaluations a second, and how they scale with threads.
 
+use super::{cores, median};
 use crate::cli::{BenchSearch, Cli};
 use crate::console::print;
 use anyhow::{Context as _, Result};
@@ -16,10 +17,7 @@ const BATCHES: [usize; 3] = [1, 8, 61];
 
 /// Times the quickstart's model with fresh weights: how long an evaluation takes does not depend on what was learnt.
 pub(crate) fn search(cli: &Cli, command: &BenchSearch) -> Result<()> {
-    let all = match cli.threads {
-        Some(threads) => usize::from(threads),
-        None => std::thread::available_parallelism().context("counting the cores")?.get(),
-    };
+    let all = cores(cli)?;
     let mut text = format!(
         "evaluations (encoder and decoder) a second, median of {} rounds of {} s, 96 wide, 3 + 3 layers\n\n\
          | tokens | counts at once | 1 thread | {all} threads | scaling | GFLOP/s |\n\
@@ -84,9 +82,4 @@ fn rate(model: &ElasticTok, batch: usize, threads: usize, seconds: Duration) -> 
         }
         evaluations as f64 / began.elapsed().as_secs_f64()
     }))
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

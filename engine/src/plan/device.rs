@@ -1,0 +1,155 @@
+//! What a worker can do.
+
+use crate::block::Layout;
+use crate::error::EngineError;
+use crate::model::ModelConfig;
+use crate::ops::{self, RopeTable, Scope};
+use crate::random;
+use crate::tensor::{Tokens, tokens};
+use dfdx::tensor::Trace as _;
+use dfdx::tensor_ops::Backward as _;
+use rand::Rng as _;
+use std::time::Instant;
+
+/// A worker's rates. One worker may be several cores or one accelerator.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Device {
+    /// What it is called.
+    pub name: &'static str,
+    /// Where its rates come from.
+    pub source: &'static str,
+    /// Operations a second in linear maps.
+    pub linear_flops: f64,
+    /// The same in attention, forward.
+    pub attention_flops: f64,
+    /// And in its gradient.
+    pub attention_backward_flops: f64,
+    /// Bytes a second that it reads and writes in row-wise work.
+    pub memory_bandwidth: f64,
+    /// Bytes a second that it sends to the next worker while it receives as many.
+    pub link: f64,
+    /// Bytes of its memory; unknown if `None`.
+    pub memory: Option<f64>,
+    /// Bytes of an activation, a key or a value.
+    pub bytes_a_value: usize,
+}
+
+impl Device {
+    /// NVIDIA's H100 SXM with bf16 activations and one 400 Gb/s network adapter: the data sheet (989 TFLOP/s dense bf16,
+    /// 3.35 TB/s, 80 GB), of which linear maps reach 60 %, attention 50 % and its gradient 45 %, and memory and network
+    /// 80 %. Those shares are assumptions, in the range of published kernels (FlashAttention-3, Shah et al. 2024).
+    pub const H100: Self = Self {
+        name: "h100",
+        source: "data sheet; linear maps 60 %, attention 50 and 45 %, memory and network 80 % of it",
+        linear_flops: 0.6 * 989e12,
+        attention_flops: 0.5 * 989e12,
+        attention_backward_flops: 0.45 * 989e12,
+        memory_bandwidth: 0.8 * 3.35e12,
+        link: 0.8 * 50e9,
+        memory: Some(80e9),
+        bytes_a_value: 2,
+    };
+
+    /// The threads of the pool that calls it, measured now, in about a second, on operations of the model's width and
+    /// heads. `link` and `memory` are not measured: a link cannot be without a second machine.
+    ///
+    /// # Errors
+    /// [`EngineError::Config`] for a model that cannot be.
+    pub fn measured(model: &ModelConfig, link: f64, memory: Option<f64>) -> Result<Self, EngineError> {
+        model.check()?;
+        let probe = Probe::new(model);
+        Ok(Self {
+            name: "cpu",
+            source: "measured now on this machine",
+            linear_flops: probe.linear(),
+            attention_flops: probe.attention(),
+            attention_backward_flops: probe.attention_backward(),
+            memory_bandwidth: probe.memory_bandwidth(),
+            link,
+            memory,
+            bytes_a_value: size_of::<f32>(),
+        })
+    }
+}
+
+/// Rows that rates are measured with: enough to fill cores, too many for their caches.
+const ROWS: usize = 2048;
+/// Of each rate; the median counts.
+const ROUNDS: usize = 5;
+
+/// Work of one layer of the model, timed.
+struct Probe<'a> {
+    model: &'a ModelConfig,
+    layout: Layout,
+}
+
+impl<'a> Probe<'a> {
+    fn new(model: &'a ModelConfig) -> Self {
+        Self { model, layout: Layout { sequences: 1, blocks: 1, tokens_per_block: ROWS } }
+    }
+
+    fn rows(&self, width: usize) -> Tokens {
+        let mut random = random::stream(0, "plan", width as u64);
+        tokens((0..ROWS * width).map(|_| random.random_range(-1.0..1.0)).collect(), ROWS, width)
+    }
+
+    fn linear(&self) -> f64 {
+        let (width, hidden) = (self.model.width, self.model.hidden);
+        let mut random = random::stream(0, "plan weights", 0);
+        let weight: Vec<f32> = (0..width * 2 * hidden).map(|_| random.random_range(-0.1..0.1)).collect();
+        let (x, weight) = (self.rows(width), tokens(weight, width, 2 * hidden));
+        let flops = 2.0 * (ROWS * width * 2 * hidden) as f64;
+        flops / median(|| ops::linear(x.clone(), &weight))
+    }
+
+    fn attention(&self) -> f64 {
+        let (x, rope, scope) = self.attended();
+        self.score_flops(super::FORWARD_PRODUCTS)
+            / median(|| ops::attention(x.clone(), self.model.heads, &rope, &scope))
+    }
+
+    fn attention_backward(&self) -> f64 {
+        let (x, rope, scope) = self.attended();
+        let seconds = (0..ROUNDS).map(|_| {
+            let y = ops::attention(x.leaky_trace(), self.model.heads, &rope, &scope);
+            let loss = ops::mse(y, &self.rows(self.model.width));
+            let began = Instant::now();
+            std::hint::black_box(loss.backward());
+            began.elapsed().as_secs_f64()
+        });
+        self.score_flops(super::BACKWARD_PRODUCTS) / middle(seconds.collect())
+    }
+
+    fn attended(&self) -> (Tokens, RopeTable, Scope) {
+        let dim = self.model.width / self.model.heads;
+        let rope = RopeTable::new(ROWS, dim, self.model.rope_theta);
+        (self.rows(3 * self.model.width), rope, Scope::block_causal(self.layout))
+    }
+
+    fn score_flops(&self, products: f64) -> f64 {
+        2.0 * products * (ROWS * ROWS * self.model.width) as f64
+    }
+
+    /// Of gates, which read two numbers for each that they write.
+    fn memory_bandwidth(&self) -> f64 {
+        let hidden = self.model.hidden;
+        let x = self.rows(2 * hidden);
+        (3 * ROWS * hidden * size_of::<f32>()) as f64 / median(|| ops::swiglu(x.clone()))
+    }
+}
+
+/// Seconds that the work takes, after it was done once.
+fn median<R>(work: impl Fn() -> R) -> f64 {
+    std::hint::black_box(work());
+    let seconds = (0..ROUNDS).map(|_| {
+        let began = Instant::now();
+        std::hint::black_box(work());
+        began.elapsed().as_secs_f64()
+    });
+    middle(seconds.collect())
+}
+
+fn middle(mut seconds: Vec<f64>) -> f64 {
+    seconds.sort_by(f64::total_cmp);
+    seconds[seconds.len() / 2]
+}

@@ -1,0 +1,245 @@
+//! What training on long sequences will cost, before a machine is rented for it: arithmetic, bytes on the way, memory and
+//! time of a ring of workers.
+//!
+//! What can be counted is counted, and is what a run's [`Trace`](crate::ring::Trace) says: the scores of every step and the
+//! bytes sent in it come from the same [`Slices`] that workers cut sequences by. What has to be assumed is in one place,
+//! the [`Device`]: how fast a worker multiplies, moves memory and sends.
+//!
+//! A step of the ring takes as long as its slowest worker, and that as long as the longer of computing and sending: what
+//! the next step needs is on its way while this one computes. Linear maps and what is done row by row need no other
+//! worker, and are shared evenly.
+
+mod device;
+mod memory;
+mod ring_steps;
+
+pub use device::Device;
+pub use memory::Memory;
+pub use ring_steps::RingStep;
+
+use crate::block::Layout;
+use crate::error::EngineError;
+use crate::model::ModelConfig;
+use crate::ring::Slices;
+use ring_steps::ring_steps;
+
+/// Arithmetic of a score: its dot product and its value's share, two operations a multiply-add, of d numbers each.
+const FORWARD_PRODUCTS: f64 = 2.0;
+/// The score is made again; the gradients of weights, values, queries and keys are a product each.
+const BACKWARD_PRODUCTS: f64 = 5.0;
+
+/// What is to be trained, and by how many workers.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// The model.
+    pub model: ModelConfig,
+    /// Sequences of a batch.
+    pub sequences: usize,
+    /// Blocks of each sequence.
+    pub blocks: usize,
+    /// Workers that share each sequence.
+    pub workers: usize,
+}
+
+/// One direction of a pass through the model.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pass {
+    /// Floating-point operations of all workers: linear maps and the scores that the mask lets through.
+    pub flops: f64,
+    /// Seconds in linear maps.
+    pub linear: f64,
+    /// Seconds in what moves memory: norms, gates, residuals, heads side by side and apart.
+    pub rows: f64,
+    /// Seconds of attention, waiting included.
+    pub attention: f64,
+    /// Seconds of it in which the slowest worker waits for what others send.
+    pub waiting: f64,
+}
+
+/// What a task costs on workers of one kind.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The task.
+    pub task: Task,
+    /// What a worker is.
+    pub device: Device,
+    /// The model forward: encoder and decoder.
+    pub forward: Pass,
+    /// Its gradient.
+    pub backward: Pass,
+    /// Seconds of the optimizer's step.
+    pub update: f64,
+    /// Steps of the ring in one layer, forward: the worker that sends or computes most.
+    pub forward_steps: Vec<RingStep>,
+    /// The same backward; the last, one more, is the gradients' way home.
+    pub backward_steps: Vec<RingStep>,
+    /// Bytes a worker holds when it holds most.
+    pub memory: Memory,
+    /// Bytes of gradients that a worker sends to agree with the others about the weights, as a reduce-scatter and an
+    /// all-gather do. They are on their way while the backward pass goes on with the layer before.
+    pub gradient_bytes: f64,
+}
+
+impl Task {
+    /// A task of `tokens` tokens a sequence.
+    ///
+    /// # Errors
+    /// [`EngineError::Config`] for a model that cannot be, tokens that are no whole number of blocks, or workers that
+    /// would have less than two of them.
+    pub fn new(model: ModelConfig, sequences: usize, tokens: usize, workers: usize) -> Result<Self, EngineError> {
+        model.check()?;
+        let each = model.block.tokens();
+        if tokens == 0 || !tokens.is_multiple_of(each) {
+            let rule = format!(
+                "must be a whole number of blocks of {each} tokens: {} or {}",
+                tokens / each * each,
+                (tokens / each + 1) * each
+            );
+            return Err(EngineError::config("tokens", tokens, rule));
+        }
+        if workers == 0 || workers > tokens / 2 {
+            return Err(EngineError::config("workers", workers, format!("share {tokens} tokens: 1 to {}", tokens / 2)));
+        }
+        if sequences == 0 {
+            return Err(EngineError::config("batch", sequences, "needs at least one sequence"));
+        }
+        Ok(Self { model, sequences, blocks: tokens / each, workers })
+    }
+
+    fn layout(&self) -> Layout {
+        Layout { sequences: self.sequences, blocks: self.blocks, tokens_per_block: self.model.block.tokens() }
+    }
+
+    /// Tokens of a batch.
+    pub fn tokens(&self) -> usize {
+        self.layout().tokens()
+    }
+
+    fn layers(&self) -> usize {
+        self.model.encoder_layers + self.model.decoder_layers
+    }
+}
+
+impl Plan {
+    /// Of a task on workers that are this device each.
+    pub fn new(task: Task, device: Device) -> Self {
+        let layout = task.layout();
+        let slices = Slices::mirrored(layout.tokens_per_sequence(), task.workers);
+        let (forward_steps, backward_steps) = ring_steps(&task, &slices, &device);
+        let memory = Memory::of(&task, &slices, &device);
+        let (tokens, workers, layers) = (task.tokens() as f64, task.workers as f64, task.layers() as f64);
+
+        let pass = |steps: &[RingStep], times: f64, products: f64| {
+            let scores: f64 = slices.scores(&layout).iter().map(|scores| *scores as f64).sum();
+            let scores = scores * layers * (task.sequences * task.model.width) as f64;
+            let linear = times * linear_flops(&task.model) * tokens;
+            let attention = layers * steps.iter().map(RingStep::seconds).sum::<f64>();
+            Pass {
+                flops: linear + 2.0 * products * scores,
+                linear: linear / workers / device.linear_flops,
+                rows: times * row_bytes(&task.model, &device) * tokens / workers / device.memory_bandwidth,
+                attention,
+                waiting: layers * steps.iter().map(|step| step.seconds() - step.computing).sum::<f64>(),
+            }
+        };
+        let weights = task.model.parameter_count() as f64;
+        Self {
+            forward: pass(&forward_steps, 1.0, FORWARD_PRODUCTS),
+            backward: pass(&backward_steps, 2.0, BACKWARD_PRODUCTS),
+            // Weight, gradient and both moments are read, and all but the gradient written.
+            update: 7.0 * weights * 4.0 / device.memory_bandwidth,
+            gradient_bytes: 2.0 * (workers - 1.0) / workers * weights * 4.0,
+            forward_steps,
+            backward_steps,
+            memory,
+            task,
+            device,
+        }
+    }
+
+    /// Seconds of a training step.
+    pub fn seconds(&self) -> f64 {
+        self.forward.seconds() + self.backward.seconds() + self.update + self.waiting_for_gradients()
+    }
+
+    /// Seconds that gradients are still on their way when the backward pass is done: what does not fit behind it.
+    pub fn waiting_for_gradients(&self) -> f64 {
+        (self.gradient_bytes / self.device.link - self.backward.seconds()).max(0.0)
+    }
+}
+
+impl Pass {
+    /// Seconds of the pass.
+    pub fn seconds(&self) -> f64 {
+        self.linear + self.rows + self.attention
+    }
+}
+
+/// Operations of all linear maps for one token, forward.
+fn linear_flops(model: &ModelConfig) -> f64 {
+    let layers = (model.encoder_layers + model.decoder_layers) as f64;
+    let (width, hidden) = (model.width as f64, model.hidden as f64);
+    let codes = model.bottleneck.input_width() + model.bottleneck.output_width();
+    let ends = width * (2 * model.block.patch_values() + codes) as f64;
+    2.0 * (layers * (4.0 * width * width + 3.0 * width * hidden) + ends)
+}
+
+/// Bytes that a token's activations are read and written besides the products, forward: in a layer two norms (2 widths
+/// each), two residuals copied (2 each), q, k and v made and taken apart (9), heads put together (4), gate and up made
+/// and multiplied (5 hidden).
+fn row_bytes(model: &ModelConfig, device: &Device) -> f64 {
+    let layers = model.encoder_layers + model.decoder_layers;
+    (layers * (21 * model.width + 5 * model.hidden) * device.bytes_a_value) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Preset;
+
+    fn task(tokens: usize, workers: usize) -> Result<Task, EngineError> {
+        Task::new(Preset::Fsq200m.config(), 1, tokens, workers)
+    }
+
+    #[test]
+    fn arithmetic_is_the_models_own() {
+        // One block and many: what `ModelConfig` counts for the encoder and the decoder.
+        for blocks in [1, 7] {
+            let task = task(blocks * 4096, 1).unwrap();
+            let of_model = task.model.encoder_flops(blocks) + task.model.decoder_flops(blocks);
+            let plan = Plan::new(task, Device::H100);
+            assert!((plan.forward.flops / of_model - 1.0).abs() < 1e-12, "{} {of_model}", plan.forward.flops);
+        }
+    }
+
+    #[test]
+    fn many_workers_do_the_same_work_in_a_share_of_the_time() {
+        let [one, many] = [1, 64].map(|workers| Plan::new(task(1 << 20, workers).unwrap(), Device::H100));
+        assert_eq!(one.forward.flops, many.forward.flops);
+        let ideal = one.backward.linear / 64.0;
+        assert!((many.backward.linear / ideal - 1.0).abs() < 1e-12);
+        assert!(many.seconds() < one.seconds() / 32.0, "{} {}", many.seconds(), one.seconds());
+        assert!(many.memory.activations < one.memory.activations / 60.0);
+        assert_eq!(many.memory.weights, one.memory.weights);
+    }
+
+    #[test]
+    fn a_slow_link_is_waited_for_and_a_fast_one_is_not() {
+        let with = |link| Plan::new(task(1 << 20, 64).unwrap(), Device { link, ..Device::H100 });
+        assert_eq!(with(1e15).forward.waiting, 0.0);
+        let slow = with(1e6);
+        assert!(slow.forward.waiting > 0.9 * slow.forward.attention);
+        assert!(slow.waiting_for_gradients() == 0.0, "attention waits longer");
+        assert_eq!(Plan::new(task(1 << 20, 1).unwrap(), Device { link: 1.0, ..Device::H100 }).forward.waiting, 0.0);
+    }
+
+    #[test]
+    fn what_cannot_be_shared_is_refused_with_what_can() {
+        let said = |tokens, workers| task(tokens, workers).unwrap_err().to_string();
+        let text = said(1_000_000, 64);
+        assert!(text.contains("1000000") && text.contains("999424 or 1003520"), "{text}");
+        assert!(said(4096, 4096).contains("1 to 2048"));
+        assert!(said(0, 1).contains("whole number"));
+        assert!(said(4096, 0).contains('0'));
+    }
+}

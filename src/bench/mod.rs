@@ -1,0 +1,23 @@
+//! `bench`: what this machine does, measured.
+
+mod plan;
+mod search;
+
+pub(crate) use plan::plan;
+pub(crate) use search::search;
+
+use crate::cli::Cli;
+use anyhow::{Context as _, Result};
+
+/// Threads to measure with.
+fn cores(cli: &Cli) -> Result<usize> {
+    match cli.threads {
+        Some(threads) => Ok(threads.into()),
+        None => Ok(std::thread::available_parallelism().context("counting the cores")?.get()),
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

@@ -1,0 +1,109 @@
+//! `run --dry-run`: what would be done and about what it costs.
+
+use crate::cli::Cli;
+use crate::console;
+use crate::run::use_threads;
+use anyhow::Result;
+use engine::ring::Mesh;
+use engine::train::{Sequence, Start, Trainer, TrainingData};
+use evaluator::EvaluatorError;
+use evaluator::experiment::{Experiment, Variant};
+use evaluator::sweep::{DataSets, Silent, check_memory, check_mesh, curve_counts};
+use std::fmt::Write as _;
+use std::time::Instant;
+
+/// Steps timed for the estimate, after one to warm up.
+const TIMED_STEPS: usize = 2;
+
+/// Grey pictures: how long a step takes does not depend on what is seen.
+pub(crate) struct Grey {
+    /// Of each sequence.
+    pub(crate) blocks: usize,
+    /// Bytes of a block.
+    pub(crate) block: usize,
+}
+
+impl TrainingData for Grey {
+    fn blocks_per_sequence(&self) -> usize {
+        self.blocks
+    }
+
+    fn sequence(&self, _: u64) -> Result<Sequence, engine::EngineError> {
+        Ok(Sequence { frames: vec![128; self.blocks * self.block], segments: vec![0; self.blocks] })
+    }
+}
+
+/// Prints every training run and trial with an estimate from a few steps made now. Nothing is written.
+pub(crate) fn print(cli: &Cli, experiment: &Experiment, mesh: Mesh) -> Result<()> {
+    use_threads(cli)?;
+    check_memory(experiment)?;
+    check_mesh(experiment, mesh)?;
+    let sets = DataSets::load(experiment, &Silent)?;
+    let (mut total, mut text) = (0.0, String::new());
+    for variant in &experiment.variants {
+        let (step_seconds, rate) = time_steps(variant, mesh).map_err(EvaluatorError::from)?;
+        // Of a clip's blocks, behind all before them.
+        let blocks = variant.data.sample_blocks();
+        let of_sample = variant.model.encoder_flops(blocks) + variant.model.decoder_flops(blocks);
+        let evaluation = of_sample / blocks as f64 / rate;
+        let samples = sets.held_out(&variant.data);
+        let mut cost = |what: String, seconds: f64| {
+            total += seconds;
+            writeln!(text, "  {what}, about {seconds:.1} s")
+        };
+        for seed in &experiment.seeds {
+            let steps = variant.train.steps;
+            cost(format!("train seed {seed}: {steps} steps"), step_seconds * steps as f64)?;
+            if variant.has_curves_beforehand() {
+                let counts = curve_counts(variant.range()).len();
+                let seconds = samples as f64 * counts as f64 * evaluation;
+                cost(format!("distortion curves: {samples} samples × {counts} counts"), seconds)?;
+            }
+            if variant.sweep.strategies.iter().any(|strategy| strategy.asks().is_some()) {
+                let regressor = &variant.regressor;
+                let seconds = (regressor.curves * regressor.counts) as f64 * evaluation;
+                cost(
+                    format!("curves of training samples: {} × {} counts", regressor.curves, regressor.counts),
+                    seconds,
+                )?;
+                let network = &regressor.network;
+                let flops =
+                    3.0 * network.flops(regressor.counts, network.earlier) * (network.steps * network.batch) as f64;
+                cost(format!("regressor: {} steps", network.steps), flops / rate)?;
+            }
+            for strategy in &variant.sweep.strategies {
+                for threshold in &variant.sweep.thresholds {
+                    let most = strategy.most_evaluations(variant.range());
+                    let seconds = (samples * blocks) as f64 * (most as f64 + 1.0) * evaluation;
+                    let name = strategy.name();
+                    let of = if blocks == 1 { String::new() } else { format!(" × {blocks} blocks") };
+                    let what = format!("{name} τ = {threshold}: {samples} samples{of} × at most {most} evaluations");
+                    cost(what, seconds)?;
+                }
+            }
+        }
+        console::print(&format!("{}\n{text}", variant.name))?;
+        text.clear();
+    }
+    console::print(&format!("about {total:.0} s in all, if {} holds none of it yet\n", cli.db.display()))
+}
+
+/// Seconds of a training step, and floating-point operations a second in it.
+fn time_steps(variant: &Variant, mesh: Mesh) -> Result<(f64, f64), engine::EngineError> {
+    let start = Start { model: variant.model.clone(), train: variant.train.clone(), seed: 0 };
+    let blocks = variant.data.blocks;
+    let mut trainer = Trainer::new(start, Grey { blocks, block: variant.model.block.values() })?.with_mesh(mesh)?;
+    if let Some(network) = &variant.perceptual.loss {
+        trainer = trainer.with_perceptual(network.clone())?;
+    }
+    trainer.advance()?;
+    let began = Instant::now();
+    for _ in 0..TIMED_STEPS {
+        trainer.advance()?;
+    }
+    let seconds = began.elapsed().as_secs_f64() / TIMED_STEPS as f64;
+    let sequences = (variant.train.batch * variant.train.accumulate) as f64;
+    // A backward pass costs about two forward passes.
+    let flops = 3.0 * sequences * (variant.model.encoder_flops(blocks) + variant.model.decoder_flops(blocks));
+    Ok((seconds, flops / seconds))
+}
