@@ -4,7 +4,7 @@
 ///
 /// Operations on a tape have no way to return it: they unwind with it, and [`Workers::run`](super::Workers::run) turns
 /// that into an error again.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize)]
 #[error(
     "worker {worker} (of {workers}, counted from 0) {end}; no worker can go on without it: nothing of this step was kept, \
      the last checkpoint is"

@@ -45,7 +45,7 @@ impl Mesh {
     }
 
     /// The place of the `worker`-th worker: group after group.
-    fn place(self, worker: usize) -> Place {
+    pub(super) fn place(self, worker: usize) -> Place {
         Place { mesh: self, group: worker / self.sequence, rank: worker % self.sequence }
     }
 
@@ -178,7 +178,8 @@ impl Workers {
         thread: std::io::Result<ScopedJoinHandle<'_, Result<R, EngineError>>>,
     ) -> Result<R, EngineError> {
         let thread = thread.map_err(|error| EngineError::Threads(error.to_string()))?;
-        thread.join().unwrap_or_else(|payload| Err(EngineError::Ring(self.reason(worker, payload.as_ref()))))
+        let lost = |payload: Box<dyn Any + Send>| reason(worker, self.mesh.workers(), payload.as_ref());
+        thread.join().unwrap_or_else(|payload| Err(lost(payload).into()))
     }
 
     /// All results, or the failure that made the others fail.
@@ -195,16 +196,16 @@ impl Workers {
         }
         failure.map_or(Ok(results), Err)
     }
+}
 
-    /// Why a worker unwound: it missed another one, or it panicked itself.
-    fn reason(&self, worker: usize, payload: &(dyn Any + Send)) -> RingError {
-        if let Some(lost) = payload.downcast_ref::<RingError>() {
-            return lost.clone();
-        }
-        let text = payload.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("without a message");
-        RingError { worker, workers: self.mesh.workers(), end: format!("panicked: {text}") }
+/// Why a worker of so many unwound: it missed another one, or it panicked itself.
+pub(super) fn reason(worker: usize, workers: usize, payload: &(dyn Any + Send)) -> RingError {
+    if let Some(lost) = payload.downcast_ref::<RingError>() {
+        return lost.clone();
     }
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("without a message");
+    RingError { worker, workers, end: format!("panicked: {text}") }
 }
 
 /// What a worker's threads are called, in the report of a panic too.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// One step of the ring, summed over all attention that a worker took part in.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct StepTrace {
     /// Time spent on scores.
     pub computing: Duration,
@@ -19,7 +19,7 @@ pub struct StepTrace {
 }
 
 /// A worker's steps: at step s it works on what the worker s places before it owns.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Trace {
     /// Forward passes.
     pub forward: Vec<StepTrace>,

@@ -70,6 +70,17 @@ impl Losses {
         self.kl += other.kl;
         self.perceptual += other.perceptual;
     }
+
+    /// To be said to others, whatever numbers they are.
+    pub(super) fn to_bits(self) -> [u32; 4] {
+        [self.loss, self.mse, self.kl, self.perceptual].map(f32::to_bits)
+    }
+
+    /// As [`to_bits`](Self::to_bits) said it.
+    pub(super) fn from_bits(bits: [u32; 4]) -> Self {
+        let [loss, mse, kl, perceptual] = bits.map(f32::from_bits);
+        Self { loss, mse, kl, perceptual }
+    }
 }
 
 /// The loss of a batch and its gradient, in visiting order of the weights.

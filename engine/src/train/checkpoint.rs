@@ -8,7 +8,9 @@ use crate::array_file::{self, ArrayFile, FORMAT, Flat, Header};
 use crate::error::EngineError;
 use crate::model::ElasticTok;
 use crate::parameters::Parameters as _;
-use crate::tensor::values;
+use crate::ring::RingError;
+use crate::ring::ranks::Ranks;
+use crate::tensor::{values, values_mut};
 use std::path::Path;
 
 pub(super) fn write(path: &Path, start: &Start, model: &ElasticTok, adam: &AdamW) -> Result<(), EngineError> {
@@ -41,4 +43,24 @@ pub(super) fn read(path: &Path, expected: &Start, model: &mut ElasticTok, adam: 
     }
     adam.updates = updates;
     Ok(())
+}
+
+/// Gives every rank the state that rank 0 has.
+pub(super) fn share(ranks: &Ranks, model: &mut ElasticTok, adam: &mut AdamW) -> Result<(), RingError> {
+    adam.updates = match ranks.rank() {
+        0 => {
+            ranks.tell_all(&adam.updates);
+            adam.updates
+        }
+        _ => ranks.hear(0)?,
+    };
+    let mut outcome = Ok(());
+    let mut share = |numbers: &mut [f32]| {
+        if outcome.is_ok() {
+            outcome = ranks.share(numbers);
+        }
+    };
+    model.visit_mut("", &mut |_, weight| share(values_mut(weight)));
+    adam.first.iter_mut().chain(&mut adam.second).for_each(|moments| share(moments));
+    outcome
 }

@@ -3,13 +3,15 @@
 use super::adamw::AdamW;
 use super::batch::{Batch, DrawnFrame, Gradient, Losses};
 use super::data::{RunAhead, Sequence, TrainingData};
-use super::{TrainConfig, checkpoint, clip_global_norm, worker};
+use super::worker::Team;
+use super::{TrainConfig, checkpoint, clip_global_norm};
 use crate::error::EngineError;
 use crate::mask::TokenRange;
 use crate::model::{ElasticTok, ModelConfig};
 use crate::patch::normalize;
 use crate::perceptual::{FramePlace, PerceptualNetwork};
 use crate::random;
+use crate::ring::ranks::Ranks;
 use crate::ring::{Mesh, Trace, Workers};
 use rand::Rng as _;
 use rand_distr::Distribution as _;
@@ -63,8 +65,8 @@ pub struct Trainer {
     data: RunAhead,
     perceptual: Option<Arc<PerceptualNetwork>>,
     /// Who computes gradients, if it is not this thread alone.
-    workers: Option<Workers>,
-    /// What each of them did, if it is written down.
+    team: Option<Team>,
+    /// What those of them did that this process sees, if it is written down.
     traces: Vec<Trace>,
 }
 
@@ -79,8 +81,8 @@ impl Trainer {
         let range = TokenRange::new(start.train.min_tokens, start.model.block.tokens())?;
         let optimizer = AdamW::new(&model);
         let data = RunAhead::new(data, BATCHES_AHEAD * start.train.batch);
-        let (workers, traces) = (None, Vec::new());
-        Ok(Self { start, range, model, optimizer, step: 0, data, perceptual: None, workers, traces })
+        let (team, traces) = (None, Vec::new());
+        Ok(Self { start, range, model, optimizer, step: 0, data, perceptual: None, team, traces })
     }
 
     /// Lets a mesh of workers compute the gradients: threads that share the cores of rayon's current pool. Losses are
@@ -90,21 +92,41 @@ impl Trainer {
     /// [`EngineError::Config`] for a mesh that does not fit: [`TrainConfig::check_mesh`]; [`EngineError::Threads`] if the
     /// system gives no more threads.
     pub fn with_mesh(mut self, mesh: Mesh) -> Result<Self, EngineError> {
-        let tokens_per_sequence = self.model.layout(1, self.data.blocks_per_sequence()).tokens_per_sequence();
-        self.start.train.check_mesh(mesh, tokens_per_sequence)?;
+        self.check_mesh(mesh)?;
         let threads = rayon::current_num_threads();
-        self.workers = if mesh == Mesh::ONE { None } else { Some(Workers::new(mesh, threads)?) };
+        self.team = if mesh == Mesh::ONE { None } else { Some(Team::Threads(Workers::new(mesh, threads)?)) };
         Ok(self)
+    }
+
+    /// The same with workers that are processes: every rank calls it with the same run, goes on from where rank 0 is, and
+    /// makes the same steps.
+    ///
+    /// # Errors
+    /// As [`with_mesh`](Self::with_mesh); [`EngineError::Ring`] if a rank was lost.
+    ///
+    /// # Panics
+    /// In a step, if the mesh has more or fewer workers than there are ranks.
+    pub fn with_ranks(mut self, mesh: Mesh, ranks: Ranks) -> Result<Self, EngineError> {
+        self.check_mesh(mesh)?;
+        checkpoint::share(&ranks, &mut self.model, &mut self.optimizer)?;
+        self.step = self.optimizer.updates;
+        self.team = Some(Team::Ranks(mesh, ranks));
+        Ok(self)
+    }
+
+    fn check_mesh(&self, mesh: Mesh) -> Result<(), EngineError> {
+        let tokens_per_sequence = self.model.layout(1, self.data.blocks_per_sequence()).tokens_per_sequence();
+        self.start.train.check_mesh(mesh, tokens_per_sequence)
     }
 
     /// Writes down what the workers of its mesh do at each step of their rings, from now on.
     pub fn with_trace(mut self) -> Self {
-        let workers = self.workers.as_ref().map_or(0, |workers| workers.mesh().workers());
+        let workers = self.team.as_ref().map_or(0, Team::seen);
         self.traces = vec![Trace::default(); workers];
         self
     }
 
-    /// What was written down so far, worker by worker; nothing for one worker.
+    /// What was written down so far, worker by worker; of ranks, what this one did; nothing for one worker.
     pub fn traces(&self) -> &[Trace] {
         &self.traces
     }
@@ -203,11 +225,9 @@ impl Trainer {
         let mut sum: Option<Gradient> = None;
         for pass in 0..config.accumulate {
             let batch = self.batch(pass)?;
-            let part = match &self.workers {
+            let part = match &self.team {
                 None => batch.gradient(&self.model, config.kl_weight, share)?,
-                Some(workers) => {
-                    worker::gradient(workers, &batch, &self.model, config.kl_weight, share, &mut self.traces)?
-                }
+                Some(team) => team.gradient(&batch, &self.model, config.kl_weight, share, &mut self.traces)?,
             };
             match &mut sum {
                 Some(sum) => sum.add(&part),

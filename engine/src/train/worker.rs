@@ -10,7 +10,8 @@ use crate::mask::PrefixMask;
 use crate::model::{ElasticTok, Layer};
 use crate::ops;
 use crate::parameters::Parameters;
-use crate::ring::{Place, Ring, SequenceRing, Sums, Trace, Workers};
+use crate::ring::ranks::{RankSums, Ranks};
+use crate::ring::{Mesh, Place, Ring, SequenceRing, Sums, Trace, Workers};
 use crate::tensor::{Grads, Tape, TapeError, Tokens, take, tokens, values};
 use dfdx::tensor::Trace as _;
 use dfdx::tensor_ops::Backward as _;
@@ -19,31 +20,98 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Mean loss over the batch times `share`, and its gradient; adds each worker's steps to `traces`, if there are any.
-pub(super) fn gradient(
-    workers: &Workers,
-    batch: &Batch,
-    model: &ElasticTok,
-    kl_weight: f32,
-    share: f32,
-    traces: &mut [Trace],
-) -> Result<Gradient, EngineError> {
-    let sums = Arc::new(Sums::new(workers.mesh().workers(), model.weights()));
-    let is_traced = !traces.is_empty();
-    let parts = workers.run(|place, ring| {
-        let trace = is_traced.then(Rc::default);
-        let losses = Worker { place, batch, model }.gradient(ring, trace.clone(), &sums, kl_weight, share)?;
-        Ok((losses, trace.map(|trace: Rc<RefCell<Trace>>| trace.take())))
-    })?;
-    let mut losses = Losses::default();
-    for (worker, (part, trace)) in parts.iter().enumerate() {
-        losses.add(part);
-        if let Some(trace) = trace {
-            traces[worker].add(trace);
+/// Who the workers are.
+pub(super) enum Team {
+    /// Threads of this process.
+    Threads(Workers),
+    /// Processes, of which this is one.
+    Ranks(Mesh, Ranks),
+}
+
+impl Team {
+    /// Workers whose steps this process sees.
+    pub(super) fn seen(&self) -> usize {
+        match self {
+            Self::Threads(workers) => workers.mesh().workers(),
+            Self::Ranks(..) => 1,
         }
     }
+
+    /// Mean loss over the batch times `share`, and its gradient; adds the steps of each worker that is seen to `traces`,
+    /// if there are any.
+    pub(super) fn gradient(
+        &self,
+        batch: &Batch,
+        model: &ElasticTok,
+        kl_weight: f32,
+        share: f32,
+        traces: &mut [Trace],
+    ) -> Result<Gradient, EngineError> {
+        let is_traced = !traces.is_empty();
+        let work = |place, ring, bring: Bring| {
+            let trace = is_traced.then(Rc::default);
+            let losses = Worker { place, batch, model }.gradient(ring, trace.clone(), bring, kl_weight, share)?;
+            Ok((losses, trace.map(|trace: Rc<RefCell<Trace>>| trace.take()).unwrap_or_default()))
+        };
+        let found = match self {
+            Self::Threads(workers) => on_threads(workers, model.weights(), work)?,
+            Self::Ranks(mesh, ranks) => on_ranks(*mesh, ranks, model.weights(), work)?,
+        };
+        let mut losses = Losses::default();
+        found.losses.iter().for_each(|part| losses.add(part));
+        traces.iter_mut().zip(&found.traces).for_each(|(all, trace)| all.add(trace));
+        Ok(Gradient { losses, of_weights: found.sums })
+    }
+}
+
+/// Brings a weight's gradient, as one worker found it, to where all are added.
+type Bring = Box<dyn Fn(usize, Vec<f32>)>;
+
+/// What all workers found together.
+struct Found {
+    /// Each worker's share of the loss.
+    losses: Vec<Losses>,
+    /// What the workers did that this process sees.
+    traces: Vec<Trace>,
+    /// The gradient of every weight.
+    sums: Vec<Vec<f32>>,
+}
+
+fn on_threads(
+    workers: &Workers,
+    weights: usize,
+    work: impl Fn(Place, Rc<dyn Ring>, Bring) -> Result<(Losses, Trace), EngineError> + Sync,
+) -> Result<Found, EngineError> {
+    let sums = Arc::new(Sums::new(workers.mesh().workers(), weights));
+    let parts = workers.run(|place, ring| {
+        let sums = sums.clone();
+        work(place, ring, Box::new(move |weight, part| sums.add(weight, place.worker(), part)))
+    })?;
+    let (losses, traces) = parts.into_iter().unzip();
     let sums = Arc::into_inner(sums).expect("every worker has ended");
-    Ok(Gradient { losses, of_weights: sums.finish() })
+    Ok(Found { losses, traces, sums: sums.finish() })
+}
+
+fn on_ranks(
+    mesh: Mesh,
+    ranks: &Ranks,
+    weights: usize,
+    work: impl FnOnce(Place, Rc<dyn Ring>, Bring) -> Result<(Losses, Trace), EngineError>,
+) -> Result<Found, EngineError> {
+    let sums = RankSums::begin(ranks).map_err(|error| EngineError::Threads(error.to_string()))?;
+    let sums = Rc::new(sums);
+    let (own, trace) = ranks.run(mesh, |place, ring| {
+        let sums = sums.clone();
+        work(place, ring, Box::new(move |weight, part| sums.add(weight, part)))
+    })?;
+    // As bits: JSON has no word for a loss that is no number.
+    let said = ranks.exchange(own.to_bits())?;
+    let sums = Rc::into_inner(sums).expect("the tape, which brought to it, is gone");
+    Ok(Found {
+        losses: said.into_iter().map(Losses::from_bits).collect(),
+        traces: vec![trace],
+        sums: sums.finish(weights)?,
+    })
 }
 
 /// One worker of a mesh.
@@ -54,12 +122,12 @@ struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    /// Its share of the loss; its part of every gradient goes to the sums.
+    /// Its share of the loss; its part of every gradient is brought to the sums.
     fn gradient(
         &self,
         ring: Rc<dyn Ring>,
         trace: Option<Rc<RefCell<Trace>>>,
-        sums: &Arc<Sums>,
+        bring: Bring,
         kl_weight: f32,
         share: f32,
     ) -> Result<Losses, EngineError> {
@@ -82,7 +150,7 @@ impl Worker<'_> {
         let scope = scope(layout, batch.segments.as_ref().map(|segments| &segments[blocks.clone()]));
         let rope = model.rope(rows.positions());
         let party = SequenceRing { ring, slices, trace };
-        let outgoing = Rc::new(Outgoing::new(model, sums.clone(), self.place.worker()));
+        let outgoing = Rc::new(Outgoing::new(model, bring));
         let through = |layers: &[Layer], h: Tokens<Tape>| {
             layers.iter().fold(h, |h, layer| {
                 let (outgoing, own) = (outgoing.clone(), layer.clone());
@@ -102,19 +170,18 @@ impl Worker<'_> {
 
 /// Brings gradients to their sums, each once.
 struct Outgoing {
-    sums: Arc<Sums>,
-    worker: usize,
+    bring: Bring,
     /// The numbers, in visiting order, of the weights that are still to come, by where their values lie.
     waiting: RefCell<HashMap<*const f32, usize>>,
 }
 
 impl Outgoing {
-    fn new(model: &ElasticTok, sums: Arc<Sums>, worker: usize) -> Self {
+    fn new(model: &ElasticTok, bring: Bring) -> Self {
         let mut waiting = HashMap::new();
         model.visit("", &mut |_, weight| {
             waiting.insert(values(weight).as_ptr(), waiting.len());
         });
-        Self { sums, worker, waiting: RefCell::new(waiting) }
+        Self { bring, waiting: RefCell::new(waiting) }
     }
 
     /// Brings those of `part` that were not brought yet; nothing may add to them later.
@@ -123,7 +190,7 @@ impl Outgoing {
         part.visit("", &mut |_, weight| {
             let Some(number) = self.waiting.borrow_mut().remove(&values(weight).as_ptr()) else { return };
             match grads.get_or_alloc_mut(weight) {
-                Ok(gradient) => self.sums.add(number, self.worker, take(gradient)),
+                Ok(gradient) => (self.bring)(number, take(gradient)),
                 Err(error) => failure = Some(error),
             }
         });

@@ -1,0 +1,88 @@
+//! What has arrived at a rank and was not taken yet.
+
+use super::{Channel, Load};
+use crate::ring::RingError;
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Letters by sender and channel, for those who write a [`Post`](super::Post).
+pub struct Inbox {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    /// By sender, then by channel.
+    letters: Vec<[VecDeque<Load>; Channel::ALL.len()]>,
+    /// Who waits for a letter that is not here yet.
+    waiting: usize,
+    /// The first rank that was lost: nobody goes on without it.
+    lost: Option<RingError>,
+}
+
+impl Inbox {
+    /// For letters of so many ranks.
+    pub fn new(ranks: usize) -> Self {
+        let letters = std::iter::repeat_with(Default::default).take(ranks).collect();
+        Self { state: Mutex::new(State { letters, waiting: 0, lost: None }), changed: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A letter has arrived.
+    pub fn put(&self, from: usize, channel: Channel, load: Load) {
+        match channel {
+            Channel::Alive => {}
+            Channel::Failure => {
+                let lost = serde_json::from_slice(load.bytes());
+                let end = "failed without a readable reason".to_owned();
+                self.lose(lost.unwrap_or_else(|_| RingError { worker: from, workers: self.ranks(), end }));
+            }
+            _ => {
+                self.lock().letters[from][channel as usize].push_back(load);
+                self.changed.notify_all();
+            }
+        }
+    }
+
+    fn ranks(&self) -> usize {
+        self.lock().letters.len()
+    }
+
+    /// Waits for a letter. Nothing is waited for once a rank was lost.
+    ///
+    /// # Errors
+    /// If a rank was lost.
+    pub fn take(&self, from: usize, channel: Channel) -> Result<Load, RingError> {
+        let mut state = self.lock();
+        loop {
+            if let Some(lost) = &state.lost {
+                return Err(lost.clone());
+            }
+            if let Some(load) = state.letters[from][channel as usize].pop_front() {
+                return Ok(load);
+            }
+            state.waiting += 1;
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.waiting -= 1;
+        }
+    }
+
+    /// A rank was lost: everybody who waits learns it. The first one counts.
+    pub fn lose(&self, lost: RingError) {
+        self.lock().lost.get_or_insert(lost);
+        self.changed.notify_all();
+    }
+
+    /// The rank that was lost, if one was.
+    pub fn lost(&self) -> Option<RingError> {
+        self.lock().lost.clone()
+    }
+
+    /// Whether somebody waits for a letter.
+    pub fn is_awaited(&self) -> bool {
+        self.lock().waiting > 0
+    }
+}
