@@ -184,8 +184,8 @@ pub(crate) struct Experiment {
     pub(crate) checkpoint_every: f64,
     /// Train with so many workers that share the threads, one each at least: `data=4` deals the batch's sequences to four,
     /// `sequence=2` cuts each sequence in two, `data=2,sequence=2` does both. Losses are the same but for rounding.
-    #[arg(long, value_name = "MESH", default_value_t = Mesh::ONE)]
-    pub(crate) mesh: Mesh,
+    #[arg(long, value_name = "MESH")]
+    pub(crate) mesh: Option<Mesh>,
     /// After each training, say what its workers did at every step of their rings: seconds of computing attention and of
     /// waiting, bytes sent.
     #[arg(long, requires = "mesh")]

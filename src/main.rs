@@ -16,8 +16,10 @@ mod frames;
 mod gc;
 mod import;
 mod inspect;
+mod machines;
 mod merge;
 mod plan;
+mod ranks;
 mod reconstruct;
 mod run;
 mod serve;
@@ -39,9 +41,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match &cli.command {
-        Command::Run(command) => run::run(&cli, command),
-        Command::Train(command) => run::train(&cli, command),
-        Command::Evaluate(command) => run::evaluate(&cli, command),
+        Command::Run(command) => ranks::on_all(|ranks| run::run(&cli, command, ranks)),
+        Command::Train(command) => ranks::on_all(|ranks| run::train(&cli, command, ranks)),
+        Command::Evaluate(command) => ranks::on_all(|ranks| run::evaluate(&cli, command, ranks)),
         Command::Bench(Bench::Search(command)) => bench::search(&cli, command),
         Command::Bench(Bench::Plan(command)) => bench::plan(&cli, command),
         Command::Plan(command) => plan::plan(&cli, command),
@@ -63,7 +65,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("elastictok: {}", message(&error));
-            exit_code(&error)
+            exit_code(&error).into()
         }
     }
 }
@@ -78,12 +80,13 @@ fn message(error: &anyhow::Error) -> String {
 
 /// 2: something given to us (a file, a folder, a key, a store, a disk) cannot be used; 1: training failed; 130: stopped
 /// by Ctrl-C.
-fn exit_code(error: &anyhow::Error) -> ExitCode {
+fn exit_code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<EvaluatorError>() {
-        Some(EvaluatorError::Stopped) => ExitCode::from(130),
+        Some(EvaluatorError::Stopped) => 130,
         Some(EvaluatorError::Engine(
             EngineError::NonFinite { .. } | EngineError::Tensor(_) | EngineError::Ring(_) | EngineError::Threads(_),
-        )) => ExitCode::FAILURE,
-        _ => ExitCode::from(2),
+        )) => 1,
+        Some(EvaluatorError::RanksDrifted { .. }) => 1,
+        _ => 2,
     }
 }

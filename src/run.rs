@@ -2,21 +2,29 @@
 
 use crate::cli::{Cli, Experiment as Asked, Format, Run};
 use crate::console::{Console, print, write_file};
-use crate::{dry_run, figure, table};
-use anyhow::{Context as _, Result};
+use crate::{dry_run, figure, machines, table};
+use anyhow::{Context as _, Result, ensure};
+use engine::ring::Mesh;
+use engine::ring::ranks::Ranks;
 use evaluator::experiment::Experiment;
 use evaluator::report::Report;
 use evaluator::store::Store;
-use evaluator::sweep::{self, DataSets, Options, Outcome, Stop, Until};
+use evaluator::sweep::{self, DataSets, Options, Outcome, Progress, Silent, Stop, Until};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub(crate) fn run(cli: &Cli, command: &Run) -> Result<()> {
+pub(crate) fn run(cli: &Cli, command: &Run, ranks: Option<&Ranks>) -> Result<()> {
     let experiment = load(&command.experiment)?;
     if command.dry_run {
-        return dry_run::print(cli, &experiment, command.experiment.mesh);
+        let is_follower = ranks.is_some_and(|ranks| ranks.rank() > 0);
+        return if is_follower {
+            Ok(())
+        } else {
+            dry_run::print(cli, &experiment, command.experiment.mesh.unwrap_or(Mesh::ONE))
+        };
     }
-    let (report, outcome) = perform(cli, &command.experiment, &experiment, Until::Evaluated)?;
+    let done = perform(cli, &command.experiment, &experiment, Until::Evaluated, ranks)?;
+    let Some((report, outcome)) = done else { return Ok(()) };
     say_outcome(cli, &outcome);
     let (folder, results) = (folder(&cli.db, &report), report.table());
     for format in [Format::Markdown, Format::Latex, Format::Csv] {
@@ -38,14 +46,15 @@ pub(crate) fn run(cli: &Cli, command: &Run) -> Result<()> {
     ))
 }
 
-pub(crate) fn train(cli: &Cli, command: &Asked) -> Result<()> {
-    let (_, outcome) = perform(cli, command, &load(command)?, Until::Trained)?;
+pub(crate) fn train(cli: &Cli, command: &Asked, ranks: Option<&Ranks>) -> Result<()> {
+    let done = perform(cli, command, &load(command)?, Until::Trained, ranks)?;
+    let Some((_, outcome)) = done else { return Ok(()) };
     print(&format!("{} trained, {} trained before\n", outcome.trained, outcome.trained_before))
 }
 
-pub(crate) fn evaluate(cli: &Cli, command: &Asked) -> Result<()> {
-    let experiment = load(command)?;
-    let (report, outcome) = perform(cli, command, &experiment, Until::Evaluated)?;
+pub(crate) fn evaluate(cli: &Cli, command: &Asked, ranks: Option<&Ranks>) -> Result<()> {
+    let done = perform(cli, command, &load(command)?, Until::Evaluated, ranks)?;
+    let Some((report, outcome)) = done else { return Ok(()) };
     print(&format!(
         "{} trials evaluated, {} evaluated before\ntable: elastictok table '#{}'{}\n",
         outcome.evaluated,
@@ -70,14 +79,25 @@ fn quoted(folder: &Path) -> String {
 }
 
 /// Does what is missing and reports what there is; the store is closed again whatever happened, so that everything is
-/// in its one file.
-fn perform(cli: &Cli, asked: &Asked, experiment: &Experiment, until: Until) -> Result<(Report, Outcome)> {
-    use_threads(cli)?;
-    let console = Console::new(cli);
+/// in its one file. Of several ranks the first reports, the others help.
+fn perform(
+    cli: &Cli,
+    asked: &Asked,
+    experiment: &Experiment,
+    until: Until,
+    ranks: Option<&Ranks>,
+) -> Result<Option<(Report, Outcome)>> {
+    let follower = ranks.filter(|ranks| ranks.rank() > 0);
+    let console: &dyn Progress = if follower.is_some() { &Silent } else { &Console::new(cli) };
+    match ranks {
+        None => use_threads(cli)?,
+        Some(ranks) => machines::use_threads(cli, ranks, console)?,
+    }
+    let mesh = mesh(asked, ranks)?;
     // Everything that can be wrong with the input is found before anything is written.
     sweep::check_memory(experiment)?;
-    sweep::check_mesh(experiment, asked.mesh)?;
-    let sets = DataSets::load(experiment, &console)?;
+    sweep::check_mesh(experiment, mesh)?;
+    let sets = DataSets::load(experiment, console)?;
     let stop = Stop::default();
     let ctrl_c = stop.clone();
     ctrlc::set_handler(move || {
@@ -88,17 +108,38 @@ fn perform(cli: &Cli, asked: &Asked, experiment: &Experiment, until: Until) -> R
     })
     .context("listening for Ctrl-C")?;
     let checkpoint_every = Duration::try_from_secs_f64(asked.checkpoint_every).context("--checkpoint-every")?;
-    let options = Options { until, checkpoint_every, stop, mesh: asked.mesh, trace: asked.trace };
+    let options = Options { until, checkpoint_every, stop, mesh, trace: asked.trace, ranks: ranks.cloned() };
+    if let Some(ranks) = ranks {
+        sweep::agree(experiment, &sets, &options, ranks)?;
+    }
+    if let Some(ranks) = follower {
+        sweep::follow(experiment, &sets, &options, ranks)?;
+        return Ok(None);
+    }
     runtime()?.block_on(async {
         let store = open(&cli.db).await?;
         let result = async {
-            let (id, outcome) = sweep::run(experiment, &sets, &store, &options, &console).await?;
+            let (id, outcome) = sweep::run(experiment, &sets, &store, &options, console).await?;
             Ok((Report::load(&store, id).await?, outcome))
         };
         let result: evaluator::Result<_> = result.await;
         store.close().await;
-        Ok(result?)
+        Ok(Some(result?))
     })
+}
+
+/// Who computes the gradients: on several ranks each of them, by default with sequences of its own.
+fn mesh(asked: &Asked, ranks: Option<&Ranks>) -> Result<Mesh> {
+    let Some(ranks) = ranks.map(Ranks::size) else { return Ok(asked.mesh.unwrap_or(Mesh::ONE)) };
+    let mesh = asked.mesh.unwrap_or(Mesh { data: ranks, sequence: 1 });
+    ensure!(
+        mesh.workers() == ranks,
+        "--mesh {mesh} has {} workers, but {ranks} ranks were started: start as many (mpirun -n {}), or leave --mesh out for \
+         data={ranks}",
+        mesh.workers(),
+        mesh.workers()
+    );
+    Ok(mesh)
 }
 
 /// Makes the pool of threads that everything is computed with.

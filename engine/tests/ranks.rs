@@ -34,10 +34,6 @@ impl Post for Handing {
     fn receive(&self, from: usize, channel: Channel) -> Result<Load, RingError> {
         self.inboxes[self.rank].take(from, channel)
     }
-
-    fn lost(&self) -> Option<RingError> {
-        self.inboxes[self.rank].lost()
-    }
 }
 
 /// Lets so many ranks do their work, each with a thread to compute with.

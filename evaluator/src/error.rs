@@ -53,6 +53,30 @@ pub enum EvaluatorError {
         /// Why not.
         source: engine::EngineError,
     },
+    /// Ranks of one job that were not started alike.
+    #[error(
+        "rank {rank} was not started as rank 0 was: {what} is {there} there and {here} here; every rank needs the same \
+         program, arguments, experiment file, pictures, videos and threads"
+    )]
+    RanksDiffer {
+        /// The first rank that differs from rank 0.
+        rank: usize,
+        /// What differs.
+        what: String,
+        /// What it is for rank 0.
+        here: String,
+        /// What it is for the other.
+        there: String,
+    },
+    /// A rank that made the same steps came to other weights.
+    #[error(
+        "rank {rank} came to other weights than rank 0 by the same steps: its machine computes differently; the last \
+         checkpoint is kept, run without that machine"
+    )]
+    RanksDrifted {
+        /// The rank.
+        rank: usize,
+    },
     /// Weights that were lost could not be made again.
     #[error(
         "the weights {path} are lost, and training again on this machine, with so many threads and this mesh, gives others: \

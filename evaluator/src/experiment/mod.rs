@@ -289,4 +289,9 @@ impl Experiment {
         let variants: Vec<_> = self.variants.iter().map(Variant::config).collect();
         json!({ "name": self.name, "question": self.question, "seeds": self.seeds, "variants": variants })
     }
+
+    /// Every variant with every seed, in the order in which they are trained.
+    pub fn runs(&self) -> impl Iterator<Item = (&Variant, u64)> {
+        self.variants.iter().flat_map(|variant| self.seeds.iter().map(move |seed| (variant, *seed)))
+    }
 }

@@ -17,6 +17,7 @@ mod predictors;
 mod progress;
 mod progressive;
 mod provenance;
+mod ranks;
 mod sample;
 mod samples;
 mod sets;
@@ -25,6 +26,7 @@ mod trials;
 
 pub use progress::{Progress, Silent, Stop};
 pub use progressive::progressive_counts;
+pub use ranks::{agree, follow};
 pub use trials::EVALUATOR_VERSION;
 
 use crate::error::{EvaluatorError, Result};
@@ -37,6 +39,7 @@ use behind::BlockCurves;
 pub use curves::curve_counts;
 use curves::{Curves, Wanted};
 use engine::ring::Mesh;
+use engine::ring::ranks::Ranks;
 use evaluate::Bench;
 pub use memory::check_memory;
 pub use mesh::check_mesh;
@@ -62,6 +65,8 @@ pub struct Options {
     pub mesh: Mesh,
     /// Whether to tell after each training what the workers of the mesh did.
     pub trace: bool,
+    /// The ranks of the job, if there are several: workers of the mesh, one each.
+    pub ranks: Option<Ranks>,
 }
 
 /// How far to go.
@@ -144,6 +149,9 @@ pub async fn run(
     let metrics = MetricIds::register(store).await?;
     let run = Run { store, progress, options, experiment: id, provenance, metrics };
     let outcome = run.all(experiment, sets).await;
+    if outcome.is_ok() {
+        run.call_end();
+    }
     run.ended("run", None, json!({ "name": experiment.name }), &outcome).await?;
     Ok((id, outcome?))
 }
@@ -160,11 +168,9 @@ impl Run<'_> {
                 place.insert(Samples::register(self, sets.of(&variant.data), variant).await?);
             }
         }
-        let pairs =
-            || experiment.variants.iter().flat_map(|variant| experiment.seeds.iter().map(move |s| (variant, *s)));
         let mut outcome = Outcome::default();
         let mut trained = Vec::new();
-        for (ordinal, (variant, seed)) in pairs().enumerate() {
+        for (ordinal, (variant, seed)) in experiment.runs().enumerate() {
             let result = self.train(variant, seed, ordinal as u32, &samples[&cut(variant)]).await?;
             *(if result.reused { &mut outcome.trained_before } else { &mut outcome.trained }) += 1;
             trained.push(result);
@@ -173,7 +179,7 @@ impl Run<'_> {
             return Ok(outcome);
         }
         let mut ordinal = 0;
-        for ((variant, seed), trained) in pairs().zip(&trained) {
+        for ((variant, seed), trained) in experiment.runs().zip(&trained) {
             let trials = variant.sweep.strategies.len() * variant.sweep.thresholds.len();
             self.evaluate_model(variant, seed, trained, &samples[&cut(variant)], ordinal, &mut outcome).await?;
             ordinal += trials as u32;

@@ -25,6 +25,12 @@ pub fn current() -> NewProvenance {
     provenance
 }
 
+/// Names this program by its bytes, or says why they cannot be read.
+pub(super) fn program_hash() -> String {
+    let bytes = std::env::current_exe().and_then(std::fs::read);
+    bytes.map_or_else(|error| error.to_string(), |bytes| blake3::hash(&bytes).to_string())
+}
+
 /// The features that choose among our kernels, and so decide the last bits of results.
 fn vector_features(flags: &str) -> String {
     const DECISIVE: [&str; 4] = ["avx2", "fma", "avx512f", "avx512_bf16"];

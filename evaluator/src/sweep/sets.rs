@@ -78,6 +78,15 @@ impl Sets {
         }
     }
 
+    /// Names all its files by their content.
+    pub(super) fn keys(&self) -> serde_json::Value {
+        let test = match &self.test {
+            Test::Photos(photos) => photos.key(),
+            Test::Videos(clips) => clips.set().key(),
+        };
+        serde_json::json!({ "training files": self.training_key(), "held-out files": test.to_string() })
+    }
+
     /// Names the training files by their content.
     pub(super) fn training_key(&self) -> ContentHash {
         match (&self.train_photos, &self.train_videos) {

@@ -33,7 +33,7 @@ impl Run<'_> {
             "config": config, "seed": seed, "data": samples.sets.training_key(), "version": TRAINING_VERSION,
         });
         let key = ContentHash::of(identity.to_string().as_bytes());
-        let start = Start { model: variant.model.clone(), train: variant.train.clone(), seed };
+        let start = start(variant, seed);
         let mut trainer = self.equip(Trainer::new(start.clone(), samples.sets.training(variant, seed))?, variant)?;
         let new = NewTrainingRun {
             key,
@@ -54,6 +54,7 @@ impl Run<'_> {
             Wait::Done(trained) => return Ok(*trained),
             Wait::WeightsLost(weights) => {
                 self.progress.say(&format!("{title}: its weights are missing or damaged, training it again"));
+                let trainer = self.call_ranks(trainer, ordinal)?;
                 let model = self.train_again(&title, trainer, &files, weights)?;
                 return Ok(Trained { run, weights, model, reused: false });
             }
@@ -63,6 +64,7 @@ impl Run<'_> {
             trainer = self.equip(resumed, variant)?;
             self.progress.say(&format!("{title}: goes on at step {}", trainer.step()));
         }
+        trainer = self.call_ranks(trainer, ordinal)?;
         self.store.start_training(run, trainer.step() as u32).await?;
         let told = || json!({ "variant": variant.name, "seed": seed });
         let mut started = told();
@@ -78,8 +80,8 @@ impl Run<'_> {
             self.store.release(run).await?;
             self.ended("training", Some(run.into()), told(), &outcome).await?;
         }
-        outcome?;
-        self.say_traces(&title, trainer.traces());
+        let traces = outcome?;
+        self.say_traces(&title, &traces);
         let weights = save_model(trainer.model(), None, &files.weights)?.into();
         self.store.finish_training(run, weights, &files.weights_name).await?;
         self.store.release(run).await?;
@@ -89,12 +91,12 @@ impl Run<'_> {
         Ok(Trained { run, weights, model: trainer.model().clone(), reused: false })
     }
 
-    /// The trainer with all that its gradients need.
+    /// The trainer with all that its gradients need, but other ranks.
     fn equip(&self, mut trainer: Trainer, variant: &Variant) -> Result<Trainer> {
-        trainer = trainer.with_mesh(self.options.mesh)?;
-        if let Some(network) = &variant.perceptual.loss {
-            trainer = trainer.with_perceptual(network.clone())?;
+        if self.options.ranks.is_none() {
+            trainer = trainer.with_mesh(self.options.mesh)?;
         }
+        trainer = with_network(trainer, variant)?;
         Ok(if self.options.trace { trainer.with_trace() } else { trainer })
     }
 
@@ -149,10 +151,12 @@ impl Run<'_> {
                 self.progress.end();
                 return Err(EvaluatorError::Stopped);
             }
+            self.call_step();
             let report = trainer.advance()?;
             self.progress.advance(report.step as u64, "");
         }
         self.progress.end();
+        self.call_trained(&trainer)?;
         if ContentHash::from(weights_hash(trainer.model())) != expected {
             return Err(EvaluatorError::Weights { path: files.weights.clone() });
         }
@@ -160,14 +164,14 @@ impl Run<'_> {
         Ok(trainer.model().clone())
     }
 
-    /// Steps to the end, with a checkpoint and the points up to it every few seconds.
+    /// Steps to the end, with a checkpoint and the points up to it every few seconds; what its workers did.
     async fn take_steps(
         &self,
         run: TrainingRunId,
         title: &str,
         trainer: &mut Trainer,
         files: &CheckpointFiles,
-    ) -> Result<()> {
+    ) -> Result<Vec<Trace>> {
         let steps = trainer.steps();
         self.progress.begin(&format!("train {title}"), trainer.step() as u64, steps as u64);
         let (mut points, mut saved, mut seconds) = (Vec::new(), Instant::now(), 0.0);
@@ -181,6 +185,7 @@ impl Run<'_> {
                 self.report(run, trainer.step(), &mut seconds, &mut points).await?;
             }
             let began = Instant::now();
+            self.call_step();
             let report = trainer.advance_after(|good| if due { good.save(&files.training) } else { Ok(()) });
             let took = began.elapsed().as_secs_f64();
             match report {
@@ -203,7 +208,8 @@ impl Run<'_> {
                 saved = Instant::now();
             }
         }
-        self.report(run, trainer.step(), &mut seconds, &mut points).await
+        self.report(run, trainer.step(), &mut seconds, &mut points).await?;
+        self.call_trained(trainer)
     }
 
     /// Stores the points up to `step` and the seconds since the last report.
@@ -218,6 +224,19 @@ impl Run<'_> {
         self.store.report_training(run, step as u32, seconds, &points).await?;
         Ok(())
     }
+}
+
+/// What decides the variant's weights for this seed, but for what it sees.
+pub(super) fn start(variant: &Variant, seed: u64) -> Start {
+    Start { model: variant.model.clone(), train: variant.train.clone(), seed }
+}
+
+/// The trainer with the network that the variant's loss asks.
+pub(super) fn with_network(trainer: Trainer, variant: &Variant) -> Result<Trainer> {
+    Ok(match &variant.perceptual.loss {
+        Some(network) => trainer.with_perceptual(network.clone())?,
+        None => trainer,
+    })
 }
 
 /// How a run was found.

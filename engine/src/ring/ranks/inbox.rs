@@ -51,18 +51,19 @@ impl Inbox {
         self.lock().letters.len()
     }
 
-    /// Waits for a letter. Nothing is waited for once a rank was lost.
+    /// Waits for a letter; once a rank was lost, what is here is still given, and nothing more is waited for. So whoever
+    /// fails for a reason that all will find, after it told the others all they need, lets each find it.
     ///
     /// # Errors
     /// If a rank was lost.
     pub fn take(&self, from: usize, channel: Channel) -> Result<Load, RingError> {
         let mut state = self.lock();
         loop {
-            if let Some(lost) = &state.lost {
-                return Err(lost.clone());
-            }
             if let Some(load) = state.letters[from][channel as usize].pop_front() {
                 return Ok(load);
+            }
+            if let Some(lost) = &state.lost {
+                return Err(lost.clone());
             }
             state.waiting += 1;
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -74,11 +75,6 @@ impl Inbox {
     pub fn lose(&self, lost: RingError) {
         self.lock().lost.get_or_insert(lost);
         self.changed.notify_all();
-    }
-
-    /// The rank that was lost, if one was.
-    pub fn lost(&self) -> Option<RingError> {
-        self.lock().lost.clone()
     }
 
     /// Whether somebody waits for a letter.

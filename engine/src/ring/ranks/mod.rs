@@ -141,16 +141,11 @@ impl Ranks {
         })
     }
 
-    /// Tells all others that this rank cannot go on: whatever they wait for fails. The first failure counts.
+    /// Tells all others that this rank cannot go on: whatever they still wait for fails. The first failure counts.
     pub fn fail(&self, end: &str) {
         let lost = RingError { worker: self.rank(), workers: self.size(), end: end.to_owned() };
         let text = serde_json::to_vec(&lost).expect("a failure is plain data");
         self.others().for_each(|rank| self.post.send(rank, Channel::Failure, Load::Text(text.clone())));
-    }
-
-    /// The rank that was lost, if one was.
-    pub fn lost(&self) -> Option<RingError> {
-        self.post.lost()
     }
 }
 

@@ -119,10 +119,6 @@ impl Post for MpiPost {
     fn receive(&self, from: usize, channel: Channel) -> Result<Load, RingError> {
         self.inbox.take(from, channel)
     }
-
-    fn lost(&self) -> Option<RingError> {
-        self.inbox.lost()
-    }
 }
 
 /// The thread that calls MPI.

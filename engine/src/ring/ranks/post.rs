@@ -20,9 +20,6 @@ pub trait Post: Send + Sync {
     /// # Errors
     /// If a rank was lost.
     fn receive(&self, from: usize, channel: Channel) -> Result<Load, RingError>;
-
-    /// The rank that was lost, if one was.
-    fn lost(&self) -> Option<RingError>;
 }
 
 /// What letters are about; each channel has an order of its own.

@@ -38,12 +38,12 @@ impl Ring for RankRing {
     fn send(&self, packet: Packet) -> Result<(), RingError> {
         let next = self.neighbour(1);
         (0..packet.len()).for_each(|part| self.post.send(next, Channel::Ring, Load::Part(packet.clone(), part)));
-        self.post.lost().map_or(Ok(()), Err)
+        Ok(())
     }
 
     fn receive(&self, parts: usize, numbers: usize) -> Result<(), RingError> {
         self.expected.borrow_mut().push_back((parts, numbers));
-        self.post.lost().map_or(Ok(()), Err)
+        Ok(())
     }
 
     fn wait(&self) -> Result<Packet, RingError> {

@@ -1,0 +1,103 @@
+//! One command on all ranks of an MPI job (`mpirun -n N elastictok …`).
+//!
+//! Rank 0 writes and speaks. A rank that fails tells the others, and rank 0 ends them all with one message; where rank 0
+//! is the one that is lost, the next rank does.
+
+use anyhow::Result;
+use engine::ring::ranks::Ranks;
+
+/// Runs the command with the ranks of the job that this process belongs to, if it was started as one of several.
+pub(crate) fn on_all(command: impl FnOnce(Option<&Ranks>) -> Result<()>) -> Result<()> {
+    match started_as() {
+        Some(ranks) if ranks > 1 => job::on_all(ranks, command),
+        _ => command(None),
+    }
+}
+
+/// How many processes the launcher started with this one, if one did: `mpirun` of Open MPI, of MPICH and its kin, `srun`.
+fn started_as() -> Option<usize> {
+    let number = |name: &str| std::env::var(name).ok()?.parse().ok();
+    let of_pmix = || std::env::var_os("PMIX_RANK").and_then(|_| number("SLURM_STEP_NUM_TASKS"));
+    number("OMPI_COMM_WORLD_SIZE").or_else(|| number("PMI_SIZE")).or_else(of_pmix)
+}
+
+#[cfg(not(feature = "mpi"))]
+mod job {
+    use super::{Ranks, Result};
+
+    pub(super) fn on_all(ranks: usize, _: impl FnOnce(Option<&Ranks>) -> Result<()>) -> Result<()> {
+        anyhow::bail!(
+            "this is one of {ranks} processes of an MPI job, but the program was built without MPI: build it with `cargo \
+             build --release --features mpi`"
+        )
+    }
+}
+
+#[cfg(feature = "mpi")]
+mod job {
+    use super::{Ranks, Result};
+    use crate::{exit_code, message};
+    use anyhow::{Context as _, ensure};
+    use engine::EngineError;
+    use engine::ring::ranks::mpi::Job;
+    use evaluator::EvaluatorError;
+    use std::io::Write as _;
+    use std::time::Duration;
+
+    /// A rank that says nothing for so many seconds counts as lost, unless the environment says otherwise.
+    const PATIENCE: (&str, f64) = ("ELASTICTOK_RANK_SECONDS", 60.0);
+
+    /// A rank that knows of a failure waits so long for rank 0 to end the job.
+    const RANK_0_MAY_TAKE: Duration = Duration::from_secs(5);
+
+    /// Between two ranks that may speak in its place.
+    const EACH_MAY_TAKE: Duration = Duration::from_millis(500);
+
+    pub(super) fn on_all(ranks: usize, command: impl FnOnce(Option<&Ranks>) -> Result<()>) -> Result<()> {
+        let job = Job::join(patience()?).context("joining the MPI job")?;
+        let own = job.ranks();
+        let outcome = match own.size() {
+            size if size == ranks => command(Some(&own)),
+            size => Err(anyhow::anyhow!(
+                "the launcher started {ranks} processes, but the MPI library that this program was built with sees {size}: \
+                 start it with that library's own `mpirun`"
+            )),
+        };
+        match outcome {
+            Ok(()) => {
+                job.leave();
+                Ok(())
+            }
+            Err(error) => end_all(job, &error),
+        }
+    }
+
+    fn patience() -> Result<Duration> {
+        let (name, default) = PATIENCE;
+        let seconds = std::env::var(name).map_or(Ok(default), |text| text.parse()).with_context(|| name)?;
+        let patience = Duration::try_from_secs_f64(seconds).with_context(|| name)?;
+        ensure!(!patience.is_zero(), "{name} = 0: give the seconds after which a silent rank counts as lost");
+        Ok(patience)
+    }
+
+    /// Ends every process of the job, with one message.
+    fn end_all(job: Job, error: &anyhow::Error) -> ! {
+        let (own, message) = (job.ranks(), message(error));
+        if !is_another_ranks_failure(error) {
+            own.fail(&format!("failed: {message}"));
+        }
+        // Who comes first ends the others while they wait.
+        if own.rank() > 0 {
+            std::thread::sleep(RANK_0_MAY_TAKE + EACH_MAY_TAKE * own.rank() as u32);
+        }
+        // In one piece: the launcher puts what it has to say between pieces.
+        let line = format!("elastictok: {message}\n");
+        let _ = std::io::stderr().write_all(line.as_bytes());
+        job.abort(exit_code(error))
+    }
+
+    /// Whether this rank could not go on because another was lost.
+    fn is_another_ranks_failure(error: &anyhow::Error) -> bool {
+        matches!(error.downcast_ref(), Some(EvaluatorError::Engine(EngineError::Ring(_))))
+    }
+}

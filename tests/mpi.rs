@@ -1,0 +1,350 @@
+//! One command on the ranks of an MPI job, through `mpirun` and the built binary: the numbers of one process with a mesh
+//! of threads; and whatever happens to a rank, all end with one message and the next job goes on.
+
+mod common;
+
+use common::{Bench, assert_same, checkpoint_exists, drop_privileges, signal, texts, wait_until};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Instant;
+
+/// Whether jobs can be started; a test without them says so and passes, unless it must not.
+fn has_mpirun() -> bool {
+    let is_there = Command::new("mpirun").arg("--version").output().is_ok_and(|output| output.status.success());
+    let required = std::env::var("ELASTICTOK_TESTS_REQUIRE").is_ok_and(|programs| programs.contains("mpirun"));
+    assert!(is_there || !required, "mpirun is required and not there");
+    if !is_there {
+        eprintln!("SKIPPED: there is no mpirun");
+    }
+    is_there
+}
+
+/// `mpirun -n 1 elastictok … : -n 1 elastictok …`, ranks that are told these things, in the bench's folder.
+fn job(bench: &Bench, of_ranks: &[&[&str]]) -> Command {
+    let mut command = Command::new("mpirun");
+    // In containers tests often run as root, on fewer cores than there are ranks.
+    command.args(["--oversubscribe", "--bind-to", "none"]).env("OMPI_ALLOW_RUN_AS_ROOT", "1");
+    command.env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1").current_dir(bench.folder.path()).stdin(Stdio::null());
+    for arguments in of_ranks {
+        let rank = bench.command(arguments);
+        command.args(["-n", "1"]).arg(rank.get_program()).args(rank.get_args()).arg(":");
+    }
+    command
+}
+
+/// The same with the same arguments for all.
+fn alike(bench: &Bench, ranks: usize, arguments: &[&str]) -> Command {
+    job(bench, &vec![arguments; ranks])
+}
+
+/// Expects success; what rank 0 printed to (standard output, standard error).
+fn succeed(mut job: Command) -> (String, String) {
+    let output = job.output().unwrap();
+    let (out, err) = texts(&output);
+    assert!(output.status.success(), "{job:?} failed with {}:\n{out}\n{err}", output.status);
+    (out, err)
+}
+
+/// The one message of a job that failed with this code.
+fn message(output: &Output, code: i32) -> String {
+    let (out, err) = texts(output);
+    assert_eq!(output.status.code(), Some(code), "{out}\n{err}");
+    let messages: Vec<&str> = err.lines().filter_map(|line| line.strip_prefix("elastictok: ")).collect();
+    let [message] = messages[..] else { panic!("{} messages:\n{err}", messages.len()) };
+    message.to_owned()
+}
+
+/// Expects that a job is refused with one message, and that nothing is written.
+fn refused(bench: &Bench, of_ranks: &[&[&str]]) -> String {
+    let before = bench.files();
+    let output = job(bench, of_ranks).output().unwrap();
+    let message = message(&output, 2);
+    assert_eq!(bench.files(), before, "something was written; the message was: {message}");
+    message
+}
+
+const MESHES: [(usize, &str); 7] = [
+    (2, "sequence=2"),
+    (2, "data=2"),
+    (3, "sequence=3"),
+    (3, "data=3"),
+    (4, "sequence=4"),
+    (4, "data=4"),
+    (4, "data=2,sequence=2"),
+];
+
+#[test]
+fn ranks_store_the_numbers_of_threads() {
+    if !has_mpirun() {
+        return;
+    }
+    for (ranks, mesh) in MESHES {
+        let [of_threads, of_ranks] = [Bench::new(), Bench::new()];
+        let arguments = ["run", "tiny.toml", "--mesh", mesh];
+        of_threads.succeed(&arguments);
+        let (_, err) = succeed(alike(&of_ranks, ranks, &arguments));
+        assert!(err.contains(&format!("{ranks} ranks on 1 machine, 1 thread each")), "{err}");
+        assert_same(&of_ranks.numbers(), &of_threads.numbers());
+    }
+}
+
+#[test]
+fn without_a_mesh_every_rank_has_sequences_of_its_own_and_rank_0_alone_speaks() {
+    if !has_mpirun() {
+        return;
+    }
+    let bench = Bench::new();
+    let (out, err) = succeed(alike(&bench, 2, &["train", "tiny.toml"]));
+    assert_eq!(out, "3 trained, 0 trained before\n");
+    assert_eq!(err.matches("photos/train: 4 pictures").count(), 1, "{err}");
+    let (out, _) = succeed(alike(&bench, 2, &["train", "tiny.toml"]));
+    assert_eq!(out, "0 trained, 3 trained before\n");
+    bench.succeed(&["evaluate", "tiny.toml"]);
+    let (table, _) = bench.succeed(&["table", "tiny", "--provenance"]);
+    assert!(table.contains("mesh data=2,sequence=1"), "{table}");
+}
+
+#[test]
+fn a_trace_is_told_of_every_rank() {
+    if !has_mpirun() {
+        return;
+    }
+    let bench = Bench::new();
+    let (_, err) = succeed(alike(&bench, 4, &["train", "tiny.toml", "--mesh", "data=2,sequence=2", "--trace"]));
+    for variant in ["elastic FSQ", "elastic VAE", "fixed 25 % FSQ"] {
+        for worker in 0..4 {
+            let title = format!("{variant} seed 0: attention of worker {worker}\n");
+            assert!(err.contains(&title), "{title} is missing from {err}");
+        }
+    }
+}
+
+#[test]
+fn a_mesh_of_more_or_fewer_workers_than_ranks_is_refused() {
+    if !has_mpirun() {
+        return;
+    }
+    let bench = Bench::new();
+    let refused = |arguments: &[&str]| refused(&bench, &[arguments; 2]);
+    let message = refused(&["train", "tiny.toml", "--mesh", "data=2,sequence=2"]);
+    let said = "has 4 workers, but 2 ranks were started: start as many (mpirun -n 4), or leave --mesh out for data=2";
+    assert!(message.contains(said), "{message}");
+    let message = refused(&["train", "tiny.toml", "--set", "train.batch=1"]);
+    assert!(message.contains("2 groups share train.batch = 1 sequences"), "{message}");
+    let message = refused(&["train", "tiny.toml", "--set", "train.stepps=1"]);
+    assert!(message.contains("train.stepps"), "{message}");
+}
+
+#[test]
+fn ranks_that_were_not_started_alike_are_refused_and_told_apart() {
+    if !has_mpirun() {
+        return;
+    }
+    let bench = Bench::new();
+    let first: &[&str] = &["train", "tiny.toml"];
+    let second = |more: &[&'static str]| refused(&bench, &[first, &[first, more].concat()]);
+    let message = second(&["--set", "train.steps=13"]);
+    let said = "rank 1 was not started as rank 0 was: experiment.variants.0.train.steps is 13 there and 12 here";
+    assert!(message.starts_with(said), "{message}");
+    let message = second(&["--mesh", "sequence=2"]);
+    assert!(message.contains("mesh is \"data=1,sequence=2\" there and \"data=2,sequence=1\" here"), "{message}");
+    // The same names, and one picture is another.
+    let train = bench.path("photos/train");
+    let others = bench.path("others");
+    std::fs::create_dir(&others).unwrap();
+    let mut files: Vec<_> = std::fs::read_dir(&train).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    for file in &files {
+        std::fs::copy(file, others.join(file.file_name().unwrap())).unwrap();
+    }
+    std::fs::copy(&files[0], others.join(files[1].file_name().unwrap())).unwrap();
+    let message = second(&["--train", "others"]);
+    assert!(message.contains("data.elastic FSQ.training files is"), "{message}");
+}
+
+#[test]
+fn another_program_on_a_rank_is_refused() {
+    if !has_mpirun() {
+        return;
+    }
+    let bench = Bench::new();
+    let other = bench.path("elastictok");
+    let mut bytes = std::fs::read(env!("CARGO_BIN_EXE_elastictok")).unwrap();
+    bytes.extend(b"built elsewhere");
+    std::fs::write(&other, bytes).unwrap();
+    std::fs::set_permissions(&other, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let arguments: &[&str] = &["train", "tiny.toml"];
+    let before = bench.files();
+    let mut command = job(&bench, &[arguments]);
+    command.args(["-n", "1"]).arg(&other).args(bench.command(arguments).get_args());
+    let message = message(&command.output().unwrap(), 2);
+    assert!(message.starts_with("rank 1 was not started as rank 0 was: program is "), "{message}");
+    assert_eq!(bench.files(), before);
+}
+
+/// One model that trains long enough to be disturbed.
+const LONG: [&str; 10] = [
+    "train",
+    "tiny.toml",
+    "--mesh",
+    "sequence=2",
+    "--set",
+    "model.bottleneck=vae",
+    "--set",
+    "train.steps=400",
+    "--checkpoint-every",
+    "0.02",
+];
+
+/// A job of two ranks that has a checkpoint.
+struct Training {
+    bench: Bench,
+    mpirun: Child,
+}
+
+impl Training {
+    fn begin(prepare: impl FnOnce(&Bench, &mut Command)) -> Self {
+        let bench = Bench::new();
+        let mut command = alike(&bench, 2, &LONG);
+        prepare(&bench, &mut command);
+        let mpirun = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        wait_until("a checkpoint", || checkpoint_exists(&bench));
+        Self { bench, mpirun }
+    }
+
+    /// The process of a rank.
+    fn process(&self, rank: usize) -> u32 {
+        let own = format!("OMPI_COMM_WORLD_RANK={rank}");
+        let is_rank = |pid: &u32| {
+            let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|variable| variable == own.as_bytes())
+        };
+        children(self.mpirun.id()).into_iter().find(is_rank).expect("mpirun started it")
+    }
+
+    fn signal(&self, rank: usize, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.process(rank).to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for the end, within seconds.
+    fn end(self) -> (Bench, Output) {
+        let began = Instant::now();
+        let output = self.mpirun.wait_with_output().unwrap();
+        println!("ended after {:.1} s", began.elapsed().as_secs_f64());
+        (self.bench, output)
+    }
+}
+
+/// Processes that this one started.
+fn children(parent: u32) -> Vec<u32> {
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let is_child = |pid: &u32| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.lines().any(|line| line.split_whitespace().eq(["PPid:", &parent.to_string()]))
+    };
+    pids.filter(is_child).collect()
+}
+
+/// Expects that the next job goes on, to the numbers of one that nobody disturbed.
+fn goes_on(bench: &Bench) {
+    assert!(checkpoint_exists(bench));
+    let (_, err) = succeed(alike(bench, 2, &LONG));
+    assert!(err.contains("goes on at step"), "{err}");
+    let undisturbed = Bench::new();
+    undisturbed.succeed(&LONG);
+    assert_same(&bench.numbers(), &undisturbed.numbers());
+}
+
+#[test]
+fn a_rank_that_is_killed_ends_all_and_is_named() {
+    if !has_mpirun() {
+        return;
+    }
+    for rank in [0, 1] {
+        let training = Training::begin(|_, _| {});
+        training.signal(rank, "KILL");
+        let (bench, output) = training.end();
+        let (_, err) = texts(&output);
+        assert_ne!(output.status.code(), Some(0), "{err}");
+        // The launcher sees it before anybody else does, and says it.
+        assert!(err.contains(&format!("process rank {rank} ")) && err.contains("signal 9 (Killed)"), "{err}");
+        goes_on(&bench);
+    }
+}
+
+#[test]
+fn a_rank_that_hangs_ends_all_and_is_named() {
+    if !has_mpirun() {
+        return;
+    }
+    for rank in [0, 1] {
+        let training = Training::begin(|_, command| {
+            command.env("ELASTICTOK_RANK_SECONDS", "3");
+        });
+        training.signal(rank, "STOP");
+        let (bench, output) = training.end();
+        let message = message(&output, 1);
+        let said = format!("worker {rank} (of 2, counted from 0) has been silent for 3 s");
+        assert!(message.starts_with(&said) && message.contains("the last checkpoint is"), "{message}");
+        goes_on(&bench);
+    }
+}
+
+#[test]
+fn ctrl_c_stops_all_at_a_step() {
+    if !has_mpirun() {
+        return;
+    }
+    let training = Training::begin(|_, _| {});
+    signal(&training.mpirun, "INT");
+    let (bench, output) = training.end();
+    assert_ne!(output.status.code(), Some(0));
+    goes_on(&bench);
+}
+
+/// The system takes the threads of one rank away while it is at work.
+#[test]
+fn a_rank_that_fails_is_told_by_rank_0() {
+    if !has_mpirun() {
+        return;
+    }
+    for rank in [0, 1] {
+        let training = Training::begin(|bench, command| {
+            let plain = bench.unprivileged(&LONG);
+            let mut own = Command::new("mpirun");
+            let is_root = drop_privileges(&mut own);
+            own.args(["--oversubscribe", "--bind-to", "none", "-n", "2"])
+                .arg(plain.get_program())
+                .args(plain.get_args());
+            own.current_dir(bench.folder.path()).stdin(Stdio::null()).env("HOME", bench.folder.path());
+            println!("as root: {is_root}");
+            *command = own;
+        });
+        let mut limit = Command::new("prlimit");
+        drop_privileges(limit.args(["--pid", &training.process(rank).to_string(), "--nproc=1"]));
+        assert!(limit.status().unwrap().success());
+        let (bench, output) = training.end();
+        let message = message(&output, 1);
+        let reason = "cannot start the workers of a mesh: Resource temporarily unavailable (os error 11); use fewer";
+        let said = match rank {
+            0 => reason.to_owned(),
+            _ => format!("worker 1 (of 2, counted from 0) failed: {reason}"),
+        };
+        assert!(message.starts_with(&said), "{message}");
+        let (status, _) = bench.succeed(&["status"]);
+        assert!(status.contains("Failed: "), "{status}");
+        goes_on(&bench);
+    }
+}
+
+#[test]
+fn a_diverging_run_is_told_once() {
+    if !has_mpirun() {
+        return;
+    }
+    let bench = Bench::new();
+    let wild = ["--set", "train.learning_rate=1e30", "--set", "train.clip_norm=1e30", "--set", "train.warmup_steps=0"];
+    let output = alike(&bench, 2, &[&["train", "tiny.toml"][..], &wild].concat()).output().unwrap();
+    assert!(message(&output, 1).starts_with("the loss at step"));
+}
