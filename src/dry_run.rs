@@ -5,10 +5,11 @@ use crate::console;
 use crate::run::use_threads;
 use anyhow::Result;
 use engine::ring::Mesh;
-use engine::train::{Sequence, Start, Trainer, TrainingData};
+use engine::train::{Sequence, Stage, Start, Trainer, TrainingData};
 use evaluator::EvaluatorError;
 use evaluator::experiment::{Experiment, Variant};
 use evaluator::sweep::{DataSets, Silent, check_memory, check_mesh, curve_counts};
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::time::Instant;
 
@@ -28,8 +29,8 @@ impl TrainingData for Grey {
         self.blocks
     }
 
-    fn sequence(&self, _: u64) -> Result<Sequence, engine::EngineError> {
-        Ok(Sequence { frames: vec![128; self.blocks * self.block], segments: vec![0; self.blocks] })
+    fn sequence(&self, _: u64, blocks: usize) -> Result<Sequence, engine::EngineError> {
+        Ok(Sequence { frames: vec![128; blocks * self.block], segments: vec![0; blocks] })
     }
 }
 
@@ -40,8 +41,13 @@ pub(crate) fn print(cli: &Cli, experiment: &Experiment, mesh: Mesh) -> Result<()
     check_mesh(experiment, mesh)?;
     let sets = DataSets::load(experiment, &Silent)?;
     let (mut total, mut text) = (0.0, String::new());
+    // Training that an earlier variant has already been asked for.
+    let mut trained = HashSet::new();
     for variant in &experiment.variants {
-        let (step_seconds, rate) = time_steps(variant, mesh).map_err(EvaluatorError::from)?;
+        let stages = variant.train.all_stages(variant.tokens_per_sequence());
+        let timed = stages.iter().map(|stage| time_steps(variant, stage, mesh)).collect::<Result<Vec<_>, _>>();
+        let timed = timed.map_err(EvaluatorError::from)?;
+        let rate = timed[0].1;
         // Of a clip's blocks, behind all before them.
         let blocks = variant.data.sample_blocks();
         let of_sample = variant.model.encoder_flops(blocks) + variant.model.decoder_flops(blocks);
@@ -52,8 +58,15 @@ pub(crate) fn print(cli: &Cli, experiment: &Experiment, mesh: Mesh) -> Result<()
             writeln!(text, "  {what}, about {seconds:.1} s")
         };
         for seed in &experiment.seeds {
-            let steps = variant.train.steps;
-            cost(format!("train seed {seed}: {steps} steps"), step_seconds * steps as f64)?;
+            for (index, (stage, (step_seconds, _))) in stages.iter().zip(&timed).enumerate() {
+                if !trained.insert((*seed, identity(variant, index))) {
+                    continue;
+                }
+                let Stage { context, steps, batch, .. } = stage;
+                let is_staged = !variant.train.stages.is_empty();
+                let of = if is_staged { format!(" of {batch} × {context} tokens") } else { String::new() };
+                cost(format!("train seed {seed}: {steps} steps{of}"), step_seconds * *steps as f64)?;
+            }
             if variant.has_curves_beforehand() {
                 let counts = curve_counts(variant.range()).len();
                 let seconds = samples as f64 * counts as f64 * evaluation;
@@ -88,10 +101,21 @@ pub(crate) fn print(cli: &Cli, experiment: &Experiment, mesh: Mesh) -> Result<()
     console::print(&format!("about {total:.0} s in all, if {} holds none of it yet\n", cli.db.display()))
 }
 
-/// Seconds of a training step, and floating-point operations a second in it.
-fn time_steps(variant: &Variant, mesh: Mesh) -> Result<(f64, f64), engine::EngineError> {
-    let start = Start { model: variant.model.clone(), train: variant.train.clone(), seed: 0 };
-    let blocks = variant.data.blocks;
+/// What decides the weights after a stage, besides the seed.
+fn identity(variant: &Variant, stage: usize) -> String {
+    let videos = variant.data.videos.as_ref().map(|videos| &videos.train);
+    let config = match variant.train.stages.is_empty() {
+        true => variant.training_config(),
+        false => variant.first_stages(stage + 1).training_config(),
+    };
+    format!("{config} {:?} {videos:?}", variant.data.train)
+}
+
+/// Seconds of a training step of a stage, and floating-point operations a second in it.
+fn time_steps(variant: &Variant, stage: &Stage, mesh: Mesh) -> Result<(f64, f64), engine::EngineError> {
+    let train = variant.train.clone().with_stages(vec![Stage { steps: variant.train.steps, ..*stage }]);
+    let start = Start { model: variant.model.clone(), train, seed: 0 };
+    let blocks = stage.context / variant.model.block.tokens();
     let mut trainer = Trainer::new(start, Grey { blocks, block: variant.model.block.values() })?.with_mesh(mesh)?;
     if let Some(network) = &variant.perceptual.loss {
         trainer = trainer.with_perceptual(network.clone())?;
@@ -102,7 +126,7 @@ fn time_steps(variant: &Variant, mesh: Mesh) -> Result<(f64, f64), engine::Engin
         trainer.advance()?;
     }
     let seconds = began.elapsed().as_secs_f64() / TIMED_STEPS as f64;
-    let sequences = (variant.train.batch * variant.train.accumulate) as f64;
+    let sequences = (stage.batch * variant.train.accumulate) as f64;
     // A backward pass costs about two forward passes.
     let flops = 3.0 * sequences * (variant.model.encoder_flops(blocks) + variant.model.decoder_flops(blocks));
     Ok((seconds, flops / seconds))

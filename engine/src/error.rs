@@ -25,6 +25,14 @@ pub enum EngineError {
         /// What it must fulfil.
         rule: String,
     },
+    /// A stage of a training run that cannot be.
+    #[error("stage {number}: {source}")]
+    Stage {
+        /// Which, from 1.
+        number: usize,
+        /// The rule it breaks.
+        source: Box<EngineError>,
+    },
     /// A folder that is not there or is not a folder.
     #[error("cannot read the folder {folder}: {source}; give an existing folder of {noun}s ({extensions})")]
     Folder {
@@ -151,6 +159,11 @@ impl EngineError {
     }
 
     /// A configuration's rule that is broken.
+    /// The same, of a stage of a training run, counted from 0.
+    pub(crate) fn of_stage(self, index: usize) -> Self {
+        Self::Stage { number: index + 1, source: Box::new(self) }
+    }
+
     pub(crate) fn config(key: &'static str, value: impl ToString, rule: impl Into<String>) -> Self {
         Self::Config { key, value: value.to_string(), rule: rule.into() }
     }

@@ -75,8 +75,8 @@ impl TrainingData for OnceBroken {
         BLOCKS
     }
 
-    fn sequence(&self, number: u64) -> Result<Sequence, EngineError> {
-        let mut sequence = Learnable.sequence(number)?;
+    fn sequence(&self, number: u64, blocks: usize) -> Result<Sequence, EngineError> {
+        let mut sequence = Learnable.sequence(number, blocks)?;
         if number == 9 && !self.0.swap(true, Relaxed) {
             sequence.segments.pop();
         }

@@ -5,7 +5,7 @@ mod noise;
 use engine::model::load_model;
 use engine::parameters::{Parameters, weights_hash};
 use engine::tensor::values;
-use engine::train::{Start, TrainConfig, Trainer};
+use engine::train::{Sequence, Stage, Start, StepReport, TrainConfig, Trainer, TrainingData};
 use engine::{BlockShape, Bottleneck, ElasticTok, EngineError, ModelConfig};
 use noise::Noise;
 use std::path::Path;
@@ -69,6 +69,116 @@ fn a_resumed_run_equals_an_uninterrupted_one_bit_for_bit() {
         assert_eq!(again, reports);
         assert_eq!(weights(resumed.model()), weights(whole.model()));
     }
+}
+
+/// Three stages: short sequences, long ones, and a few more short ones.
+fn staged() -> TrainConfig {
+    let stage = |context, steps, learning_rate, batch| Stage { context, steps, learning_rate, batch };
+    TrainConfig { warmup_steps: 2, ..settings() }.with_stages(vec![
+        stage(16, 4, 3e-3, 4),
+        stage(64, 3, 1e-3, 1),
+        stage(32, 3, 2e-3, 2),
+    ])
+}
+
+fn steps(trainer: &mut Trainer, until: usize) -> Vec<StepReport> {
+    std::iter::from_fn(|| (trainer.step() < until).then(|| trainer.advance().unwrap())).collect()
+}
+
+#[test]
+fn a_run_with_stages_goes_on_from_any_step_and_from_every_border() {
+    let folder = tempfile::tempdir().unwrap();
+    for (index, bottleneck) in bottlenecks().into_iter().enumerate() {
+        let file = folder.path().join(format!("{index}.safetensors"));
+        let start = start(bottleneck, staged());
+        let mut whole = Trainer::new(start.clone(), noise()).unwrap();
+        let reports = steps(&mut whole, 10);
+        let seen: Vec<_> = reports.iter().map(|report| (report.stage, report.tokens)).collect();
+        assert_eq!(seen, [[(1, 128); 4].as_slice(), &[(2, 128); 3], &[(3, 128); 3]].concat());
+        let mut resumed = Trainer::new(start.clone(), noise()).unwrap();
+        let mut again = Vec::new();
+        for stop in [1, 4, 5, 7, 8, 10] {
+            again.extend(steps(&mut resumed, stop));
+            resumed.save(&file).unwrap();
+            resumed = Trainer::resume(start.clone(), noise(), &file).unwrap();
+        }
+        assert_eq!(again, reports);
+        assert_eq!(weights(resumed.model()), weights(whole.model()));
+        // The weights after some stages are all that the next one needs.
+        for count in [1, 2] {
+            let first = Start { train: start.train.first_stages(count), ..start.clone() };
+            let mut trainer = Trainer::new(first, noise()).unwrap();
+            let until = trainer.steps();
+            steps(&mut trainer, until);
+            let mut rest = Trainer::after_stages(start.clone(), noise(), count, trainer.model().clone()).unwrap();
+            assert_eq!(steps(&mut rest, 10), reports[until..]);
+            assert_eq!(weights(rest.model()), weights(whole.model()));
+        }
+    }
+}
+
+/// Noise that begins so many sequences further on.
+struct Later(u64);
+
+impl TrainingData for Later {
+    fn blocks_per_sequence(&self) -> usize {
+        4
+    }
+
+    fn sequence(&self, number: u64, blocks: usize) -> Result<Sequence, EngineError> {
+        noise().sequence(number + self.0, blocks)
+    }
+}
+
+#[test]
+fn a_stage_is_a_run_of_its_own_on_the_sequences_that_follow() {
+    // One pass a step, no drawn counts and no noise of a bottleneck: nothing else is numbered by the step.
+    let all = TrainConfig { accumulate: 1, budget: engine::Budget::Fixed(1.0), ..staged() };
+    let bottleneck = bottlenecks()[0].clone();
+    let own = start(bottleneck.clone(), all.first_stages(2));
+    let mut both = Trainer::new(own.clone(), noise()).unwrap();
+    steps(&mut both, 4);
+    let model = both.model().clone();
+    let second = TrainConfig { stages: Vec::new(), steps: 3, batch: 1, learning_rate: 1e-3, ..all };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("first.safetensors");
+    // A plain run with these weights: that of a checkpoint before its first step.
+    let plain = start(bottleneck, second);
+    let fresh = Trainer::new(plain.clone(), Later(16)).unwrap();
+    fresh.save(&file).unwrap();
+    replace_weights(&file, &model);
+    let mut alone = Trainer::resume(plain, Later(16), &file).unwrap();
+    assert_eq!(weights(alone.model()), weights(&model));
+    let losses = |reports: Vec<StepReport>| reports.iter().map(|r| (r.loss, r.learning_rate)).collect::<Vec<_>>();
+    assert_eq!(losses(steps(&mut both, 7)), losses(steps(&mut alone, 3)));
+    assert_eq!(weights(both.model()), weights(alone.model()));
+}
+
+/// Puts these weights into a checkpoint: the arrays of a safetensors file are bytes behind its index.
+fn replace_weights(file: &Path, model: &ElasticTok) {
+    let mut bytes = std::fs::read(file).unwrap();
+    let mut places = Vec::new();
+    {
+        let arrays = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        model.visit("", &mut |name, weight| {
+            let view = arrays.tensor(&format!("model.{name}")).unwrap();
+            places.push((view.data().as_ptr() as usize - bytes.as_ptr() as usize, values(weight).to_vec()));
+        });
+    }
+    for (place, weight) in places {
+        for (to, value) in bytes[place..].chunks_exact_mut(4).zip(weight) {
+            to.copy_from_slice(&value.to_le_bytes());
+        }
+    }
+    std::fs::write(file, bytes).unwrap();
+}
+
+#[test]
+fn a_context_that_is_no_whole_number_of_blocks_is_refused() {
+    let mut train = staged();
+    train.stages[1].context = 60;
+    let refused = Trainer::new(start(bottlenecks()[0].clone(), train), noise()).err().unwrap().to_string();
+    assert_eq!(refused, "stage 2: context = 60: must be whole blocks of 16 tokens");
 }
 
 #[test]

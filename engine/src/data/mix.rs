@@ -11,7 +11,7 @@ use rand::Rng as _;
 /// A still image fills a block by repetition (as the reference's) and is a segment of its own: blocks see only blocks
 /// of their segment. One of neither photographs nor clips panics when it is asked for a sequence.
 pub struct Mix {
-    /// Blocks a sequence.
+    /// Blocks a sequence, where a run has no stages that say it.
     pub blocks: usize,
     /// Frames a block.
     pub frames_per_block: usize,
@@ -28,14 +28,14 @@ impl TrainingData for Mix {
         self.blocks
     }
 
-    fn sequence(&self, number: u64) -> Result<Sequence, EngineError> {
+    fn sequence(&self, number: u64, blocks: usize) -> Result<Sequence, EngineError> {
         match (&self.crops, &self.clips) {
-            (Some(crops), None) => Ok(self.of_photographs(crops, number)),
-            (None, Some((clips, _))) => self.of_clips(clips, number),
+            (Some(crops), None) => Ok(self.of_photographs(crops, number, blocks)),
+            (None, Some((clips, _))) => self.of_clips(clips, number, blocks),
             (Some(crops), Some((clips, percent))) => {
                 match random::stream(self.seed, "mix", number).random_range(0..100) < *percent {
-                    true => self.of_clips(clips, number),
-                    false => Ok(self.of_photographs(crops, number)),
+                    true => self.of_clips(clips, number, blocks),
+                    false => Ok(self.of_photographs(crops, number, blocks)),
                 }
             }
             (None, None) => panic!("a mix of neither photographs nor clips"),
@@ -44,14 +44,14 @@ impl TrainingData for Mix {
 }
 
 impl Mix {
-    fn of_photographs(&self, crops: &RandomCrops, number: u64) -> Sequence {
-        let first = number * self.blocks as u64;
-        let blocks = (first..).take(self.blocks).map(|number| crops.crop(number).pixels.repeat(self.frames_per_block));
-        Sequence { frames: blocks.flatten().collect(), segments: (0..self.blocks as i32).collect() }
+    fn of_photographs(&self, crops: &RandomCrops, number: u64, blocks: usize) -> Sequence {
+        let first = number * blocks as u64;
+        let stills = (first..).take(blocks).map(|number| crops.crop(number).pixels.repeat(self.frames_per_block));
+        Sequence { frames: stills.flatten().collect(), segments: (0..blocks as i32).collect() }
     }
 
-    fn of_clips(&self, clips: &RandomClips, number: u64) -> Result<Sequence, EngineError> {
-        let (frames, lengths) = clips.run(number, self.blocks)?;
+    fn of_clips(&self, clips: &RandomClips, number: u64, blocks: usize) -> Result<Sequence, EngineError> {
+        let (frames, lengths) = clips.run(number, blocks)?;
         let segments = (0..).zip(lengths).flat_map(|(segment, length)| std::iter::repeat_n(segment, length)).collect();
         Ok(Sequence { frames, segments })
     }

@@ -1,6 +1,6 @@
 //! The state that a training run goes on from: weights and moments, written whole or not at all.
 //!
-//! The file says what it is: the resolved configuration and the updates made. The random numbers and the position in
+//! The file says what it is: the resolved configuration and the steps done. The random numbers and the position in
 //! the data are functions of the step ([`crate::random`]), so that nothing else has to be kept.
 
 use super::{AdamW, Start};
@@ -13,8 +13,14 @@ use crate::ring::ranks::Ranks;
 use crate::tensor::{values, values_mut};
 use std::path::Path;
 
-pub(super) fn write(path: &Path, start: &Start, model: &ElasticTok, adam: &AdamW) -> Result<(), EngineError> {
-    let header = Header::Training { format: FORMAT, updates: adam.updates, start: Box::new(start.clone()) };
+pub(super) fn write(
+    path: &Path,
+    start: &Start,
+    step: usize,
+    model: &ElasticTok,
+    adam: &AdamW,
+) -> Result<(), EngineError> {
+    let header = Header::Training { format: FORMAT, updates: step, start: Box::new(start.clone()) };
     let mut arrays = Vec::new();
     let mut index = 0;
     model.visit("", &mut |name, weight| {
@@ -26,7 +32,13 @@ pub(super) fn write(path: &Path, start: &Start, model: &ElasticTok, adam: &AdamW
     array_file::write(path, &header, arrays)
 }
 
-pub(super) fn read(path: &Path, expected: &Start, model: &mut ElasticTok, adam: &mut AdamW) -> Result<(), EngineError> {
+/// The steps done; weights and moments are filled in.
+pub(super) fn read(
+    path: &Path,
+    expected: &Start,
+    model: &mut ElasticTok,
+    adam: &mut AdamW,
+) -> Result<usize, EngineError> {
     let (mut file, header) = ArrayFile::open(path)?;
     let Header::Training { updates, start, .. } = header else {
         return Err(file.problem("holds finished weights, not a training state"));
@@ -41,23 +53,27 @@ pub(super) fn read(path: &Path, expected: &Start, model: &mut ElasticTok, adam: 
         file.copy(&format!("first.{name}"), &mut adam.first[index])?;
         file.copy(&format!("second.{name}"), &mut adam.second[index])?;
     }
-    adam.updates = updates;
-    Ok(())
+    Ok(updates)
 }
 
-/// Gives every rank the state that rank 0 has.
-pub(super) fn share(ranks: &Ranks, model: &mut ElasticTok, adam: &mut AdamW) -> Result<(), RingError> {
-    adam.updates = match ranks.rank() {
+/// Gives every rank the state that rank 0 has after `step` steps; the steps done, on every rank.
+pub(super) fn share(
+    ranks: &Ranks,
+    step: usize,
+    model: &mut ElasticTok,
+    adam: &mut AdamW,
+) -> Result<usize, RingError> {
+    let step = match ranks.rank() {
         0 => {
-            ranks.tell_all(&adam.updates);
-            adam.updates
+            ranks.tell_all(&step);
+            step
         }
         _ => ranks.hear(0)?,
     };
-    let mut outcome = Ok(());
+    let mut outcome = Ok(step);
     let mut share = |numbers: &mut [f32]| {
         if outcome.is_ok() {
-            outcome = ranks.share(numbers);
+            outcome = ranks.share(numbers).map(|()| step);
         }
     };
     model.visit_mut("", &mut |_, weight| share(values_mut(weight)));

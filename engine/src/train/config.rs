@@ -1,5 +1,6 @@
 //! What decides a training run, besides the model and the data.
 
+use super::Stage;
 use crate::error::EngineError;
 use crate::mask::Budget;
 use crate::ring::Mesh;
@@ -52,6 +53,10 @@ pub struct TrainConfig {
     /// A perceptual distance in the loss; left out where there is none, so that it changes no other run's identity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub perceptual: Option<PerceptualLoss>,
+    /// Stages of growing context, if the run has any: then `steps` are theirs together, and their `batch` and
+    /// `learning_rate` count. Left out where there are none, as above.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<Stage>,
 }
 
 /// A recipe for small models on photographs; experiments override what they ask about.
@@ -73,6 +78,7 @@ impl Default for TrainConfig {
             budget: Budget::ELASTIC,
             min_tokens: 4,
             perceptual: None,
+            stages: Vec::new(),
         }
     }
 }
@@ -81,7 +87,7 @@ impl TrainConfig {
     /// Whether a run can be made of it.
     ///
     /// # Errors
-    /// [`EngineError::Config`] with the first key that cannot be; `min_tokens` is checked against the model by
+    /// [`EngineError::Config`] with the first key that cannot be; `min_tokens` and stages are checked against the model by
     /// [`Trainer::new`](super::Trainer::new).
     pub fn check(&self) -> Result<(), EngineError> {
         for (key, value) in
@@ -134,10 +140,13 @@ impl TrainConfig {
     /// Whether a mesh of workers can compute these gradients.
     ///
     /// # Errors
-    /// [`EngineError::Config`] for a mesh that a batch cannot be dealt to, or one that cuts sequences where a perceptual
-    /// loss looks at whole frames.
+    /// [`EngineError::Config`] for a mesh that a batch cannot be dealt to (in an [`EngineError::Stage`] if the run has
+    /// stages), or one that cuts sequences where a perceptual loss looks at whole frames.
     pub fn check_mesh(&self, mesh: Mesh, tokens_per_sequence: usize) -> Result<(), EngineError> {
-        mesh.check(self.batch, tokens_per_sequence)?;
+        for (index, stage) in self.all_stages(tokens_per_sequence).iter().enumerate() {
+            let checked = mesh.check(stage.batch, stage.context);
+            checked.map_err(|error| if self.stages.is_empty() { error } else { error.of_stage(index) })?;
+        }
         if mesh.sequence > 1 && self.perceptual.is_some() {
             let rule = "a perceptual loss looks at whole frames, which a cut sequence has in no place: use sequence=1";
             return Err(EngineError::config("mesh", mesh, rule));

@@ -27,15 +27,15 @@ impl Sequence {
     }
 }
 
-/// Where training sequences come from: a pure function of their number.
+/// Where training sequences come from: a pure function of their number and length.
 pub trait TrainingData: Send + Sync + 'static {
-    /// Blocks in each sequence.
+    /// Blocks in each sequence, where the run has no stages that say it.
     fn blocks_per_sequence(&self) -> usize;
-    /// The `number`-th sequence.
+    /// The `number`-th sequence, of `blocks` blocks.
     ///
     /// # Errors
     /// Of a file that cannot be read.
-    fn sequence(&self, number: u64) -> Result<Sequence, EngineError>;
+    fn sequence(&self, number: u64, blocks: usize) -> Result<Sequence, EngineError>;
 }
 
 /// Sequences in order, of which the next few are made while the caller is busy.
@@ -47,14 +47,22 @@ pub(super) struct RunAhead {
 
 struct Shared {
     data: Box<dyn TrainingData>,
-    /// At most this many sequences wait to be taken.
-    ahead: u64,
     state: Mutex<State>,
     changed: Condvar,
 }
 
+/// What sequences are to be made.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Wish {
+    /// Blocks of each.
+    pub(super) blocks: usize,
+    /// At most this many wait to be taken, at least one.
+    pub(super) ahead: u64,
+}
+
 #[derive(Default)]
 struct State {
+    wish: Wish,
     ready: BTreeMap<u64, Result<Sequence, EngineError>>,
     /// The first sequence that was not taken yet.
     wanted: u64,
@@ -67,9 +75,9 @@ struct State {
 }
 
 impl RunAhead {
-    pub(super) fn new(data: impl TrainingData, ahead: usize) -> Self {
+    pub(super) fn new(data: impl TrainingData) -> Self {
         let (state, changed) = Default::default();
-        let shared = Arc::new(Shared { data: Box::new(data), ahead: ahead.max(1) as u64, state, changed });
+        let shared = Arc::new(Shared { data: Box::new(data), state, changed });
         Self { shared, workers: Vec::new(), waited: Duration::ZERO }
     }
 
@@ -82,13 +90,13 @@ impl RunAhead {
         self.waited
     }
 
-    /// The `number`-th sequence; to ask for another than the next throws away what was made ahead.
-    pub(super) fn take(&mut self, number: u64) -> Result<Sequence, EngineError> {
+    /// The `number`-th sequence; to ask for another than the next, or with another wish, throws away what was made ahead.
+    pub(super) fn take(&mut self, number: u64, wish: Wish) -> Result<Sequence, EngineError> {
         let began = Instant::now();
         let mut state = self.shared.lock();
-        if state.wanted != number {
+        if (state.wanted, state.wish) != (number, wish) {
             state.ready.clear();
-            (state.wanted, state.unclaimed) = (number, number);
+            (state.wanted, state.unclaimed, state.wish) = (number, number, wish);
             self.shared.changed.notify_all();
         }
         if self.workers.is_empty() {
@@ -140,19 +148,19 @@ impl Shared {
         let _alarm = Alarm(self);
         loop {
             let mut state = self.lock();
-            while !state.is_over && state.unclaimed >= state.wanted + self.ahead {
+            while !state.is_over && state.unclaimed >= state.wanted + state.wish.ahead {
                 state = self.wait(state);
             }
             if state.is_over {
                 return;
             }
-            let number = state.unclaimed;
+            let (number, wish) = (state.unclaimed, state.wish);
             state.unclaimed += 1;
             drop(state);
-            let sequence = self.data.sequence(number);
+            let sequence = self.data.sequence(number, wish.blocks);
             let mut state = self.lock();
             // Asked for before the caller jumped elsewhere?
-            if (state.wanted..state.unclaimed).contains(&number) {
+            if wish == state.wish && (state.wanted..state.unclaimed).contains(&number) {
                 state.ready.insert(number, sequence);
             }
             drop(state);
@@ -180,19 +188,21 @@ mod tests {
     /// Sequences that hold their number, slow ones now and then, and one that cannot be read.
     struct Numbers;
 
+    const WISH: Wish = Wish { blocks: 1, ahead: 4 };
+
     impl TrainingData for Numbers {
         fn blocks_per_sequence(&self) -> usize {
             1
         }
 
-        fn sequence(&self, number: u64) -> Result<Sequence, EngineError> {
+        fn sequence(&self, number: u64, blocks: usize) -> Result<Sequence, EngineError> {
             if number.is_multiple_of(5) {
                 std::thread::sleep(Duration::from_millis(3));
             }
             match number {
                 13 => Err(EngineError::config("number", number, "is unlucky")),
                 99 => panic!("number 99"),
-                _ => Ok(Sequence { frames: number.to_le_bytes().to_vec(), segments: vec![0] }),
+                _ => Ok(Sequence { frames: number.to_le_bytes().to_vec(), segments: vec![0; blocks] }),
             }
         }
     }
@@ -203,19 +213,19 @@ mod tests {
 
     #[test]
     fn sequences_come_in_order_also_after_a_jump_and_an_unreadable_one_is_told() {
-        let mut ahead = RunAhead::new(Numbers, 4);
-        let taken: Vec<_> = (0..12).map(|n| number(ahead.take(n))).collect();
+        let mut ahead = RunAhead::new(Numbers);
+        let taken: Vec<_> = (0..12).map(|n| number(ahead.take(n, WISH))).collect();
         assert_eq!(taken, (0..12).map(Some).collect::<Vec<_>>());
-        assert_eq!([50, 51, 3].map(|n| number(ahead.take(n))), [Some(50), Some(51), Some(3)]);
-        assert_eq!([12, 13, 14].map(|n| number(ahead.take(n))), [Some(12), None, Some(14)]);
+        assert_eq!([50, 51, 3].map(|n| number(ahead.take(n, WISH))), [Some(50), Some(51), Some(3)]);
+        assert_eq!([12, 13, 14].map(|n| number(ahead.take(n, WISH))), [Some(12), None, Some(14)]);
         assert!(ahead.waited() > Duration::ZERO);
     }
 
     #[test]
     fn workers_that_made_all_they_may_are_woken_by_a_jump() {
-        let mut ahead = RunAhead::new(Numbers, 4);
+        let mut ahead = RunAhead::new(Numbers);
         for n in [1, 50, 3] {
-            assert_eq!(number(ahead.take(n)), Some(n));
+            assert_eq!(number(ahead.take(n, WISH)), Some(n));
             while ahead.shared.lock().ready.len() < 4 {
                 std::thread::yield_now();
             }
@@ -223,15 +233,25 @@ mod tests {
     }
 
     #[test]
+    fn a_wish_for_other_lengths_reaches_sequences_made_ahead() {
+        let mut ahead = RunAhead::new(Numbers);
+        let long = Wish { blocks: 3, ahead: 1 };
+        let lengths: Vec<usize> = [(1, WISH), (2, WISH), (3, long), (4, long), (6, WISH)]
+            .map(|(n, wish)| ahead.take(n, wish).unwrap().segments.len())
+            .to_vec();
+        assert_eq!(lengths, [1, 1, 3, 3, 1]);
+    }
+
+    #[test]
     #[should_panic(expected = "a thread that reads training data panicked")]
     fn a_panic_of_a_worker_reaches_the_caller() {
-        let _ = RunAhead::new(Numbers, 4).take(99);
+        let _ = RunAhead::new(Numbers).take(99, WISH);
     }
 
     #[test]
     fn no_more_is_made_than_was_asked_for_ahead() {
-        let mut ahead = RunAhead::new(Numbers, 4);
-        let _ = ahead.take(1);
+        let mut ahead = RunAhead::new(Numbers);
+        let _ = ahead.take(1, WISH);
         std::thread::sleep(Duration::from_millis(50));
         let made: Vec<u64> = ahead.shared.lock().ready.keys().copied().collect();
         assert_eq!(made, [2, 3, 4, 5]);

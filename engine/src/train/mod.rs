@@ -5,10 +5,12 @@ mod batch;
 mod checkpoint;
 mod config;
 mod data;
+mod stages;
 mod trainer;
 mod worker;
 
 pub use adamw::{AdamW, clip_global_norm};
 pub use config::{PerceptualLoss, Schedule, TrainConfig};
 pub use data::{Sequence, TrainingData};
+pub use stages::Stage;
 pub use trainer::{Start, StepReport, Trainer};

@@ -2,7 +2,8 @@
 
 use super::adamw::AdamW;
 use super::batch::{Batch, DrawnFrame, Gradient, Losses};
-use super::data::{RunAhead, Sequence, TrainingData};
+use super::data::{RunAhead, Sequence, TrainingData, Wish};
+use super::stages::Placed;
 use super::worker::Team;
 use super::{TrainConfig, checkpoint, clip_global_norm};
 use crate::error::EngineError;
@@ -36,6 +37,8 @@ pub struct Start {
 pub struct StepReport {
     /// Counted from 1.
     pub step: usize,
+    /// Which stage of the run it belongs to, from 1.
+    pub stage: usize,
     /// What was minimized: mse + kl_weight · kl + perceptual.
     pub loss: f32,
     /// Mean squared error of the reconstruction in [−1, 1].
@@ -77,10 +80,11 @@ impl Trainer {
     /// [`EngineError::Config`] or [`EngineError::TokenRange`] for a model or a training that cannot be.
     pub fn new(start: Start, data: impl TrainingData) -> Result<Self, EngineError> {
         start.train.check()?;
+        start.train.check_stages(start.model.block.tokens())?;
         let model = ElasticTok::new(start.model.clone(), start.seed)?;
         let range = TokenRange::new(start.train.min_tokens, start.model.block.tokens())?;
         let optimizer = AdamW::new(&model);
-        let data = RunAhead::new(data, BATCHES_AHEAD * start.train.batch);
+        let data = RunAhead::new(data);
         let (team, traces) = (None, Vec::new());
         Ok(Self { start, range, model, optimizer, step: 0, data, perceptual: None, team, traces })
     }
@@ -108,15 +112,14 @@ impl Trainer {
     /// In a step, if the mesh has more or fewer workers than there are ranks.
     pub fn with_ranks(mut self, mesh: Mesh, ranks: Ranks) -> Result<Self, EngineError> {
         self.check_mesh(mesh)?;
-        checkpoint::share(&ranks, &mut self.model, &mut self.optimizer)?;
-        self.step = self.optimizer.updates;
+        let step = checkpoint::share(&ranks, self.step, &mut self.model, &mut self.optimizer)?;
+        self.go_on_at(step);
         self.team = Some(Team::Ranks(mesh, ranks));
         Ok(self)
     }
 
     fn check_mesh(&self, mesh: Mesh) -> Result<(), EngineError> {
-        let tokens_per_sequence = self.model.layout(1, self.data.blocks_per_sequence()).tokens_per_sequence();
-        self.start.train.check_mesh(mesh, tokens_per_sequence)
+        self.start.train.check_mesh(mesh, self.tokens_per_sequence())
     }
 
     /// Writes down what the workers of its mesh do at each step of their rings, from now on.
@@ -157,8 +160,37 @@ impl Trainer {
     /// where it is of another run or something else.
     pub fn resume(start: Start, data: impl TrainingData, path: &Path) -> Result<Self, EngineError> {
         let mut trainer = Self::new(start, data)?;
-        checkpoint::read(path, &trainer.start.clone(), &mut trainer.model, &mut trainer.optimizer)?;
-        trainer.step = trainer.optimizer.updates;
+        let start = trainer.start.clone();
+        let step = checkpoint::read(path, &start, &mut trainer.model, &mut trainer.optimizer)?;
+        trainer.go_on_at(step);
+        Ok(trainer)
+    }
+
+    /// With weights and moments as they are after so many steps.
+    fn go_on_at(&mut self, step: usize) {
+        self.step = step;
+        self.optimizer.updates = step - self.place().first_step;
+    }
+
+    /// Goes on from the weights of a run that ended with the first `stages` of its stages:
+    /// [`TrainConfig::first_stages`].
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    ///
+    /// # Panics
+    /// If the run has no further stage, or the model another shape.
+    pub fn after_stages(
+        start: Start,
+        data: impl TrainingData,
+        stages: usize,
+        model: ElasticTok,
+    ) -> Result<Self, EngineError> {
+        assert!(stages < start.train.stages.len(), "a run of {} stages goes on", start.train.stages.len());
+        assert!(*model.config() == start.model, "the weights that a stage begins from are of another model");
+        let mut trainer = Self::new(start, data)?;
+        trainer.step = trainer.start.train.first_stages(stages).steps;
+        trainer.model = model;
         Ok(trainer)
     }
 
@@ -167,7 +199,7 @@ impl Trainer {
     /// # Errors
     /// [`EngineError::File`] or [`EngineError::Checkpoint`] where it cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), EngineError> {
-        checkpoint::write(path, &self.start, &self.model, &self.optimizer)
+        checkpoint::write(path, &self.start, self.step, &self.model, &self.optimizer)
     }
 
     /// Steps done.
@@ -178,6 +210,21 @@ impl Trainer {
     /// Steps of the whole run.
     pub fn steps(&self) -> usize {
         self.start.train.steps
+    }
+
+    /// Stages of the whole run: one, if it names none.
+    pub fn stages(&self) -> usize {
+        self.start.train.stages.len().max(1)
+    }
+
+    /// Where it is in its stages.
+    fn place(&self) -> Placed {
+        self.start.train.stage_after(self.step, self.tokens_per_sequence())
+    }
+
+    /// Of a run without stages.
+    fn tokens_per_sequence(&self) -> usize {
+        self.model.layout(1, self.data.blocks_per_sequence()).tokens_per_sequence()
     }
 
     /// How long the model waited for data so far.
@@ -222,9 +269,10 @@ impl Trainer {
     ) -> Result<StepReport, EngineError> {
         let config = self.start.train.clone();
         let share = 1.0 / config.accumulate as f32;
+        let place = self.place();
         let mut sum: Option<Gradient> = None;
         for pass in 0..config.accumulate {
-            let batch = self.batch(pass)?;
+            let batch = self.batch(&place, pass)?;
             let part = match &self.team {
                 None => batch.gradient(&self.model, config.kl_weight, share)?,
                 Some(team) => team.gradient(&batch, &self.model, config.kl_weight, share, &mut self.traces)?,
@@ -237,26 +285,33 @@ impl Trainer {
         let gradient = sum.expect("a step makes at least one pass");
         let Gradient { losses: Losses { loss, mse, kl, perceptual }, of_weights: mut gradients } = gradient;
         let gradient_norm = clip_global_norm(&mut gradients, config.clip_norm);
-        let learning_rate = config.schedule().at(self.step + 1);
         let step = self.step + 1;
+        let learning_rate = config.schedule_of(&place.stage).at(step - place.first_step);
         if !(loss.is_finite() && gradient_norm.is_finite()) {
             return Err(EngineError::NonFinite { step, loss, gradient_norm, learning_rate });
         }
         keep(self)?;
+        if self.step == place.first_step {
+            // A stage has nothing but the weights of the one before.
+            self.optimizer = AdamW::new(&self.model);
+        }
         self.optimizer.update(&mut self.model, &gradients, learning_rate, &config);
         self.step = step;
-        let layout = self.model.layout(config.batch * config.accumulate, self.data.blocks_per_sequence());
-        Ok(StepReport { step, loss, mse, kl, perceptual, learning_rate, gradient_norm, tokens: layout.tokens() })
+        let (stage, tokens) = (place.index + 1, place.stage.batch * config.accumulate * place.stage.context);
+        Ok(StepReport { step, stage, loss, mse, kl, perceptual, learning_rate, gradient_norm, tokens })
     }
 
     /// The batch of one forward pass: its crops, kept counts and noise, all drawn by number.
-    fn batch(&mut self, pass: usize) -> Result<Batch, EngineError> {
+    fn batch(&mut self, place: &Placed, pass: usize) -> Result<Batch, EngineError> {
         let (config, seed) = (&self.start.train, self.start.seed);
-        let layout = self.model.layout(config.batch, self.data.blocks_per_sequence());
-        let number = (self.step * config.accumulate + pass) as u64;
         let block = self.start.model.block;
-        let first = number * config.batch as u64;
-        let sequences = (first..).take(config.batch).map(|number| self.data.take(number));
+        let stage = &place.stage;
+        let layout = self.model.layout(stage.batch, stage.context / block.tokens());
+        let number = (self.step * config.accumulate + pass) as u64;
+        let of_stage = number - (place.first_step * config.accumulate) as u64;
+        let first = place.first_sequence + of_stage * stage.batch as u64;
+        let wish = Wish { blocks: layout.blocks, ahead: (BATCHES_AHEAD * stage.batch) as u64 };
+        let sequences = (first..).take(stage.batch).map(|number| self.data.take(number, wish));
         let sequences: Vec<Sequence> = sequences.collect::<Result<_, _>>()?;
         let mut patches = vec![0.0; layout.tokens() * block.patch_values()];
         patches

@@ -27,11 +27,11 @@ impl TrainingData for Learnable {
         BLOCKS
     }
 
-    fn sequence(&self, number: u64) -> Result<Sequence, EngineError> {
-        let mut sequence = Noise { values: block().values(), blocks: BLOCKS }.sequence(number)?;
+    fn sequence(&self, number: u64, blocks: usize) -> Result<Sequence, EngineError> {
+        let mut sequence = Noise { values: block().values(), blocks: BLOCKS }.sequence(number, blocks)?;
         let frames = sequence.frames.iter_mut().enumerate();
         frames.for_each(|(i, value)| *value = *value / 4 + (i / 300 % 190) as u8);
-        sequence.segments[BLOCKS - 1] = (number % 2) as i32;
+        sequence.segments[blocks - 1] = (number % 2) as i32;
         Ok(sequence)
     }
 }

@@ -8,7 +8,7 @@ use rand::RngCore as _;
 pub struct Noise {
     /// Values of a block.
     pub values: usize,
-    /// Blocks of a sequence, all of one segment.
+    /// Blocks of a sequence, all of one segment, where a run has no stages.
     pub blocks: usize,
 }
 
@@ -17,9 +17,9 @@ impl TrainingData for Noise {
         self.blocks
     }
 
-    fn sequence(&self, number: u64) -> Result<Sequence, EngineError> {
-        let mut frames = vec![0; self.values * self.blocks];
+    fn sequence(&self, number: u64, blocks: usize) -> Result<Sequence, EngineError> {
+        let mut frames = vec![0; self.values * blocks];
         random::stream(1, "test", number).fill_bytes(&mut frames);
-        Ok(Sequence { frames, segments: vec![0; self.blocks] })
+        Ok(Sequence { frames, segments: vec![0; blocks] })
     }
 }

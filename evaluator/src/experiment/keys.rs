@@ -1,7 +1,7 @@
 //! Every key of an experiment file is known, or an error that says where it stands and what was probably meant.
 
 use super::ExperimentError;
-use super::raw::RawSections;
+use super::raw::{RawSections, STAGE_KEYS};
 use std::path::Path;
 use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
@@ -20,6 +20,9 @@ pub(super) const PATHS: [&str; 6] =
 pub(super) fn defaults() -> Table {
     Table::try_from(RawSections::default()).expect("defaults are plain data")
 }
+
+/// The one section that is a list: `stage` is all of it, `stage.2.steps` a key of its second table.
+const STAGE: &str = "stage";
 
 /// Where a key stands in a file that people edit.
 struct Source<'a> {
@@ -72,7 +75,7 @@ fn check_overrides(
         }
         if sections.contains_key(name) {
             check_section(source, name, value, sections)?;
-        } else if lookup(sections, name).is_none() {
+        } else if !is_known(sections, name) {
             let known = besides.iter().map(|name| (*name).to_owned()).chain(paths(sections));
             return Err(unknown(source, name, key, known));
         }
@@ -86,6 +89,16 @@ fn check_section(
     value: &Spanned<DeValue<'_>>,
     sections: &Table,
 ) -> Result<(), ExperimentError> {
+    if let (STAGE, DeValue::Array(stages)) = (section, value.get_ref()) {
+        for key in stages.iter().filter_map(|stage| stage.get_ref().as_table()).flat_map(DeTable::keys) {
+            let name: &str = key.get_ref().as_ref();
+            if !STAGE_KEYS.contains(&name) {
+                let known = STAGE_KEYS.map(|name| format!("{STAGE}.{name}"));
+                return Err(unknown(source, &format!("{STAGE}.{name}"), key, known));
+            }
+        }
+        return Ok(());
+    }
     let (DeValue::Table(table), Some(Value::Table(known))) = (value.get_ref(), sections.get(section)) else {
         return Ok(()); // the type error comes from reading it
     };
@@ -131,15 +144,48 @@ pub(super) fn paths(sections: &Table) -> impl Iterator<Item = String> {
     })
 }
 
+/// Whether something can be set at this path.
+pub(super) fn is_known(sections: &Table, path: &str) -> bool {
+    let of_stage = || stage_path(path).is_some_and(|(number, key)| number > 0 && STAGE_KEYS.contains(&key));
+    path == STAGE || lookup(sections, path).is_some() || of_stage()
+}
+
+/// Whether a path leads into a section, and not to a key of the file itself.
+pub(super) fn is_of_section(path: &str) -> bool {
+    path == STAGE || path.contains('.')
+}
+
+/// Which stage, from 1, and which key of it.
+fn stage_path(path: &str) -> Option<(usize, &str)> {
+    let (number, key) = path.strip_prefix(STAGE)?.strip_prefix('.')?.split_once('.')?;
+    Some((number.parse().ok()?, key))
+}
+
 /// The value at `section.key`.
 pub(super) fn lookup<'a>(sections: &'a Table, path: &str) -> Option<&'a Value> {
     let (section, key) = path.split_once('.')?;
     sections.get(section)?.get(key)
 }
 
-/// Sets `section.key`.
-pub(super) fn set(sections: &mut Table, path: &str, value: Value) {
+/// Sets `section.key`, all of the stages, or a key of one.
+///
+/// # Errors
+/// In words, for a stage that is not there.
+pub(super) fn set(sections: &mut Table, path: &str, value: Value) -> Result<(), String> {
+    if path == STAGE {
+        sections.insert(STAGE.to_owned(), value);
+        return Ok(());
+    }
+    if let Some((number, key)) = stage_path(path) {
+        let mut stages = sections.get_mut(STAGE).and_then(Value::as_array_mut);
+        let count = stages.as_ref().map_or(0, |stages| stages.len());
+        let stage = stages.as_mut().and_then(|stages| stages.get_mut(number - 1)).and_then(Value::as_table_mut);
+        let stage = stage.ok_or_else(|| format!("{path} = {value}: there are {count} stages"))?;
+        stage.insert(key.to_owned(), value);
+        return Ok(());
+    }
     let (section, key) = path.split_once('.').expect("key paths are checked before they are set");
     let table = sections.get_mut(section).and_then(Value::as_table_mut).expect("sections are there from the defaults");
     table.insert(key.to_owned(), value);
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! An experiment: a question, variants of a model, and what is asked of each.
 //!
 //! The file is TOML. `[data]`, `[model]`, `[train]` and `[sweep]` say what all variants share; each `[[variant]]`
-//! overrides some keys; `[grid]` gives lists of values for keys and makes a variant of every combination. What comes
+//! overrides some keys; `[[stage]]`s, if there are any, are what training goes through, one after the other; `[grid]` gives lists of values for keys and makes a variant of every combination. What comes
 //! out of [`Experiment::load`] is checked and complete: nothing downstream looks at names or defaults again.
 
 mod error;
@@ -91,7 +91,7 @@ pub struct Data {
     pub crop: usize,
     /// Fixed crops of each held-out picture.
     pub crops_per_picture: usize,
-    /// Blocks of a training sequence.
+    /// Blocks of a training sequence; of the longest, if training has stages.
     #[serde(skip_serializing_if = "is_one")]
     pub blocks: usize,
     /// Videos, where there are any.
@@ -213,6 +213,19 @@ impl Variant {
         TokenRange::new(self.train.min_tokens, self.model.block.tokens()).expect("checked when the file was read")
     }
 
+    /// This variant, its training ended after the first so many stages.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub fn first_stages(&self, count: usize) -> Self {
+        Self { train: self.train.first_stages(count), ..self.clone() }
+    }
+
+    /// Tokens of a training sequence where there are no stages.
+    pub fn tokens_per_sequence(&self) -> usize {
+        self.data.blocks * self.model.block.tokens()
+    }
+
     /// Blocks of the training clips on whose curves predictors are trained: as many as the model was trained on and sees
     /// of a held-out clip; of pictures one.
     pub fn curve_blocks(&self) -> usize {
@@ -251,7 +264,8 @@ impl Variant {
     pub fn training_config(&self) -> serde_json::Value {
         let Data { resize, crop, blocks, videos, .. } = &self.data;
         let mut config = json!({ "model": self.model, "train": self.train, "resize": resize, "crop": crop });
-        if *blocks > 1 {
+        // Stages say themselves how long their sequences are.
+        if *blocks > 1 && self.train.stages.is_empty() {
             config["blocks"] = json!(blocks);
         }
         if let Some(videos) = videos.as_ref().filter(|videos| videos.train.is_some()) {

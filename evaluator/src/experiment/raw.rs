@@ -11,6 +11,7 @@ pub(super) struct RawSections {
     pub data: RawData,
     pub model: RawModel,
     pub train: TrainConfig,
+    pub stage: Vec<RawStage>,
     pub sweep: RawSweep,
     pub regressor: RawRegressor,
     pub perceptual: RawPerceptual,
@@ -115,6 +116,24 @@ impl Default for RawModel {
         }
     }
 }
+
+/// A `[[stage]]` of training: a run without any is one, of sequences of `data.blocks` blocks.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawStage {
+    /// Tokens of a sequence: whole blocks.
+    pub context: usize,
+    /// Optimizer steps.
+    pub steps: usize,
+    /// The highest learning rate; left out, that of `[train]`.
+    pub learning_rate: Option<f32>,
+    /// Sequences a forward pass. Left out, as many as keep the tokens of a pass constant; of the first stage, as `[train]`
+    /// says.
+    pub batch: Option<usize>,
+}
+
+/// The keys of a [`RawStage`].
+pub(super) const STAGE_KEYS: [&str; 4] = ["context", "steps", "learning_rate", "batch"];
 
 /// `[sweep]`: what is asked of the trained models.
 #[derive(Clone, Debug, Serialize, Deserialize)]

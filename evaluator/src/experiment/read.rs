@@ -7,7 +7,7 @@ use super::{
     keys,
 };
 use crate::search::{Fixed, SearchStrategy, parse};
-use engine::train::TrainConfig;
+use engine::train::{Stage, TrainConfig};
 use engine::{BlockShape, Bottleneck, Budget, ModelConfig, RegressorConfig, TokenRange};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -41,14 +41,17 @@ impl Experiment {
         let folder = path.parent().unwrap_or(Path::new(""));
         for key in keys::PATHS {
             let relative = keys::lookup(&base, key).expect("sections are there from the defaults").clone();
-            keys::set(&mut base, key, below(folder, relative));
+            keys::set(&mut base, key, below(folder, relative)).expect("it is no stage");
         }
         let overrides = overrides.iter().map(read_override).collect::<Result<Vec<_>, _>>()?;
-        let (of_sections, of_file): (Vec<_>, Vec<_>) = overrides.into_iter().partition(|(key, _)| key.contains('.'));
+        let (of_sections, of_file): (Vec<_>, Vec<_>) =
+            overrides.into_iter().partition(|(key, _)| keys::is_of_section(key));
         of_file.into_iter().try_for_each(|(key, value)| file.set(&key, value))?;
         let (mut variants, mut networks) = (Vec::new(), Networks::default());
         for (name, mut sections) in expand(&base, &file.variant, &file.grid, folder)? {
-            of_sections.iter().for_each(|(key, value)| keys::set(&mut sections, key, value.clone()));
+            for (key, value) in &of_sections {
+                keys::set(&mut sections, key, value.clone()).map_err(|message| misplaced(&name, message))?;
+            }
             variants.push(variant(name, sections, &mut networks)?);
         }
         let problem = |message: &str| Err(toml_error(&message));
@@ -94,6 +97,8 @@ struct SectionTypes {
     _model: raw::RawModel,
     #[serde(rename = "train")]
     _train: TrainConfig,
+    #[serde(rename = "stage")]
+    _stage: Vec<raw::RawStage>,
     #[serde(rename = "sweep")]
     _sweep: raw::RawSweep,
     #[serde(rename = "regressor")]
@@ -176,7 +181,7 @@ fn expand(
         let mut sections = base.clone();
         for (key, value) in flatten(variant) {
             let value = if keys::PATHS.contains(&key.as_str()) { below(folder, value) } else { value };
-            keys::set(&mut sections, &key, value);
+            keys::set(&mut sections, &key, value).map_err(|message| misplaced(&name, message))?;
         }
         expanded.push((name, sections));
     }
@@ -193,13 +198,14 @@ fn expand(
             values.iter().map(move |value| {
                 let mut sections = sections.clone();
                 let path = keys::PATHS.contains(&key);
-                keys::set(&mut sections, key, if path { below(folder, value.clone()) } else { value.clone() });
+                let set = if path { below(folder, value.clone()) } else { value.clone() };
+                keys::set(&mut sections, key, set).map_err(|message| misplaced(name, message))?;
                 let short = key.split_once('.').map_or(key, |(_, short)| short);
                 let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                (format!("{name} {short}={shown}").trim().to_owned(), sections)
+                Ok((format!("{name} {short}={shown}").trim().to_owned(), sections))
             })
         });
-        expanded = points.collect();
+        expanded = points.collect::<Result<_, ExperimentError>>()?;
     }
     if let [(name, _)] = expanded.as_mut_slice()
         && name.is_empty()
@@ -215,6 +221,11 @@ fn expand(
         }),
         None => Ok(expanded),
     }
+}
+
+/// An override that leads nowhere in this variant.
+fn misplaced(variant: &str, message: String) -> ExperimentError {
+    ExperimentError::Override { place: format!("variant {variant}").trim().to_owned(), message }
 }
 
 /// A path, or each of a list of paths, taken relative to `folder`; no path stays none.
@@ -244,7 +255,7 @@ fn flatten(overrides: Table) -> Vec<(String, Value)> {
 /// Reads `section.key=value`; a value that is no TOML is a bare word.
 fn read_override((key, value): &(String, String)) -> Result<(String, Value), ExperimentError> {
     let sections = keys::defaults();
-    if !keys::FILE_KEYS.contains(&key.as_str()) && keys::lookup(&sections, key).is_none() {
+    if !keys::FILE_KEYS.contains(&key.as_str()) && !keys::is_known(&sections, key) {
         let known = keys::paths(&sections).chain(keys::FILE_KEYS.map(str::to_owned));
         let nearest = keys::nearest(key, known);
         return Err(ExperimentError::UnknownKey { place: "--set".to_owned(), key: key.clone(), nearest });
@@ -309,7 +320,7 @@ fn variant(name: String, sections: Table, networks: &mut Networks) -> Result<Var
     })?;
     let value_error = |source| ExperimentError::Value { variant: name.clone(), source: Box::new(source) };
     let m = &raw.model;
-    let data = data(raw.data);
+    let mut data = data(raw.data);
     let problem = |message: String| Err(ExperimentError::Override { place: format!("variant {name}"), message });
     if data.crop > data.resize || data.crop == 0 || data.resize > LARGEST_SIDE {
         return problem(format!(
@@ -341,9 +352,10 @@ fn variant(name: String, sections: Table, networks: &mut Networks) -> Result<Var
         },
     };
     model.check().map_err(value_error)?;
-    let mut train = raw.train;
+    let mut train = staged(raw.train, &raw.stage, &mut data, model.block.tokens()).map_err(problem_of(&name))?;
     let perceptual = networks.perceptual(&raw.perceptual, &mut train, data.crop).map_err(value_error)?;
     train.check().map_err(value_error)?;
+    train.check_stages(model.block.tokens()).map_err(value_error)?;
     let range = TokenRange::new(train.min_tokens, model.block.tokens()).map_err(value_error)?;
     let sweep = sweep(&name, raw.sweep, train.budget, range)?;
     let r = raw.regressor;
@@ -377,6 +389,46 @@ fn variant(name: String, sections: Table, networks: &mut Networks) -> Result<Var
     let earlier = &mut variant.regressor.network.earlier;
     *earlier = sees.min(*earlier);
     Ok(variant)
+}
+
+fn problem_of(variant: &str) -> impl Fn(String) -> ExperimentError {
+    move |message| ExperimentError::Override { place: format!("variant {variant}"), message }
+}
+
+/// The training settings with their stages, which say in place of other keys how many steps are made on what: `data` then
+/// has as many blocks as the longest.
+fn staged(
+    train: TrainConfig,
+    stages: &[raw::RawStage],
+    data: &mut Data,
+    tokens_per_block: usize,
+) -> Result<TrainConfig, String> {
+    let Some(first) = stages.first() else { return Ok(train) };
+    if train.steps != TrainConfig::default().steps {
+        return Err(format!("train.steps = {}: leave it out, every stage has its own", train.steps));
+    }
+    if data.blocks > 1 {
+        return Err(format!("data.blocks = {}: leave it out, the context of a stage says how long it is", data.blocks));
+    }
+    let tokens = first.batch.unwrap_or(train.batch).saturating_mul(first.context);
+    let of = |(index, stage): (usize, &raw::RawStage)| {
+        let raw::RawStage { context, steps, .. } = *stage;
+        let batch = match stage.batch {
+            Some(batch) => batch,
+            None if tokens.is_multiple_of(context.max(1)) => tokens / context.max(1),
+            None => {
+                let number = index + 1;
+                return Err(format!(
+                    "stage {number}: context = {context}: no whole number of sequences has the {tokens} tokens of the \
+                     first stage's; say batch"
+                ));
+            }
+        };
+        Ok(Stage { context, steps, batch, learning_rate: stage.learning_rate.unwrap_or(train.learning_rate) })
+    };
+    let stages: Vec<Stage> = stages.iter().enumerate().map(of).collect::<Result<_, _>>()?;
+    data.blocks = stages.iter().map(|stage| stage.context / tokens_per_block).max().unwrap_or(1);
+    Ok(train.with_stages(stages))
 }
 
 fn sweep(name: &str, raw: raw::RawSweep, budget: Budget, range: TokenRange) -> Result<Sweep, ExperimentError> {

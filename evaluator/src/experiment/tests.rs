@@ -151,6 +151,68 @@ fn what_cannot_be_is_said_with_its_variant() {
     }
 }
 
+/// A block has 64 tokens.
+const STAGED: &str = "name = \"a\"\n[train]\nbatch = 8\nlearning_rate = 2e-3\nwarmup_steps = 5\n\
+     [[stage]]\ncontext = 128\nsteps = 30\n[[stage]]\ncontext = 512\nsteps = 10\nlearning_rate = 1e-3\n";
+
+#[test]
+fn stages_keep_the_tokens_of_a_step_and_say_how_long_training_is() {
+    let variant = &read(STAGED).variants[0];
+    let stages: Vec<_> = variant.train.stages.iter().map(|s| (s.context, s.steps, s.learning_rate, s.batch)).collect();
+    assert_eq!(stages, [(128, 30, 2e-3, 8), (512, 10, 1e-3, 2)]);
+    assert_eq!((variant.train.steps, variant.data.blocks), (40, 8));
+    let config = variant.training_config();
+    assert_eq!((&config["train"]["stages"][1]["context"], config.get("blocks")), (&serde_json::json!(512), None));
+    // A run of the first stages has the key that a variant of these alone has.
+    let short = parse(STAGED, &set("stage", "[{ context = 128, steps = 30 }]")).unwrap();
+    assert_eq!(variant.first_stages(1).training_config(), short.variants[0].training_config());
+    // Without stages nothing speaks of them.
+    let plain = read("name = \"a\"\n[data]\nblocks = 8\n").variants[0].training_config();
+    assert!(plain["train"].get("stages").is_none() && plain["blocks"] == 8);
+}
+
+#[test]
+fn a_stage_is_overridden_as_a_whole_or_by_its_number() {
+    let steps = |experiment: &Experiment| {
+        let of = |variant: &Variant| variant.train.stages.iter().map(|stage| stage.steps).collect::<Vec<_>>();
+        experiment.variants.iter().map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(steps(&parse(STAGED, &set("stage.2.steps", "20")).unwrap()), [[30, 20]]);
+    let variants = "[[variant]]\nname = \"x\"\n[[variant.stage]]\ncontext = 64\nsteps = 7\n\
+                    [[variant]]\nname = \"y\"\n\"stage.1.steps\" = 9\n[[variant]]\nname = \"z\"\nstage = []\n";
+    let text = STAGED.to_owned() + variants;
+    assert_eq!(steps(&read(&text)), [vec![7], vec![9, 10], vec![]]);
+    let grid = STAGED.to_owned() + "[grid]\n\"stage.2.batch\" = [1, 2]\n";
+    assert_eq!(read(&grid).variants.len(), 2);
+    let error = parse(&text, &set("stage.3.steps", "1")).unwrap_err().to_string();
+    assert_eq!(error, "variant x: stage.3.steps = 1: there are 1 stages");
+}
+
+#[test]
+fn a_stage_that_cannot_be_is_named() {
+    for (wrong, right, expected) in [
+        ("512", "500\nbatch = 1", "variant default: stage 2: context = 500: must be whole blocks of 64 tokens"),
+        ("512", "768", "stage 2: context = 768: no whole number of sequences has the 1024 tokens"),
+        ("steps = 10", "steps = 0", "stage 2: steps = 0: must be from 1"),
+        ("steps = 10", "steps = 4", "stage 2: steps = 4: must be at least train.warmup_steps = 5"),
+        ("1e-3", "0.0", "stage 2: learning_rate = 0: must be a positive number"),
+        (
+            "context = 512",
+            "contxt = 512",
+            "folder/test.toml:10: unknown key `stage.contxt`; did you mean `stage.context`?",
+        ),
+        ("steps = 10", "batch = 1", "missing field `steps`"),
+        ("batch = 8\n", "batch = 8\nsteps = 50\n", "train.steps = 50: leave it out, every stage has its own"),
+    ] {
+        let message = refuse(&STAGED.replace(wrong, right));
+        assert!(message.contains(expected), "{message:?}, expected {expected:?}");
+    }
+    let blocks = STAGED.to_owned() + "[data]\nblocks = 2\n";
+    assert!(refuse(&blocks).contains("data.blocks = 2: leave it out"));
+    let error = parse(STAGED, &set("stage.0.steps", "3")).unwrap_err().to_string();
+    assert!(error.starts_with("--set: unknown key `stage.0.steps`"), "{error}");
+}
+
 /// A small network of the perceptual fixtures, as a TOML string.
 fn network(file: &str) -> String {
     format!("\"{}/../tests/fixtures/perceptual/{file}\"", env!("CARGO_MANIFEST_DIR"))

@@ -1,5 +1,6 @@
 //! What an experiment found, as tables and figures. The same database gives the same bytes.
 
+mod context;
 mod figures;
 mod make;
 mod named_figures;

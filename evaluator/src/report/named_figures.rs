@@ -2,7 +2,7 @@
 
 use super::make::Make::{self, OfBlocks, OfReport};
 use super::outcome::{Outcome, Outcomes, average};
-use super::{Report, figures, predictor_figures};
+use super::{Report, context, figures, predictor_figures};
 use crate::chart::{Axis, Chart, Mark, Panel, Point, Scale, Series};
 use crate::error::{EvaluatorError, Result};
 use crate::store::Reader;
@@ -53,6 +53,16 @@ pub const FIGURES: &[NamedFigure] = &[
         name: "over-time",
         about: "kept tokens of a clip's blocks, one behind the other",
         make: OfBlocks(over_time),
+    },
+    NamedFigure {
+        name: "context",
+        about: "what a clip's blocks gain from those before them, the same weights keeping the same counts",
+        make: OfBlocks(context::gains),
+    },
+    NamedFigure {
+        name: "loss-by-block",
+        about: "mean squared error of a clip's blocks, one behind the other",
+        make: OfBlocks(context::losses),
     },
 ];
 

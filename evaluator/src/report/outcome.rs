@@ -240,6 +240,7 @@ mod tests {
             source_id: SourceId(1),
             block: 0,
             kept_tokens: kept,
+            distortion: 0.01,
             threshold_met: Some(met),
             encoder_evaluations: 6,
             decoder_evaluations: 6,

@@ -125,6 +125,8 @@ pub struct OutcomeRow {
     pub block: u32,
     /// Tokens kept.
     pub kept_tokens: u32,
+    /// Mean squared error of its final reconstruction, in [−1, 1] after clipping.
+    pub distortion: f64,
     /// Whether the final reconstruction meets the threshold, if there is one.
     pub threshold_met: Option<bool>,
     /// Encoder runs of the search.
@@ -236,8 +238,8 @@ pub(super) const BLOCKS: &str = "
     order by source.name, ordinal, trial_block.sample_id, block";
 
 pub(super) const OUTCOMES: &str = "
-    select trial_block.sample_id, source_id, block, kept_tokens, threshold_met, encoder_evaluations, decoder_evaluations,
-           commit_evaluations, final_evaluations, sequential_depth, largest_batch, flops, seconds, prediction_flops,
+    select trial_block.sample_id, source_id, block, kept_tokens, distortion, threshold_met, encoder_evaluations,
+           decoder_evaluations, commit_evaluations, final_evaluations, sequential_depth, largest_batch, flops, seconds, prediction_flops,
            prediction_seconds,
            max(case metric.name when 'psnr' then value end) as psnr,
            max(case metric.name when 'ssim' then value end) as ssim,

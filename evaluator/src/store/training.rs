@@ -237,6 +237,11 @@ impl Reader {
             .ok_or_else(|| StoreError::not_found("training run", id))
     }
 
+    /// The training run with this key, if there is one.
+    pub async fn find_training_run(&self, key: ContentHash) -> Result<Option<TrainingRunRow>> {
+        sqlx::query_as("select * from training_run where key = ?").bind(key).fetch_optional(&self.pool).await.at(self)
+    }
+
     /// The experiment's training runs by ordinal.
     pub async fn training_runs(&self, experiment: ExperimentId) -> Result<Vec<ExperimentTrainingRow>> {
         sqlx::query_as(

@@ -9,13 +9,14 @@ const BYTES_A_WEIGHT: usize = 16;
 /// Bytes a batch's pixel value takes: itself as f32, its reconstruction, the error and the gradient of both.
 const BYTES_A_VALUE: usize = 16;
 
-/// Fails if some variant's weights, gradients, moments and pixels of a batch alone exceed the memory that is free now.
+/// Fails if some variant's weights, gradients, moments and pixels of the largest batch alone exceed the memory that is free now.
 pub fn check_memory(experiment: &Experiment) -> Result<()> {
     let Some(available) = available_bytes() else { return Ok(()) };
     for variant in &experiment.variants {
         let parameters = variant.model.parameter_count();
-        let blocks = variant.train.batch.saturating_mul(variant.data.blocks);
-        let pixels = blocks.saturating_mul(variant.model.block.values());
+        let stages = variant.train.all_stages(variant.tokens_per_sequence());
+        let tokens = stages.iter().map(|stage| stage.batch.saturating_mul(stage.context)).max().unwrap_or(0);
+        let pixels = tokens.saturating_mul(variant.model.block.patch_values());
         let needed = parameters.saturating_mul(BYTES_A_WEIGHT).saturating_add(pixels.saturating_mul(BYTES_A_VALUE));
         if needed > available {
             let (variant, needed, available) = (variant.name.clone(), needed >> 20, available >> 20);

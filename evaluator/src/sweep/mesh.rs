@@ -10,8 +10,7 @@ use engine::ring::Mesh;
 /// [`EvaluatorError::Mesh`].
 pub fn check_mesh(experiment: &Experiment, mesh: Mesh) -> Result<()> {
     for variant in &experiment.variants {
-        let tokens_per_sequence = variant.data.blocks * variant.model.block.tokens();
-        let checked = variant.train.check_mesh(mesh, tokens_per_sequence);
+        let checked = variant.train.check_mesh(mesh, variant.tokens_per_sequence());
         checked.map_err(|source| EvaluatorError::Mesh { variant: variant.name.clone(), source })?;
     }
     Ok(())

@@ -4,7 +4,9 @@ use super::Run;
 use super::samples::Samples;
 use crate::error::{EvaluatorError, Result};
 use crate::experiment::Variant;
-use crate::store::{CheckpointFiles, ContentHash, Lease, NewTrainingRun, TrainingPoint, TrainingRunId, TrainingStatus};
+use crate::store::{
+    CheckpointFiles, ContentHash, Lease, NewTrainingRun, TrainingPoint, TrainingRunId, TrainingRunRow, TrainingStatus,
+};
 use engine::ElasticTok;
 use engine::model::{load_model, save_model};
 use engine::parameters::weights_hash;
@@ -28,11 +30,7 @@ pub(super) struct Trained {
 impl Run<'_> {
     /// The variant's weights for this seed. `ordinal` is the run's place in the experiment.
     pub(super) async fn train(&self, variant: &Variant, seed: u64, ordinal: u32, samples: &Samples) -> Result<Trained> {
-        let config = variant.training_config();
-        let identity = json!({
-            "config": config, "seed": seed, "data": samples.sets.training_key(), "version": TRAINING_VERSION,
-        });
-        let key = ContentHash::of(identity.to_string().as_bytes());
+        let (key, config) = (key(variant, seed, samples), variant.training_config());
         let start = start(variant, seed);
         let mut trainer = self.equip(Trainer::new(start.clone(), samples.sets.training(variant, seed))?, variant)?;
         let new = NewTrainingRun {
@@ -63,6 +61,11 @@ impl Run<'_> {
             let resumed = Trainer::resume(start, samples.sets.training(variant, seed), &files.training)?;
             trainer = self.equip(resumed, variant)?;
             self.progress.say(&format!("{title}: goes on at step {}", trainer.step()));
+        } else if let Some(Earlier { stages, row, model }) = self.earlier_stages(variant, seed, samples).await? {
+            let further = Trainer::after_stages(start, samples.sets.training(variant, seed), stages, model)?;
+            trainer = self.equip(further, variant)?;
+            self.adopt_points(run, &row).await?;
+            self.progress.say(&format!("{title}: its first {} steps were trained before", trainer.step()));
         }
         trainer = self.call_ranks(trainer, ordinal)?;
         self.store.start_training(run, trainer.step() as u32).await?;
@@ -89,6 +92,31 @@ impl Run<'_> {
         // The weights are safe: the training state, three times their size, is no longer needed.
         let _ = std::fs::remove_file(&files.training);
         Ok(Trained { run, weights, model: trainer.model().clone(), reused: false })
+    }
+
+    /// The latest of this variant's stages whose weights a run that ended there has left.
+    async fn earlier_stages(&self, variant: &Variant, seed: u64, samples: &Samples) -> Result<Option<Earlier>> {
+        for stages in (1..variant.train.stages.len()).rev() {
+            let key = key(&variant.first_stages(stages), seed, samples);
+            let Some(row) = self.store.find_training_run(key).await? else { continue };
+            let Ok((model, info)) = load_model(&CheckpointFiles::beside(self.store.path(), key).weights) else {
+                continue;
+            };
+            if row.status == TrainingStatus::Done && row.weights_hash == Some(info.weights_hash.into()) {
+                return Ok(Some(Earlier { stages, row, model }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Makes what was seen in an earlier run this one's beginning, once.
+    async fn adopt_points(&self, run: TrainingRunId, earlier: &TrainingRunRow) -> Result<()> {
+        if self.store.training_run(run).await?.step == 0 {
+            let points = self.store.training_points(earlier.id, 0).await?;
+            self.store.start_training(run, 0).await?;
+            self.store.report_training(run, earlier.steps, earlier.seconds, &points).await?;
+        }
+        Ok(())
     }
 
     /// The trainer with all that its gradients need, but other ranks.
@@ -172,7 +200,7 @@ impl Run<'_> {
         trainer: &mut Trainer,
         files: &CheckpointFiles,
     ) -> Result<Vec<Trace>> {
-        let steps = trainer.steps();
+        let (steps, stages) = (trainer.steps(), trainer.stages());
         self.progress.begin(&format!("train {title}"), trainer.step() as u64, steps as u64);
         let (mut points, mut saved, mut seconds) = (Vec::new(), Instant::now(), 0.0);
         let mut trained_for = 0.0;
@@ -196,7 +224,10 @@ impl Run<'_> {
                     trained_for += took;
                     let stalled = 100.0 * trainer.waited().as_secs_f64() / trained_for;
                     let (loss, rate) = (report.loss, report.learning_rate);
-                    let note = format!("loss {loss:.4}  lr {rate:.1e}  waiting for data {stalled:.1} %");
+                    let mut note = format!("loss {loss:.4}  lr {rate:.1e}  waiting for data {stalled:.1} %");
+                    if stages > 1 {
+                        note.insert_str(0, &format!("stage {} of {stages}  ", report.stage));
+                    }
                     self.progress.advance(report.step as u64, &note);
                 }
                 Err(error) => {
@@ -237,6 +268,22 @@ pub(super) fn with_network(trainer: Trainer, variant: &Variant) -> Result<Traine
         Some(network) => trainer.with_perceptual(network.clone())?,
         None => trainer,
     })
+}
+
+/// A finished run of the first stages of another.
+struct Earlier {
+    stages: usize,
+    row: TrainingRunRow,
+    model: ElasticTok,
+}
+
+/// The key of all that decides a run's weights.
+fn key(variant: &Variant, seed: u64, samples: &Samples) -> ContentHash {
+    let identity = json!({
+        "config": variant.training_config(), "seed": seed, "data": samples.sets.training_key(),
+        "version": TRAINING_VERSION,
+    });
+    ContentHash::of(identity.to_string().as_bytes())
 }
 
 /// How a run was found.

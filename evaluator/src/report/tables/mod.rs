@@ -5,6 +5,7 @@
 mod bits;
 mod compared;
 mod content;
+mod context;
 mod equal_mean;
 mod fewer_tokens;
 mod monotonicity;
@@ -78,6 +79,11 @@ pub const TABLES: &[NamedTable] = &[
         name: "video",
         about: "variants against the first: what the earlier blocks of a clip are worth",
         make: OfBlocks(compared::variants),
+    },
+    NamedTable {
+        name: "context",
+        about: "what a clip's blocks gain from those before them, the same weights keeping the same counts",
+        make: OfBlocks(context::context),
     },
     NamedTable {
         name: "rate",
