@@ -134,6 +134,7 @@ CSV is quoted as in RFC 4180, an empty field is not available. JSON is an array 
   elastictok encode photo.jpg -c model.safetensors --threshold 0.003 --search full -o photo.etok
   elastictok encode photo.jpg -c model.safetensors --tokens 32 -o photo.etok
   elastictok encode clip.mp4 -c model.safetensors --threshold 0.003 --fps 12 --window 4 -o clip.etok
+  elastictok encode long.mp4 -c model.safetensors --tokens 512 --mesh sequence=4 -o long.etok
   elastictok encode photos/ -c model.safetensors --threshold 0.003 -o tokens/     # goes on where it was stopped
 
 A checkpoint is what `run` leaves as results/checkpoints/*/weights.safetensors. The shortest side is scaled to the \
@@ -320,10 +321,22 @@ pub(crate) struct Encode {
     pub(crate) checkpoint: PathBuf,
     #[command(flatten)]
     pub(crate) encoding: Encoding,
+    #[command(flatten)]
+    pub(crate) shared: Shared,
     /// The token file to write: .etok; of a folder, the folder for its token files. What is encoded there is not encoded
     /// again.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
+}
+
+/// Who computes.
+#[derive(Debug, Args)]
+pub(crate) struct Shared {
+    /// Cut the sequence among so many workers, as `sequence=4`, that share the threads, one each at least: each holds a
+    /// fourth of it. Needs --tokens where something is encoded, and every block sees all before it. Tokens are the same but
+    /// for rounding.
+    #[arg(long, value_name = "MESH", default_value_t = Mesh::ONE)]
+    pub(crate) mesh: Mesh,
 }
 
 /// How something is encoded.
@@ -358,6 +371,8 @@ pub(crate) struct Decode {
     /// The weights that the tokens were made with.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) checkpoint: PathBuf,
+    #[command(flatten)]
+    pub(crate) shared: Shared,
     /// The picture (.png) or the video (.mp4, .gif, .y4m) to write.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
@@ -373,6 +388,8 @@ pub(crate) struct Reconstruct {
     pub(crate) checkpoint: PathBuf,
     #[command(flatten)]
     pub(crate) encoding: Encoding,
+    #[command(flatten)]
+    pub(crate) shared: Shared,
     /// The picture (.png) or the video (.mp4, .gif, .y4m) to write.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,

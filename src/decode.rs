@@ -4,10 +4,11 @@ use crate::cli::{Cli, Decode};
 use crate::console::{Console, print};
 use crate::frames::FrameWriter;
 use crate::run::use_threads;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use engine::data::to_frames;
 use engine::model::load_model;
-use engine::{TokenDecoder, TokenFile};
+use engine::ring::Mesh;
+use engine::{BlockTokens, ElasticTok, SharedSequences, TokenDecoder, TokenFile};
 use evaluator::sweep::Progress as _;
 use std::path::Path;
 
@@ -20,12 +21,12 @@ pub(crate) fn decode(cli: &Cli, command: &Decode) -> Result<()> {
         .with_context(|| format!("{name} cannot be decoded with {}", command.checkpoint.display()))?;
     use_threads(cli)?;
     let mut writer = FrameWriter::create(&command.output, [shape.width, shape.height], source)?;
-    let mut decoder = TokenDecoder::new(&model, file.header().window.unwrap_or(usize::MAX));
+    let decoded = blocks(&model, file.header().window, command.shared.mesh, file.blocks()).context(name.to_string())?;
     let console = Console::new(cli);
     console.begin("decoding", 0, file.blocks().len() as u64);
-    for (number, block) in file.blocks().iter().enumerate() {
+    for (number, block) in decoded.enumerate() {
         let shown = (source.frames - number * shape.frames).min(shape.frames);
-        for frame in to_frames(&decoder.decode(block)?, shape).into_iter().take(shown) {
+        for frame in to_frames(&block?, shape).into_iter().take(shown) {
             writer.write(frame)?;
         }
         console.advance(number as u64 + 1, "");
@@ -35,6 +36,28 @@ pub(crate) fn decode(cli: &Cli, command: &Decode) -> Result<()> {
     let (width, height, frames) = (shape.width, shape.height, source.frames);
     let frames = if frames == 1 { String::new() } else { format!("{frames} frames of ") };
     print(&format!("{}: {frames}{width}×{height} pixels of {:?}\n", command.output.display(), source.name))
+}
+
+/// The patches of each block of a sequence: one after another, or of all blocks at once by the workers of a mesh, which
+/// know no window.
+pub(crate) fn blocks<'a>(
+    model: &'a ElasticTok,
+    window: Option<usize>,
+    mesh: Mesh,
+    tokens: &'a [BlockTokens],
+) -> Result<Box<dyn Iterator<Item = Result<Vec<f32>>> + 'a>> {
+    match window {
+        _ if mesh == Mesh::ONE => {
+            let mut decoder = TokenDecoder::new(model, window.unwrap_or(usize::MAX));
+            Ok(Box::new(tokens.iter().map(move |block| Ok(decoder.decode(block)?))))
+        }
+        None => Ok(Box::new(SharedSequences::new(model, mesh)?.decode(tokens)?.into_iter().map(Ok))),
+        Some(window) => {
+            bail!(
+                "--mesh {mesh}: its blocks see {window} before them, workers of a mesh let them see all: leave it out"
+            )
+        }
+    }
 }
 
 /// Reads a token file; errors name it.

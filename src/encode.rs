@@ -11,14 +11,22 @@ use crate::run::use_threads;
 use anyhow::{Context as _, Result, bail};
 use engine::data::{Fit, to_block};
 use engine::model::{ModelInfo, load_model};
+use engine::ring::Mesh;
 use engine::token_file::{Header, Search, Source};
-use engine::{BlockShape, BlockTokens, ElasticTok, TokenFile, TokenRange};
+use engine::{BlockShape, BlockTokens, ElasticTok, SharedSequences, TokenFile, TokenRange};
 use evaluator::encode::{Budget, Encoder};
+use evaluator::metric;
 use evaluator::sweep::Progress as _;
 use std::path::Path;
 
 pub(crate) fn encode(cli: &Cli, command: &Encode) -> Result<()> {
     if command.input.is_dir() {
+        if command.shared.mesh != Mesh::ONE {
+            bail!(
+                "--mesh {}: the files of a folder are encoded several at once already: leave it out",
+                command.shared.mesh
+            );
+        }
         let tokenizer = Tokenizer::read(cli, &command.checkpoint, &command.encoding)?;
         let done = encode_folder(cli, &tokenizer, &command.input, &command.output)?;
         return print(&format!("{}: {done}\n", command.output.display()));
@@ -26,7 +34,7 @@ pub(crate) fn encode(cli: &Cli, command: &Encode) -> Result<()> {
     if !command.output.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("etok")) {
         bail!("cannot write {}: a token file's name ends in .etok", command.output.display());
     }
-    let tokenizer = Tokenizer::read(cli, &command.checkpoint, &command.encoding)?;
+    let tokenizer = Tokenizer::read(cli, &command.checkpoint, &command.encoding)?.shared_by(command.shared.mesh)?;
     let encoded = tokenizer.encode_showing(cli, tokenizer.frames(&command.input)?)?;
     let file = tokenizer.token_file(&encoded)?;
     let written = file.write();
@@ -47,8 +55,9 @@ pub(crate) struct Tokenizer {
     pub(crate) model: ElasticTok,
     info: ModelInfo,
     frames_per_second: Option<f64>,
-    window: Option<usize>,
+    pub(crate) window: Option<usize>,
     budget: Budget,
+    mesh: Mesh,
 }
 
 /// What became of a picture or a clip.
@@ -73,7 +82,26 @@ impl Tokenizer {
         }
         let (model, info) = load_model(checkpoint)?;
         let budget = read_budget(encoding, &model)?;
-        Ok(Self { model, info, frames_per_second: encoding.fps, window: encoding.window, budget })
+        let mesh = Mesh::ONE;
+        Ok(Self { model, info, frames_per_second: encoding.fps, window: encoding.window, budget, mesh })
+    }
+
+    /// The same, its sequences cut among the workers of a mesh.
+    ///
+    /// # Errors
+    /// Where blocks do not see all before them, or are searched: one is fixed then before the next is looked at.
+    pub(crate) fn shared_by(self, mesh: Mesh) -> Result<Self> {
+        match (&self.budget, self.window) {
+            _ if mesh == Mesh::ONE => {}
+            (_, Some(window)) => {
+                bail!("--mesh {mesh}: its workers let a block see all before it, not --window {window}")
+            }
+            (Budget::Search { .. }, _) => {
+                bail!("--mesh {mesh}: a search fixes one block after another: give --tokens, or leave it out")
+            }
+            (Budget::Tokens(_), None) => {}
+        }
+        Ok(Self { mesh, ..self })
     }
 
     pub(crate) fn shape(&self) -> BlockShape {
@@ -84,15 +112,34 @@ impl Tokenizer {
         Frames::open(path, self.shape(), self.frames_per_second)
     }
 
-    /// How many earlier blocks a block sees.
-    pub(crate) fn window(&self) -> usize {
-        self.window.unwrap_or(usize::MAX)
+    /// Encodes all blocks at once by the workers of its mesh, with so many tokens each.
+    fn encode_at_once(&self, mut frames: Frames, kept_tokens: usize) -> Result<Encoded> {
+        let (shape, fit) = (self.shape(), frames.fit);
+        let (mut patches, mut count) = (Vec::new(), 0);
+        loop {
+            let pictures = frames.next_block(shape.frames)?;
+            if pictures.is_empty() {
+                break;
+            }
+            count += pictures.len();
+            patches.extend(to_block(&pictures, shape));
+        }
+        let source = frames.source(count)?;
+        let workers = SharedSequences::new(&self.model, self.mesh)?;
+        let blocks = || patches.chunks(shape.values());
+        let tokens = workers.encode(&patches, &vec![kept_tokens; blocks().len()])?;
+        let made = workers.decode(&tokens)?;
+        let distortions = blocks().zip(&made).map(|(block, made)| metric::mse(block, made)).collect();
+        Ok(Encoded { source, fit, tokens, distortions, met: None, above: None, evaluations: 0 })
     }
 
     /// Encodes block by block; of the frames, no more than a block is held. `told` is how many blocks are done.
     fn encode(&self, mut frames: Frames, told: impl Fn(usize)) -> Result<Encoded> {
+        if let (Budget::Tokens(kept_tokens), true) = (&self.budget, self.mesh != Mesh::ONE) {
+            return self.encode_at_once(frames, *kept_tokens);
+        }
         let (shape, fit) = (self.shape(), frames.fit);
-        let mut encoder = Encoder::new(&self.model, self.window(), &self.budget);
+        let mut encoder = Encoder::new(&self.model, self.window.unwrap_or(usize::MAX), &self.budget);
         let (mut tokens, mut distortions, mut count) = (Vec::new(), Vec::new(), 0);
         let (mut met, mut above, mut evaluations) = (None, None, 0);
         loop {

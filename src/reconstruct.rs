@@ -2,14 +2,15 @@
 
 use crate::cli::{Cli, Reconstruct};
 use crate::console::print;
+use crate::decode::blocks;
 use crate::encode::Tokenizer;
 use crate::frames::FrameWriter;
 use anyhow::Result;
-use engine::TokenDecoder;
 use engine::data::{Picture, to_frames};
 
 pub(crate) fn reconstruct(cli: &Cli, command: &Reconstruct) -> Result<()> {
-    let tokenizer = Tokenizer::read(cli, &command.checkpoint, &command.encoding)?;
+    let mesh = command.shared.mesh;
+    let tokenizer = Tokenizer::read(cli, &command.checkpoint, &command.encoding)?.shared_by(mesh)?;
     let shape = tokenizer.shape();
     // Begun first: what cannot be written is better known before the work than after.
     let frames = tokenizer.frames(&command.input)?;
@@ -21,10 +22,10 @@ pub(crate) fn reconstruct(cli: &Cli, command: &Reconstruct) -> Result<()> {
     // Every frame shows the whole strip: the file is read again, so that neither its frames nor what is made of them need
     // to be held.
     let mut frames = tokenizer.frames(&command.input)?;
-    let mut decoder = TokenDecoder::new(&tokenizer.model, tokenizer.window());
-    for (number, tokens) in encoded.tokens.iter().enumerate() {
+    let decoded = blocks(&tokenizer.model, tokenizer.window, mesh, &encoded.tokens)?;
+    for (number, made) in decoded.enumerate() {
         let originals = frames.next_block(shape.frames)?;
-        for (original, made) in originals.iter().zip(&to_frames(&decoder.decode(tokens)?, shape)) {
+        for (original, made) in originals.iter().zip(&to_frames(&made?, shape)) {
             writer.write(side_by_side(original, made, &shares, number))?;
         }
     }

@@ -6,7 +6,7 @@ use common::Bench;
 use engine::data::video::{VideoReader, VideoWriter};
 use engine::data::{Picture, load_picture};
 use engine::model::{load_model, save_model};
-use engine::{BlockShape, ElasticTok, TokenFile};
+use engine::{BlockShape, ElasticTok, TokenFile, TokenValues};
 use std::path::{Path, PathBuf};
 
 /// A bench with the tiny experiment trained.
@@ -95,6 +95,48 @@ fn a_decoded_picture_is_the_one_that_encoding_reconstructed() {
         assert_eq!(kept[0], 5);
         assert!(kept[1] >= kept[2], "a looser threshold keeps no more: {kept:?}");
     }
+}
+
+#[test]
+fn workers_that_share_a_clip_make_the_same_tokens_and_pixels() {
+    let t = Trained::new();
+    let (clip, model) = (t.clip(18), t.clip_model());
+    let encode = |more: &[&'static str]| [&["-q", "encode", &clip, "-c", &model][..], more].concat();
+    t.bench.succeed(&encode(&["--tokens", "9", "-o", "one.etok"]));
+    for mesh in ["sequence=2", "sequence=3"] {
+        t.bench.succeed(&encode(&["--tokens", "9", "--mesh", mesh, "-o", "many.etok"]));
+        let (one, many) = (t.tokens("one.etok"), t.tokens("many.etok"));
+        assert_eq!((one.header(), one.blocks().len()), (many.header(), many.blocks().len()));
+        for (one, many) in one.blocks().iter().zip(many.blocks()) {
+            let (TokenValues::Means(one), TokenValues::Means(many)) = (&one.values, &many.values) else { panic!() };
+            assert!(one.len() == many.len() && one.iter().zip(many).all(|(a, b)| (a - b).abs() <= 1e-5), "{mesh}");
+        }
+        t.bench.succeed(&["decode", "one.etok", "-c", &model, "-o", "one.y4m"]);
+        t.bench.succeed(&["decode", "one.etok", "-c", &model, "--mesh", mesh, "-o", "many.y4m"]);
+        assert_eq!(frames(&t.bench.path("one.y4m")).len(), frames(&t.bench.path("many.y4m")).len());
+        // Rounding to 8 bits may show a difference of one.
+        for (one, many) in frames(&t.bench.path("one.y4m")).iter().zip(&frames(&t.bench.path("many.y4m"))) {
+            assert!(one.pixels.iter().zip(&many.pixels).all(|(a, b)| a.abs_diff(*b) <= 3), "{mesh}");
+        }
+        let command = ["-q", "reconstruct", &clip, "-c", &model, "--tokens", "9", "-o", "both.y4m", "--mesh", mesh];
+        let (out, _) = t.bench.succeed(&command);
+        assert!(out.contains("45 of 160 tokens in 5 blocks"), "{out}");
+    }
+    for (wrong, expected) in [
+        (&["--threshold", "0.1", "--mesh", "sequence=2"][..], "a search fixes one block after another: give --tokens"),
+        (&["--tokens", "9", "--window", "1", "--mesh", "sequence=2"], "see all before it, not --window 1"),
+        (&["--tokens", "9", "--mesh", "data=2"], "a single sequence has no groups"),
+        (&["--tokens", "9", "--mesh", "sequence=81"], "a sequence of 160 tokens"),
+    ] {
+        let error = t.bench.refuse(&encode(&[wrong, &["-o", "wrong.etok"]].concat()));
+        assert!(error.contains(expected), "{error}");
+    }
+    let folder = ["encode", "photos", "-c", &t.vae, "--tokens", "9", "--mesh", "sequence=2", "-o", "tokens"];
+    assert!(t.bench.refuse(&folder).contains("the files of a folder are encoded several at once"));
+    t.bench.succeed(&encode(&["--tokens", "9", "--window", "1", "-o", "window.etok"]));
+    let error = t.bench.refuse(&["decode", "window.etok", "-c", &model, "--mesh", "sequence=2", "-o", "wrong.y4m"]);
+    assert!(error.contains("window.etok") && error.contains("its blocks see 1 before them"), "{error}");
+    assert!(!t.bench.path("wrong.etok").exists() && !t.bench.path("wrong.y4m").exists());
 }
 
 #[test]

@@ -143,6 +143,9 @@ pub enum EngineError {
     /// A worker of a mesh is lost.
     #[error(transparent)]
     Ring(#[from] crate::ring::RingError),
+    /// Tokens that the model cannot have made.
+    #[error(transparent)]
+    Tokens(#[from] crate::decoding::UndecodableBlock),
     /// The system gives no more threads.
     #[error("cannot start the workers of a mesh: {0}; use fewer")]
     Threads(String),

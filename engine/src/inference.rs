@@ -103,6 +103,17 @@ impl Memory {
     }
 }
 
+/// Code numbers of z (tokens, dims), one a token; none for a VAE.
+pub(crate) fn codes(bottleneck: &Bottleneck, z: &[f32]) -> Option<Vec<u32>> {
+    match bottleneck {
+        Bottleneck::Vae { .. } => None,
+        Bottleneck::Fsq { levels } => {
+            let fsq = Fsq::new(levels);
+            Some(z.chunks(fsq.dims()).map(|code| fsq.index(code)).collect())
+        }
+    }
+}
+
 /// Where the tokens of the block after `fixed` others stand.
 pub(crate) fn positions(model: &ElasticTok, window: usize, fixed: usize) -> RopeTable {
     let tokens = model.config().block.tokens();
@@ -159,13 +170,7 @@ impl<'m> BlockSequence<'m> {
         let z = self.model.bottleneck(h, None, &next.mask(&[kept_tokens]));
         let bottleneck = &self.model.config().bottleneck;
         let latents = values(&z)[..kept_tokens * bottleneck.output_width()].to_vec();
-        let codes = match bottleneck {
-            Bottleneck::Vae { .. } => None,
-            Bottleneck::Fsq { levels } => {
-                let fsq = Fsq::new(levels);
-                Some(latents.chunks(fsq.dims()).map(|code| fsq.index(code)).collect())
-            }
-        };
+        let codes = codes(bottleneck, &latents);
         let (reconstruction, decoder) = next.decode(z);
         let reconstruction = values(&reconstruction).to_vec();
         self.encoder.append(encoder, self.model, self.window);

@@ -44,6 +44,7 @@ pub mod tensor;
 pub mod token_file;
 pub mod tokens;
 pub mod train;
+pub mod whole;
 
 pub use block::Layout;
 pub use bottleneck::Bottleneck;
@@ -57,3 +58,4 @@ pub use perceptual::PerceptualNetwork;
 pub use regressor::{Regressor, RegressorConfig};
 pub use token_file::{TokenFile, TokenFileError};
 pub use tokens::{BlockTokens, TokenValues};
+pub use whole::SharedSequences;

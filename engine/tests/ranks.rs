@@ -127,8 +127,8 @@ impl TrainingData for Fragile {
         BLOCKS
     }
 
-    fn sequence(&self, number: u64) -> Result<Sequence, EngineError> {
-        let mut sequence = Learnable.sequence(number)?;
+    fn sequence(&self, number: u64, blocks: usize) -> Result<Sequence, EngineError> {
+        let mut sequence = Learnable.sequence(number, blocks)?;
         if self.is_broken && number == 9 {
             sequence.segments.pop();
         }

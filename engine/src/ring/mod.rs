@@ -5,8 +5,9 @@
 //! each sequence is cut by [`Slices`], and every worker has some of its rows. All that works on rows alone (norms, linear
 //! maps, losses) needs no other worker. Attention does: [`ring_attention`](crate::ops::ring_attention) passes keys and
 //! values to the next worker while it computes with those it has. It needs a [`Ring`]: three calls, none of which knows
-//! attention. [`Workers`] are threads of this process, which [`Trainer::with_mesh`](crate::train::Trainer::with_mesh)
-//! makes; or they are [`ranks`], processes that may be on several machines.
+//! attention. [`Workers`] are threads of this process; [`Trainer::with_mesh`](crate::train::Trainer::with_mesh) makes them
+//! for training, [`SharedSequences`](crate::SharedSequences) for encoding and decoding. Or workers are [`ranks`], processes
+//! that may be on several machines.
 //!
 //! Results do not depend on timing: what arrives is used in an order that the mesh alone decides.
 

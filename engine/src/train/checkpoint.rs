@@ -57,12 +57,7 @@ pub(super) fn read(
 }
 
 /// Gives every rank the state that rank 0 has after `step` steps; the steps done, on every rank.
-pub(super) fn share(
-    ranks: &Ranks,
-    step: usize,
-    model: &mut ElasticTok,
-    adam: &mut AdamW,
-) -> Result<usize, RingError> {
+pub(super) fn share(ranks: &Ranks, step: usize, model: &mut ElasticTok, adam: &mut AdamW) -> Result<usize, RingError> {
     let step = match ranks.rank() {
         0 => {
             ranks.tell_all(&step);
