@@ -184,7 +184,8 @@ pub(crate) struct Experiment {
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
     pub(crate) checkpoint_every: f64,
     /// Train with so many workers that share the threads, one each at least: `data=4` deals the batch's sequences to four,
-    /// `sequence=2` cuts each sequence in two, `data=2,sequence=2` does both. Losses are the same but for rounding.
+    /// `sequence=2` cuts each sequence in two, `data=2,sequence=2` does both. Losses are the same but for rounding. The N
+    /// ranks of an MPI job (`mpirun -n N`) are the workers, and `data=N` is the default.
     #[arg(long, value_name = "MESH")]
     pub(crate) mesh: Option<Mesh>,
     /// After each training, say what its workers did at every step of their rings: seconds of computing attention and of

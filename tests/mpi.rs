@@ -87,6 +87,71 @@ fn ranks_store_the_numbers_of_threads() {
     }
 }
 
+/// Every kind of search: those that ask a predictor, live and replayed, and those of clips.
+const SWEEPS: [&[&str]; 3] = [
+    &[
+        "sweep.strategies=['full', 'binary', 'warm-start', 'regression(0.5)', 'guess(previous)', 'guess(jpeg, 0.9)']",
+        "regressor.curves=32",
+        "regressor.counts=6",
+        "regressor.steps=20",
+        "regressor.width=16",
+        "regressor.hidden=16",
+        "regressor.heads=2",
+    ],
+    &["sweep.search=replay", "data.crops_per_picture=4"],
+    &[
+        "sweep.search=replay",
+        "sweep.strategies=['binary', 'warm-start']",
+        "data.test_videos=videos",
+        "data.clip_blocks=3",
+        "data.clips_per_video=2",
+        "model.frames_per_block=2",
+    ],
+];
+
+#[test]
+fn ranks_share_a_sweep_to_the_rows_of_one_process() {
+    if !has_mpirun() {
+        return;
+    }
+    for settings in SWEEPS {
+        let mut arguments = vec!["run", "tiny.toml", "--mesh", "data=3"];
+        settings.iter().for_each(|setting| arguments.extend(["--set", setting]));
+        let [one, many] = [Bench::new(), Bench::new()];
+        for bench in [&one, &many] {
+            std::fs::create_dir(bench.path("videos")).unwrap();
+            let clip = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/video/pan.mp4");
+            std::fs::copy(clip, bench.path("videos/pan.mp4")).unwrap();
+        }
+        one.succeed(&arguments);
+        succeed(alike(&many, 3, &arguments));
+        assert_same(&many.numbers(), &one.numbers());
+        assert_eq!(many.told().len(), one.told().len());
+    }
+}
+
+#[test]
+fn a_rank_that_is_killed_in_a_sweep_loses_nothing_that_was_stored() {
+    if !has_mpirun() {
+        return;
+    }
+    let arguments = ["run", "tiny.toml", "--mesh", "data=2", "--set", "data.crops_per_picture=20"];
+    let undisturbed = Bench::new();
+    undisturbed.succeed(&arguments);
+    for rank in [0, 1] {
+        let bench = Bench::new();
+        bench.succeed(&[&["train"], &arguments[1..]].concat());
+        let working = Working::sweep(bench, &arguments);
+        working.signal(rank, "KILL");
+        let (bench, output) = working.end();
+        let (_, err) = texts(&output);
+        assert!(err.contains(&format!("process rank {rank} ")), "{err}");
+        let (_, err) = succeed(alike(&bench, 2, &arguments));
+        assert!(err.contains("0 trained, 3 reused"), "{err}");
+        assert_same(&bench.numbers(), &undisturbed.numbers());
+    }
+}
+
 #[test]
 fn without_a_mesh_every_rank_has_sequences_of_its_own_and_rank_0_alone_speaks() {
     if !has_mpirun() {
@@ -195,19 +260,29 @@ const LONG: [&str; 10] = [
     "0.02",
 ];
 
-/// A job of two ranks that has a checkpoint.
-struct Training {
+/// A job of two ranks that is at work.
+struct Working {
     bench: Bench,
     mpirun: Child,
 }
 
-impl Training {
+impl Working {
     fn begin(prepare: impl FnOnce(&Bench, &mut Command)) -> Self {
         let bench = Bench::new();
         let mut command = alike(&bench, 2, &LONG);
         prepare(&bench, &mut command);
         let mpirun = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         wait_until("a checkpoint", || checkpoint_exists(&bench));
+        Self { bench, mpirun }
+    }
+
+    /// A job that evaluates what was trained before, and has stored something of it.
+    fn sweep(bench: Bench, arguments: &[&str]) -> Self {
+        let pictures = || bench.files().iter().filter(|file| file.extension().is_some_and(|end| end == "png")).count();
+        let before = pictures();
+        let mut command = alike(&bench, 2, arguments);
+        let mpirun = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        wait_until("reconstructions", || pictures() > before + 10);
         Self { bench, mpirun }
     }
 
@@ -262,9 +337,9 @@ fn a_rank_that_is_killed_ends_all_and_is_named() {
         return;
     }
     for rank in [0, 1] {
-        let training = Training::begin(|_, _| {});
-        training.signal(rank, "KILL");
-        let (bench, output) = training.end();
+        let working = Working::begin(|_, _| {});
+        working.signal(rank, "KILL");
+        let (bench, output) = working.end();
         let (_, err) = texts(&output);
         assert_ne!(output.status.code(), Some(0), "{err}");
         // The launcher sees it before anybody else does, and says it.
@@ -279,11 +354,11 @@ fn a_rank_that_hangs_ends_all_and_is_named() {
         return;
     }
     for rank in [0, 1] {
-        let training = Training::begin(|_, command| {
+        let working = Working::begin(|_, command| {
             command.env("ELASTICTOK_RANK_SECONDS", "3");
         });
-        training.signal(rank, "STOP");
-        let (bench, output) = training.end();
+        working.signal(rank, "STOP");
+        let (bench, output) = working.end();
         let message = message(&output, 1);
         let said = format!("worker {rank} (of 2, counted from 0) has been silent for 3 s");
         assert!(message.starts_with(&said) && message.contains("the last checkpoint is"), "{message}");
@@ -296,9 +371,9 @@ fn ctrl_c_stops_all_at_a_step() {
     if !has_mpirun() {
         return;
     }
-    let training = Training::begin(|_, _| {});
-    signal(&training.mpirun, "INT");
-    let (bench, output) = training.end();
+    let working = Working::begin(|_, _| {});
+    signal(&working.mpirun, "INT");
+    let (bench, output) = working.end();
     assert_ne!(output.status.code(), Some(0));
     goes_on(&bench);
 }
@@ -310,7 +385,7 @@ fn a_rank_that_fails_is_told_by_rank_0() {
         return;
     }
     for rank in [0, 1] {
-        let training = Training::begin(|bench, command| {
+        let working = Working::begin(|bench, command| {
             let plain = bench.unprivileged(&LONG);
             let mut own = Command::new("mpirun");
             let is_root = drop_privileges(&mut own);
@@ -322,9 +397,9 @@ fn a_rank_that_fails_is_told_by_rank_0() {
             *command = own;
         });
         let mut limit = Command::new("prlimit");
-        drop_privileges(limit.args(["--pid", &training.process(rank).to_string(), "--nproc=1"]));
+        drop_privileges(limit.args(["--pid", &working.process(rank).to_string(), "--nproc=1"]));
         assert!(limit.status().unwrap().success());
-        let (bench, output) = training.end();
+        let (bench, output) = working.end();
         let message = message(&output, 1);
         let reason = "cannot start the workers of a mesh: Resource temporarily unavailable (os error 11); use fewer";
         let said = match rank {

@@ -34,6 +34,10 @@ impl Post for Handing {
     fn receive(&self, from: usize, channel: Channel) -> Result<Load, RingError> {
         self.inboxes[self.rank].take(from, channel)
     }
+
+    fn receive_now(&self, from: usize, channel: Channel) -> Result<Option<Load>, RingError> {
+        self.inboxes[self.rank].take_now(from, channel)
+    }
 }
 
 /// Lets so many ranks do their work, each with a thread to compute with.

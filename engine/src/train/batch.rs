@@ -54,7 +54,7 @@ pub(super) struct DrawnFrame {
 }
 
 /// What was minimized, and its parts: see [`StepReport`](super::StepReport).
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Losses {
     pub(super) loss: f32,
     pub(super) mse: f32,
@@ -69,17 +69,6 @@ impl Losses {
         self.mse += other.mse;
         self.kl += other.kl;
         self.perceptual += other.perceptual;
-    }
-
-    /// To be said to others, whatever numbers they are.
-    pub(super) fn to_bits(self) -> [u32; 4] {
-        [self.loss, self.mse, self.kl, self.perceptual].map(f32::to_bits)
-    }
-
-    /// As [`to_bits`](Self::to_bits) said it.
-    pub(super) fn from_bits(bits: [u32; 4]) -> Self {
-        let [loss, mse, kl, perceptual] = bits.map(f32::from_bits);
-        Self { loss, mse, kl, perceptual }
     }
 }
 

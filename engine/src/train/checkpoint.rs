@@ -10,7 +10,7 @@ use crate::model::ElasticTok;
 use crate::parameters::Parameters as _;
 use crate::ring::RingError;
 use crate::ring::ranks::Ranks;
-use crate::tensor::{values, values_mut};
+use crate::tensor::values;
 use std::path::Path;
 
 pub(super) fn write(
@@ -58,20 +58,14 @@ pub(super) fn read(
 
 /// Gives every rank the state that rank 0 has after `step` steps; the steps done, on every rank.
 pub(super) fn share(ranks: &Ranks, step: usize, model: &mut ElasticTok, adam: &mut AdamW) -> Result<usize, RingError> {
-    let step = match ranks.rank() {
-        0 => {
-            ranks.tell_all(&step);
-            step
-        }
-        _ => ranks.hear(0)?,
-    };
-    let mut outcome = Ok(step);
-    let mut share = |numbers: &mut [f32]| {
-        if outcome.is_ok() {
-            outcome = ranks.share(numbers).map(|()| step);
-        }
-    };
-    model.visit_mut("", &mut |_, weight| share(values_mut(weight)));
-    adam.first.iter_mut().chain(&mut adam.second).for_each(|moments| share(moments));
-    outcome
+    if ranks.rank() == 0 {
+        ranks.tell_all(&step);
+        ranks.give_weights(model);
+        adam.first.iter().chain(&adam.second).for_each(|moments| ranks.give(moments));
+        return Ok(step);
+    }
+    let step = ranks.hear(0)?;
+    ranks.take_weights(model)?;
+    adam.first.iter_mut().chain(&mut adam.second).try_for_each(|moments| ranks.take(moments))?;
+    Ok(step)
 }

@@ -104,14 +104,9 @@ fn on_ranks(
         let sums = sums.clone();
         work(place, ring, Box::new(move |weight, part| sums.add(weight, part)))
     })?;
-    // As bits: JSON has no word for a loss that is no number.
-    let said = ranks.exchange(own.to_bits())?;
+    let losses = ranks.exchange(own)?;
     let sums = Rc::into_inner(sums).expect("the tape, which brought to it, is gone");
-    Ok(Found {
-        losses: said.into_iter().map(Losses::from_bits).collect(),
-        traces: vec![trace],
-        sums: sums.finish(weights)?,
-    })
+    Ok(Found { losses, traces: vec![trace], sums: sums.finish(weights)? })
 }
 
 /// One worker of a mesh.

@@ -9,7 +9,7 @@ use super::error::{At, finite};
 use super::{ContentHash, CurveId, DatasetId, ProtocolId, Reader, Result, SampleId, SourceId, Store, Stored};
 
 /// A curve to store.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct NewCurve {
     /// The weights it was measured with.
     pub weights: ContentHash,
@@ -28,7 +28,7 @@ pub struct NewCurve {
 }
 
 /// One count on a curve.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct CurvePoint {
     /// Tokens kept.
     pub kept_tokens: u32,

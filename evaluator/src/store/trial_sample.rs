@@ -25,7 +25,7 @@ pub struct SampleRecord {
 }
 
 /// What the search decided for one block, and what it spent on it.
-#[derive(Debug, Clone, Default, PartialEq, sqlx::FromRow)]
+#[derive(Debug, Clone, Default, PartialEq, sqlx::FromRow, serde::Serialize, serde::Deserialize)]
 pub struct BlockRecord {
     /// The block, from 0.
     pub block: u32,

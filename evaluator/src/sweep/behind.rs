@@ -46,6 +46,11 @@ impl<'a> BlockCurves<'a> {
         Ok(points)
     }
 
+    /// Those that are known, and how they were measured.
+    pub(super) fn known(&self) -> (Curves, ProtocolId) {
+        (self.known.borrow().clone(), self.protocol)
+    }
+
     /// What was measured since this was last asked.
     pub(super) fn take_unsaved(&self) -> Vec<NewCurve> {
         self.unsaved.take()

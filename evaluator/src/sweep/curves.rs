@@ -7,6 +7,7 @@ use crate::error::{EvaluatorError, Result};
 use crate::experiment::REPLAYABLE_COUNTS;
 use crate::search::Binned;
 use crate::store::{ContentHash, CurveFilter, CurvePoint, DatasetId, NewCurve, ProtocolId, SampleId};
+use engine::ring::ranks::Ranks;
 use engine::{BlockSequence, BlockShape, ElasticTok, Encoding, NextBlock, TokenRange};
 use rayon::prelude::*;
 use serde_json::json;
@@ -87,16 +88,15 @@ impl Run<'_> {
             });
             self.event("curves started", None, told).await?;
         }
-        for samples in missing.chunks(TOGETHER) {
+        self.call_curves(wanted, &missing);
+        for samples in missing.chunks(TOGETHER * self.ranks()) {
             if self.options.stop.is_asked() {
                 self.progress.end();
                 return Err(EvaluatorError::Stopped);
             }
-            let measured: Vec<Vec<NewCurve>> = samples
-                .par_iter()
-                .map(|sample| wanted.measure(sample, &histories[&sample.id]))
-                .collect::<Result<_>>()?;
-            for curve in measured.into_iter().flatten() {
+            let mut measured = wanted.measure_share(samples, 0, self.ranks())?;
+            measured.extend(self.hear_curves()?);
+            for curve in measured {
                 self.store.put_curve(&curve).await?;
                 known.insert((curve.sample, counts(&curve.history)), curve.points);
             }
@@ -118,6 +118,23 @@ impl Run<'_> {
 }
 
 impl Wanted<'_> {
+    /// The curves of those of the samples that fall to a rank.
+    fn measure_share(&self, samples: &[&Sample], rank: usize, ranks: usize) -> Result<Vec<NewCurve>> {
+        let own: Vec<&Sample> = samples.iter().copied().skip(rank).step_by(ranks).collect();
+        let history = |sample: &Sample| sample.drawn_history(self.model.config().block, self.range);
+        let measured = own.par_iter().map(|sample| self.measure(sample, &history(sample)));
+        Ok(measured.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+
+    /// Measures what falls to a rank, and tells rank 0 at the same times at which it measures its own.
+    pub(super) fn help(&self, ranks: &Ranks) -> Result<()> {
+        let samples: Vec<&Sample> = self.samples.iter().collect();
+        for samples in samples.chunks(TOGETHER * ranks.size()) {
+            ranks.tell(0, &self.measure_share(samples, ranks.rank(), ranks.size())?);
+        }
+        Ok(())
+    }
+
     /// The curve of each block of a sample, behind earlier ones that keep the given counts.
     fn measure(&self, sample: &Sample, kept: &[usize]) -> Result<Vec<NewCurve>> {
         let shape = self.model.config().block;

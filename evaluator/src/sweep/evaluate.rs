@@ -5,19 +5,19 @@ use super::behind::BlockCurves;
 use super::live::{Live, Quality, flops, mean_colour, quality};
 use super::predictors::Predictors;
 use super::sample::{Sample, sheet};
-use super::samples::Samples;
 use super::training::Trained;
 use super::trials::Planned;
 use crate::content;
 use crate::error::Result;
 use crate::experiment::Variant;
-use crate::metric::{self, MetricDef, Pictures as Frames, Protocol};
+use crate::metric::{self, MetricDef, Pictures as Frames};
 use crate::search::{Cost, DistortionSource, Found, Prediction, Probe, Question, Replay, meets};
 use crate::statistics::mean;
-use crate::store::{BlockRecord, ContentHash, MediaType, ProtocolId, SampleId, SampleRecord};
+use crate::store::{BlockRecord, ContentHash, MediaType, NewCurve, SampleId, SampleRecord, TrialId};
 use engine::data::to_png;
 use engine::patch::to_pixels;
 use engine::{BlockSequence, NextBlock};
+use serde::{Deserialize, Serialize};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -27,8 +27,7 @@ pub(super) struct Bench<'a> {
     pub(super) variant: &'a Variant,
     pub(super) seed: u64,
     pub(super) trained: &'a Trained,
-    pub(super) samples: &'a Samples,
-    pub(super) protocol: (Protocol, ProtocolId),
+    pub(super) held_out: &'a [Sample],
     pub(super) curves: BlockCurves<'a>,
     pub(super) predictors: Option<Predictors>,
     /// Trials of other thresholds and strategies often end at the same counts.
@@ -58,8 +57,8 @@ struct Final {
     codes: Vec<Option<Vec<u32>>>,
     /// What the perceptual network says of all frames, where there is one.
     perceptual: Option<(MetricDef, f64)>,
-    /// Its picture, once it is stored.
-    artifact: Cell<Option<ContentHash>>,
+    /// The name of its picture, once that was made.
+    picture: Cell<Option<ContentHash>>,
 }
 
 impl Final {
@@ -94,6 +93,36 @@ impl Place<'_> {
     }
 }
 
+/// What a trial finds for one sample, and what else came of it.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Evaluated {
+    pub(super) sample: SampleId,
+    reconstruction: ContentHash,
+    /// The file of the reconstruction, unless it was made before.
+    picture: Option<Vec<u8>>,
+    /// Curves that were measured on the way.
+    curves: Vec<NewCurve>,
+    pub(super) blocks: Vec<BlockRecord>,
+    /// By the name of the metric.
+    measurements: Vec<(String, f64)>,
+}
+
+impl Run<'_> {
+    /// Stores what a trial found for one sample.
+    pub(super) async fn record(&self, trial: TrialId, evaluated: Evaluated) -> Result<()> {
+        let Evaluated { sample, reconstruction, picture, curves, blocks, measurements } = evaluated;
+        if let Some(picture) = picture {
+            self.store.put_artifact(picture, MediaType::Png).await?;
+        }
+        for curve in curves {
+            self.store.put_curve(&curve).await?;
+        }
+        let measurements = measurements.iter().map(|(name, value)| (self.metrics.by_name(name), *value)).collect();
+        let record = SampleRecord { sample, reconstruction: Some(reconstruction), blocks, measurements };
+        Ok(self.store.record_sample(trial, &record).await?)
+    }
+}
+
 /// What a search found for one block, and what it cost.
 struct Answer {
     found: Found,
@@ -107,13 +136,12 @@ impl<'a> Bench<'a> {
         variant: &'a Variant,
         seed: u64,
         trained: &'a Trained,
-        samples: &'a Samples,
-        protocol: (Protocol, ProtocolId),
+        held_out: &'a [Sample],
         curves: BlockCurves<'a>,
         predictors: Option<Predictors>,
     ) -> Self {
         let (finals, facts) = Default::default();
-        Self { variant, seed, trained, samples, protocol, curves, predictors, finals, facts }
+        Self { variant, seed, trained, held_out, curves, predictors, finals, facts }
     }
 
     /// Searches one block behind the fixed ones. `previous` is the answer for the block before it.
@@ -198,7 +226,7 @@ impl<'a> Bench<'a> {
             1 => None,
             _ => Some(quality(shape, &slices(blocks), &slices(reconstructions))?),
         };
-        let mut made = Final { each, whole, perceptual: None, codes, artifact: Cell::default() };
+        let mut made = Final { each, whole, perceptual: None, codes, picture: Cell::default() };
         if let Some(network) = &self.variant.perceptual.metric {
             let original: Vec<u8> = blocks.iter().flat_map(|block| to_pixels(&shape.unpatchify(block))).collect();
             let size = [blocks.len() * shape.frames, shape.height, shape.width, engine::patch::CHANNELS];
@@ -227,31 +255,20 @@ impl<'a> Bench<'a> {
         self.facts.borrow_mut().insert(sample.id, facts);
         Ok(facts)
     }
-}
 
-impl Run<'_> {
     /// Searches one sample and measures the final reconstruction. `previous` is the answer for the last block of the same
     /// source's previous sample.
-    pub(super) async fn evaluate(
-        &self,
-        trial: &Planned,
-        bench: &Bench<'_>,
-        sample: &Sample,
-        previous: Option<usize>,
-    ) -> Result<SampleRecord> {
-        let (answers, last) = bench.answer_all(trial, sample, previous)?;
-        let reconstruction = match last.artifact.get() {
-            Some(stored) => stored,
+    pub(super) fn evaluate(&self, trial: &Planned, sample: &Sample, previous: Option<usize>) -> Result<Evaluated> {
+        let (answers, last) = self.answer_all(trial, sample, previous)?;
+        let (reconstruction, picture) = match last.picture.get() {
+            Some(made_before) => (made_before, None),
             None => {
-                let picture = sheet(bench.trained.model.config().block, &last.quality().pixels);
-                self.store.put_artifact(to_png(&picture)?, MediaType::Png).await?.id
+                let picture = to_png(&sheet(self.trained.model.config().block, &last.quality().pixels))?;
+                (ContentHash::of(&picture), Some(picture))
             }
         };
-        last.artifact.set(Some(reconstruction));
-        for curve in bench.curves.take_unsaved() {
-            self.store.put_curve(&curve).await?;
-        }
-        let criterion = bench.variant.sweep.criterion;
+        last.picture.set(Some(reconstruction));
+        let criterion = self.variant.sweep.criterion;
         let blocks = answers.iter().zip(&last.each).zip(&last.codes).enumerate();
         let blocks = blocks.map(|(index, ((Answer { found, cost, trace, prediction }, quality), codes))| BlockRecord {
             block: index as u32,
@@ -275,10 +292,16 @@ impl Run<'_> {
             codes: codes.as_deref().map(write_codes),
         });
         let blocks: Vec<BlockRecord> = blocks.collect();
-        let values = measurements(bench, sample, &answers, &last, &blocks)?;
-        let measurements =
-            values.into_iter().map(|(metric, value)| (self.metrics.by_name(metric.name), value)).collect();
-        Ok(SampleRecord { sample: sample.id, reconstruction: Some(reconstruction), blocks, measurements })
+        let values = measurements(self, sample, &answers, &last, &blocks)?;
+        let measurements = values.into_iter().map(|(metric, value)| (metric.name.to_owned(), value)).collect();
+        Ok(Evaluated {
+            sample: sample.id,
+            reconstruction,
+            picture,
+            curves: self.curves.take_unsaved(),
+            blocks,
+            measurements,
+        })
     }
 }
 

@@ -20,6 +20,7 @@ mod provenance;
 mod ranks;
 mod sample;
 mod samples;
+mod schedule;
 mod sets;
 mod training;
 mod trials;
@@ -29,7 +30,7 @@ pub use progressive::progressive_counts;
 pub use ranks::{agree, follow};
 pub use trials::EVALUATOR_VERSION;
 
-use crate::error::{EvaluatorError, Result};
+use crate::error::Result;
 use crate::experiment::{Data, Experiment, Variant};
 use crate::metric::{self, Protocol};
 use crate::store::{
@@ -50,7 +51,6 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::time::Duration;
 use training::Trained;
-use trials::Planned;
 
 /// How to run.
 #[derive(Clone, Debug)]
@@ -179,9 +179,11 @@ impl Run<'_> {
             return Ok(outcome);
         }
         let mut ordinal = 0;
-        for ((variant, seed), trained) in experiment.runs().zip(&trained) {
+        for (place, ((variant, seed), trained)) in experiment.runs().zip(&trained).enumerate() {
             let trials = variant.sweep.strategies.len() * variant.sweep.thresholds.len();
+            self.call_evaluate(place as u32, trained, &samples[&cut(variant)].held_out);
             self.evaluate_model(variant, seed, trained, &samples[&cut(variant)], ordinal, &mut outcome).await?;
+            self.call_evaluated();
             ordinal += trials as u32;
         }
         Ok(outcome)
@@ -226,8 +228,8 @@ impl Run<'_> {
         let predictors = self.predictors(variant, seed, trained, samples).await?;
         let protocol = (of_trials, self.protocol(of_trials).await?);
         let curves = BlockCurves::new(curves, trained, variant.range(), of_curves);
-        let bench = Bench::new(variant, seed, trained, samples, protocol, curves, predictors);
-        let (open, reused) = self.plan_trials(&bench, ordinal).await?;
+        let bench = Bench::new(variant, seed, trained, &samples.held_out, curves, predictors);
+        let (open, reused) = self.plan_trials(&bench, samples.test_dataset, protocol, ordinal).await?;
         if reused > 0 {
             self.progress.say(&format!("{} seed {seed}: {reused} trials evaluated before, reused", variant.name));
         }
@@ -236,37 +238,13 @@ impl Run<'_> {
         if searches > 0 {
             self.progress.begin(&format!("evaluate {} seed {seed}", variant.name), 0, searches);
         }
-        let result = self.run_trials(open, &bench, outcome).await;
+        let result = self.run_trials(open, &bench).await;
         if searches > 0 {
             self.progress.end();
         }
-        result?;
+        outcome.evaluated += result?;
         if variant.has_curves() {
             self.progressive(variant, seed, trained, &samples.held_out, of_curves).await?;
-        }
-        Ok(())
-    }
-
-    /// Runs trials; those that another process has are looked at again once all others are done.
-    async fn run_trials(&self, mut open: Vec<Planned>, bench: &Bench<'_>, outcome: &mut Outcome) -> Result<()> {
-        let mut finished = 0;
-        while !open.is_empty() {
-            let mut held = Vec::new();
-            let before = open.len();
-            for trial in open {
-                if self.run_trial(&trial, bench, &mut finished).await? {
-                    outcome.evaluated += 1;
-                } else {
-                    held.push(trial);
-                }
-            }
-            if held.len() == before {
-                if self.options.stop.is_asked() {
-                    return Err(EvaluatorError::Stopped);
-                }
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-            open = held;
         }
         Ok(())
     }

@@ -14,8 +14,13 @@ use crate::metric::Pictures as Frames;
 use crate::search::{Asked, Binned, Feature, Prediction, Predictor, ln_distortion};
 use crate::store::{ContentHash, CurvePoint, NewPredictor, regressor_file};
 use engine::parameters::weights_hash;
-use engine::regressor::{CurveExample, CurveForecast, RegressorTrainer, SeenBlock, load_regressor, save_regressor};
-use engine::{BlockShape, Regressor, TokenRange};
+use engine::regressor::{
+    CurveExample, CurveForecast, CurveScale, RegressorConfig, RegressorTrainer, SeenBlock, load_regressor,
+    save_regressor,
+};
+use engine::ring::ranks::Ranks;
+use engine::{BlockShape, EngineError, Regressor, TokenRange};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use statrs::distribution::{ContinuousCDF as _, Normal};
 use std::cell::RefCell;
@@ -37,6 +42,7 @@ pub(super) struct Predictors {
     pub(super) key: ContentHash,
     network: Option<Regressor>,
     samples: Vec<Sample>,
+    curves: Curves,
     /// Blocks of these samples, in their order.
     training: Vec<TrainingBlock>,
     range: TokenRange,
@@ -104,18 +110,7 @@ impl Run<'_> {
                 }
             },
         };
-        Ok(Some(Predictors {
-            key,
-            network,
-            training: training_blocks(&samples, &curves, variant),
-            samples,
-            features: RefCell::default(),
-            range: variant.range(),
-            shape: variant.model.block,
-            timed: variant.sweep.search == SearchMode::Live,
-            lines: RefCell::default(),
-            forecasts: RefCell::default(),
-        }))
+        Ok(Some(Predictors::new(key, network, samples, curves, variant)))
     }
 
     async fn trained_before(&self, key: ContentHash, title: &str) -> Result<Option<Regressor>> {
@@ -195,6 +190,15 @@ impl Run<'_> {
     }
 }
 
+/// What predictors are made of, but for the network's weights.
+#[derive(Serialize, Deserialize)]
+struct Given {
+    key: ContentHash,
+    samples: Vec<Sample>,
+    curves: Curves,
+    network: Option<(RegressorConfig, CurveScale)>,
+}
+
 /// What names a regressor in training.
 struct Learning<'a> {
     key: ContentHash,
@@ -231,6 +235,47 @@ fn seen(blocks: &[Arc<[f32]>], history: &[usize]) -> SeenBlock {
 }
 
 impl Predictors {
+    /// Those of samples with their curves.
+    fn new(
+        key: ContentHash,
+        network: Option<Regressor>,
+        samples: Vec<Sample>,
+        curves: Curves,
+        variant: &Variant,
+    ) -> Self {
+        Self {
+            key,
+            network,
+            training: training_blocks(&samples, &curves, variant),
+            samples,
+            curves,
+            features: RefCell::default(),
+            range: variant.range(),
+            shape: variant.model.block,
+            timed: variant.sweep.search == SearchMode::Live,
+            lines: RefCell::default(),
+            forecasts: RefCell::default(),
+        }
+    }
+
+    /// Gives them to all other ranks.
+    pub(super) fn give(&self, ranks: &Ranks) {
+        let network = self.network.as_ref().map(|network| (network.config().clone(), network.scale().clone()));
+        ranks.tell_all(&Given { key: self.key, samples: self.samples.clone(), curves: self.curves.clone(), network });
+        self.network.iter().for_each(|network| ranks.give_weights(network));
+    }
+
+    /// Those that rank 0 gives.
+    pub(super) fn take(ranks: &Ranks, variant: &Variant) -> Result<Self> {
+        let Given { key, samples, curves, network } = ranks.hear(0).map_err(EngineError::from)?;
+        let network = network.map(|(config, scale)| {
+            let mut network = Regressor::new(config, scale, 0)?;
+            ranks.take_weights(&mut network)?;
+            Ok::<_, EngineError>(network)
+        });
+        Ok(Self::new(key, network.transpose()?, samples, curves, variant))
+    }
+
     /// What the predictor that is asked expects of a block, for the largest acceptable distortion.
     pub(super) fn predict(
         &self,

@@ -7,6 +7,7 @@ use engine::{BlockShape, Budget, TokenRange, random};
 use std::borrow::Cow;
 
 /// One crop of one picture, or of the frames of a clip.
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
 pub(super) struct Sample {
     pub(super) id: SampleId,
     /// Which photograph or video: intervals are clustered by it.

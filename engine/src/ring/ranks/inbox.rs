@@ -36,7 +36,7 @@ impl Inbox {
         match channel {
             Channel::Alive => {}
             Channel::Failure => {
-                let lost = serde_json::from_slice(load.bytes());
+                let lost = rmp_serde::from_slice(load.bytes());
                 let end = "failed without a readable reason".to_owned();
                 self.lose(lost.unwrap_or_else(|_| RingError { worker: from, workers: self.ranks(), end }));
             }
@@ -68,6 +68,18 @@ impl Inbox {
             state.waiting += 1;
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.waiting -= 1;
+        }
+    }
+
+    /// As [`take`](Self::take), without waiting.
+    ///
+    /// # Errors
+    /// If the letter is not here, and a rank was lost.
+    pub fn take_now(&self, from: usize, channel: Channel) -> Result<Option<Load>, RingError> {
+        let mut state = self.lock();
+        match (state.letters[from][channel as usize].pop_front(), &state.lost) {
+            (None, Some(lost)) => Err(lost.clone()),
+            (load, _) => Ok(load),
         }
     }
 

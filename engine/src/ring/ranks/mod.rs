@@ -19,6 +19,8 @@ pub(crate) use sums::RankSums;
 use super::mesh::reason;
 use super::{Mesh, Place, Ring, RingError};
 use crate::error::EngineError;
+use crate::parameters::Parameters;
+use crate::tensor::{values, values_mut};
 use ring::RankRing;
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt;
@@ -58,10 +60,10 @@ impl Ranks {
     /// Begins to send words to a rank.
     ///
     /// # Panics
-    /// If they cannot be written as JSON.
+    /// If they cannot be written as MessagePack.
     pub fn tell(&self, to: usize, words: &impl Serialize) {
-        let text = serde_json::to_vec(words).expect("words between ranks are plain data");
-        self.post.send(to, Channel::Words, Load::Text(text));
+        let words = rmp_serde::to_vec_named(words).expect("words between ranks are plain data");
+        self.post.send(to, Channel::Words, Load::Words(words));
     }
 
     /// The same to all others.
@@ -80,10 +82,18 @@ impl Ranks {
     /// # Panics
     /// If they are something else than was expected.
     pub fn hear<W: DeserializeOwned>(&self, from: usize) -> Result<W, RingError> {
-        match self.post.receive(from, Channel::Words)? {
-            Load::Text(text) => Ok(serde_json::from_slice(&text).expect("ranks speak in the same order")),
-            Load::Numbers(_) | Load::Part(..) => unreachable!("words are text"),
-        }
+        Ok(understand(&self.post.receive(from, Channel::Words)?))
+    }
+
+    /// The next words of a rank, if they are here.
+    ///
+    /// # Errors
+    /// If a rank was lost.
+    ///
+    /// # Panics
+    /// As [`hear`](Self::hear).
+    pub fn hear_now<W: DeserializeOwned>(&self, from: usize) -> Result<Option<W>, RingError> {
+        Ok(self.post.receive_now(from, Channel::Words)?.as_ref().map(understand))
     }
 
     /// What every rank says, in their order; all of them must call it.
@@ -100,21 +110,44 @@ impl Ranks {
         (0..self.size()).map(said).collect()
     }
 
-    /// Gives every rank the numbers that rank 0 has; all of them must call it.
+    /// Gives all others numbers, which they [`take`](Self::take).
+    pub(crate) fn give(&self, numbers: &[f32]) {
+        let packet = Arc::new(vec![numbers.to_vec()]);
+        self.others().for_each(|rank| self.post.send(rank, Channel::Shared, Load::Part(packet.clone(), 0)));
+    }
+
+    /// Waits for as many numbers as rank 0 gives.
     ///
     /// # Errors
     /// If a rank was lost.
     ///
     /// # Panics
-    /// If rank 0 has another count of numbers.
-    pub fn share(&self, numbers: &mut [f32]) -> Result<(), RingError> {
-        if self.rank() == 0 {
-            let packet = Arc::new(vec![numbers.to_vec()]);
-            self.others().for_each(|rank| self.post.send(rank, Channel::Shared, Load::Part(packet.clone(), 0)));
-        } else {
-            numbers.copy_from_slice(&self.post.receive(0, Channel::Shared)?.into_numbers());
-        }
+    /// If it gives another count of numbers.
+    pub(crate) fn take(&self, numbers: &mut [f32]) -> Result<(), RingError> {
+        numbers.copy_from_slice(&self.post.receive(0, Channel::Shared)?.into_numbers());
         Ok(())
+    }
+
+    /// Gives all others weights, which they [`take`](Self::take_weights).
+    pub fn give_weights(&self, of: &impl Parameters) {
+        of.visit("", &mut |_, weight| self.give(values(weight)));
+    }
+
+    /// Waits for the weights that rank 0 gives.
+    ///
+    /// # Errors
+    /// If a rank was lost.
+    ///
+    /// # Panics
+    /// If it gives others than these.
+    pub fn take_weights(&self, of: &mut impl Parameters) -> Result<(), RingError> {
+        let mut outcome = Ok(());
+        of.visit_mut("", &mut |_, weight| {
+            if outcome.is_ok() {
+                outcome = self.take(values_mut(weight));
+            }
+        });
+        outcome
     }
 
     /// Lets this rank do its work as a worker of the mesh; a panic is told to all others, who end with it.
@@ -144,9 +177,14 @@ impl Ranks {
     /// Tells all others that this rank cannot go on: whatever they still wait for fails. The first failure counts.
     pub fn fail(&self, end: &str) {
         let lost = RingError { worker: self.rank(), workers: self.size(), end: end.to_owned() };
-        let text = serde_json::to_vec(&lost).expect("a failure is plain data");
-        self.others().for_each(|rank| self.post.send(rank, Channel::Failure, Load::Text(text.clone())));
+        let words = rmp_serde::to_vec_named(&lost).expect("a failure is plain data");
+        self.others().for_each(|rank| self.post.send(rank, Channel::Failure, Load::Words(words.clone())));
     }
+}
+
+/// Words as they were meant.
+fn understand<W: DeserializeOwned>(load: &Load) -> W {
+    rmp_serde::from_slice(load.bytes()).expect("ranks speak and listen in the same order")
 }
 
 impl fmt::Debug for Ranks {

@@ -119,6 +119,10 @@ impl Post for MpiPost {
     fn receive(&self, from: usize, channel: Channel) -> Result<Load, RingError> {
         self.inbox.take(from, channel)
     }
+
+    fn receive_now(&self, from: usize, channel: Channel) -> Result<Option<Load>, RingError> {
+        self.inbox.take_now(from, channel)
+    }
 }
 
 /// The thread that calls MPI.
@@ -188,7 +192,7 @@ impl Carrier {
             self.signs.heard(from);
             let load = match channel.has_numbers() {
                 true => Load::Numbers(vec![0.0; bytes / size_of::<f32>()]),
-                false => Load::Text(vec![0; bytes]),
+                false => Load::Words(vec![0; bytes]),
             };
             let transfer = Transfer::new(load, |bytes| {
                 // SAFETY: The load was just made, nobody else has it, and the transfer keeps it untouched until MPI has
@@ -212,7 +216,7 @@ impl Carrier {
         let (own, ranks) = (self.world.rank() as usize, self.world.size() as usize);
         if self.signs.is_due() {
             let others = (0..ranks).filter(|rank| *rank != own);
-            others.for_each(|rank| self.send(rank, Channel::Alive, Load::Text(Vec::new())));
+            others.for_each(|rank| self.send(rank, Channel::Alive, Load::Words(Vec::new())));
         }
         if let Some(worker) = self.signs.silent(own) {
             let seconds = self.signs.patience.as_secs_f64();
@@ -242,7 +246,7 @@ impl Transfer {
     /// What has come.
     fn into_load(mut self) -> Load {
         assert!(self.request.is_none(), "it has come");
-        std::mem::replace(&mut self.load, Load::Text(Vec::new()))
+        std::mem::replace(&mut self.load, Load::Words(Vec::new()))
     }
 }
 
@@ -250,7 +254,7 @@ impl Drop for Transfer {
     fn drop(&mut self) {
         if let Some(request) = self.request.take() {
             std::mem::forget(request);
-            std::mem::forget(std::mem::replace(&mut self.load, Load::Text(Vec::new())));
+            std::mem::forget(std::mem::replace(&mut self.load, Load::Words(Vec::new())));
         }
     }
 }

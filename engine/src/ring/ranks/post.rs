@@ -20,6 +20,12 @@ pub trait Post: Send + Sync {
     /// # Errors
     /// If a rank was lost.
     fn receive(&self, from: usize, channel: Channel) -> Result<Load, RingError>;
+
+    /// The next letter of another rank, if it is here.
+    ///
+    /// # Errors
+    /// If it is not, and a rank was lost.
+    fn receive_now(&self, from: usize, channel: Channel) -> Result<Option<Load>, RingError>;
 }
 
 /// What letters are about; each channel has an order of its own.
@@ -33,9 +39,9 @@ pub enum Channel {
     Sums,
     /// Numbers that rank 0 gives to all.
     Shared,
-    /// What ranks tell each other, as JSON.
+    /// What ranks tell each other, as MessagePack.
     Words,
-    /// That a rank cannot go on: a [`RingError`] as JSON.
+    /// That a rank cannot go on: a [`RingError`] as MessagePack.
     Failure,
     /// That a rank is there, without a load.
     Alive,
@@ -59,8 +65,8 @@ pub enum Load {
     Numbers(Vec<f32>),
     /// A part of a packet that others may use meanwhile.
     Part(Packet, usize),
-    /// Text.
-    Text(Vec<u8>),
+    /// Bytes of MessagePack.
+    Words(Vec<u8>),
 }
 
 impl Load {
@@ -69,19 +75,19 @@ impl Load {
         match self {
             Self::Numbers(numbers) => bytemuck::cast_slice(numbers),
             Self::Part(packet, part) => bytemuck::cast_slice(&packet[*part]),
-            Self::Text(text) => text,
+            Self::Words(words) => words,
         }
     }
 
     /// The numbers in it.
     ///
     /// # Panics
-    /// If it is text.
+    /// If it is words.
     pub fn into_numbers(self) -> Vec<f32> {
         match self {
             Self::Numbers(numbers) => numbers,
             Self::Part(packet, part) => packet[part].clone(),
-            Self::Text(_) => panic!("text where numbers were expected"),
+            Self::Words(_) => panic!("words where numbers were expected"),
         }
     }
 }
