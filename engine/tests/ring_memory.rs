@@ -65,9 +65,10 @@ fn activations_of_a_worker_fall_with_the_number_of_workers() {
     // What is over: packets on their way, and gradients of weights and tiles of scores, which no worker has less of.
     check("training", 1.15, workers.map(|workers| pool.install(|| peak_of_training(workers))));
     let coding = workers.map(|workers| pool.install(|| peaks_of_coding(workers)));
-    // Without a tape a layer holds little more than its queries, keys and values: packets weigh more beside them.
-    check("encoding", 1.3, coding.map(|[encoding, _]| encoding));
-    check("decoding", 1.3, coding.map(|[_, decoding]| decoding));
+    // Without a tape a layer holds little more than its queries, keys and values, and a packet counts for whoever made it
+    // until the last of its readers, who may be late, is done with it.
+    check("encoding", 1.6, coding.map(|[encoding, _]| encoding));
+    check("decoding", 1.6, coding.map(|[_, decoding]| decoding));
 }
 
 /// Each of N workers holds at most so many N-ths of what one holds.
