@@ -43,13 +43,13 @@ fn peak_of_training(sequence: usize) -> f64 {
     counting::peak_of_others() as f64
 }
 
-/// The same where a sequence is encoded, and where it is decoded.
-fn peaks_of_coding(sequence: usize) -> [f64; 2] {
+/// The same where a sequence of so many blocks is encoded, and where it is decoded.
+fn peaks_of_coding(sequence: usize, blocks: usize) -> [f64; 2] {
     let model = ElasticTok::new(config(), 1).unwrap();
     let shared = SharedSequences::new(&model, Mesh { data: 1, sequence }).unwrap();
-    let patches = vec![0.5; 12 * block().values()];
+    let patches = vec![0.5; blocks * block().values()];
     counting::forget_peaks();
-    let tokens = shared.encode(&patches, &[100; 12]).unwrap();
+    let tokens = shared.encode(&patches, &vec![100; blocks]).unwrap();
     let encoding = counting::peak_of_others() as f64;
     counting::forget_peaks();
     shared.decode(&tokens).unwrap();
@@ -64,11 +64,16 @@ fn activations_of_a_worker_fall_with_the_number_of_workers() {
     let workers = [1, 2, 3, 4];
     // What is over: packets on their way, and gradients of weights and tiles of scores, which no worker has less of.
     check("training", 1.15, workers.map(|workers| pool.install(|| peak_of_training(workers))));
-    let coding = workers.map(|workers| pool.install(|| peaks_of_coding(workers)));
-    // Without a tape a layer holds little more than its queries, keys and values, and a packet counts for whoever made it
-    // until the last of its readers, who may be late, is done with it.
-    check("encoding", 1.6, coding.map(|[encoding, _]| encoding));
-    check("decoding", 1.6, coding.map(|[_, decoding]| decoding));
+    // Beside the little that coding holds, what does not grow with the sequence weighs: room to pack matrices, tiles of
+    // scores. So what counts is by how much more a worker holds of a sequence three times as long.
+    let coding = workers.map(|workers| {
+        let [short, long] = [12, 36].map(|blocks| pool.install(|| peaks_of_coding(workers, blocks)));
+        [long[0] - short[0], long[1] - short[1]]
+    });
+    // What is over: a packet, 2 widths beside the 11 that a layer holds, counts for whoever made it until the last of its
+    // readers, who may be late, is done with it.
+    check("encoding", 1.35, coding.map(|[encoding, _]| encoding));
+    check("decoding", 1.35, coding.map(|[_, decoding]| decoding));
 }
 
 /// Each of N workers holds at most so many N-ths of what one holds.
