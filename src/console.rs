@@ -26,6 +26,11 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     engine::atomic_file::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// «1 rank», «2 ranks».
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// A number of bytes for people.
 pub(crate) fn bytes(bytes: u64) -> String {
     match bytes {

@@ -217,8 +217,7 @@ impl Tokenizer {
         let (blocks, all) = (encoded.tokens.len(), encoded.tokens.len() * self.shape().tokens());
         let kept: usize = encoded.tokens.iter().map(|tokens| tokens.kept_tokens).sum();
         let distortion = encoded.distortions.iter().sum::<f64>() / blocks as f64;
-        // Peak 2 in [−1, 1].
-        let psnr = 10.0 * (4.0 / distortion).log10();
+        let psnr = metric::psnr_of(distortion);
         let noun = if blocks == 1 { "block" } else { "blocks" };
         let mut line = |line: String| text.push_str(&(line + "\n"));
         line(format!("{kept} of {all} tokens in {blocks} {noun}"));

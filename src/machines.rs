@@ -1,6 +1,7 @@
 //! How the ranks of a job share the cores of their machines.
 
 use crate::cli::Cli;
+use crate::console::counted;
 use anyhow::{Context as _, Result};
 use engine::EngineError;
 use engine::ring::ranks::Ranks;
@@ -17,9 +18,8 @@ pub(crate) fn use_threads(cli: &Cli, ranks: &Ranks, progress: &dyn Progress) -> 
     let threads = cli.threads.map_or_else(|| share(&all), usize::from);
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("starting the threads")?;
     let machines = all.iter().map(|(machine, _)| machine).collect::<BTreeSet<_>>().len();
-    let plural = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
-    let (ranks, machines) = (plural(all.len(), "rank"), plural(machines, "machine"));
-    progress.say(&format!("{ranks} on {machines}, {} each", plural(threads, "thread")));
+    let (ranks, machines) = (counted(all.len(), "rank"), counted(machines, "machine"));
+    progress.say(&format!("{ranks} on {machines}, {} each", counted(threads, "thread")));
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! `plan`: what training on a long sequence will cost, before machines are rented for it.
 
 use crate::cli::{Cli, DeviceKind, Plan as Asked};
-use crate::console::{bytes, print};
+use crate::console::{bytes, counted, print};
 use crate::run::use_threads;
 use crate::shape;
 use anyhow::Result;
@@ -113,10 +113,6 @@ fn hidden(plan: &Plan) -> String {
         0.0 => format!("{ring}; so do {gradients} of gradients."),
         late => format!("{ring}; {gradients} of gradients are {} late.", seconds(late)),
     }
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn rate(flops: f64) -> String {

@@ -108,12 +108,23 @@ impl ModelConfig {
         self.flops(self.decoder_layers, self.bottleneck.output_width(), blocks)
     }
 
+    /// Those of linear maps alone, for one token through encoder and decoder.
+    pub fn linear_flops(&self) -> f64 {
+        let encoder = self.linear_flops_of(self.encoder_layers, self.bottleneck.input_width());
+        encoder + self.linear_flops_of(self.decoder_layers, self.bottleneck.output_width())
+    }
+
     fn flops(&self, layers: usize, code: usize, blocks: usize) -> f64 {
-        let (width, tokens, layers) = (self.width as f64, self.block.tokens() as f64, layers as f64);
+        let tokens = self.block.tokens() as f64;
+        let pairs = tokens * tokens * (blocks * (blocks + 1)) as f64 / 2.0;
+        self.linear_flops_of(layers, code) * tokens * blocks as f64 + layers as f64 * 4.0 * pairs * self.width as f64
+    }
+
+    fn linear_flops_of(&self, layers: usize, code: usize) -> f64 {
+        let width = self.width as f64;
         let layer = 4.0 * width * width + 3.0 * width * self.hidden as f64;
         let ends = width * (self.block.patch_values() + code) as f64;
-        let pairs = tokens * tokens * (blocks * (blocks + 1)) as f64 / 2.0;
-        2.0 * (layers * layer + ends) * tokens * blocks as f64 + layers * 4.0 * pairs * width
+        2.0 * (layers as f64 * layer + ends)
     }
 }
 

@@ -110,9 +110,10 @@ impl<'a> Probe<'a> {
 
     fn attention_backward(&self) -> f64 {
         let (x, rope, scope) = self.attended();
+        let target = self.rows(self.model.width);
         let seconds = (0..ROUNDS).map(|_| {
             let y = ops::attention(x.leaky_trace(), self.model.heads, &rope, &scope);
-            let loss = ops::mse(y, &self.rows(self.model.width));
+            let loss = ops::mse(y, &target);
             let began = Instant::now();
             std::hint::black_box(loss.backward());
             began.elapsed().as_secs_f64()

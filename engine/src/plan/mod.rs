@@ -132,12 +132,12 @@ impl Plan {
         let pass = |steps: &[RingStep], times: f64, products: f64| {
             let scores: f64 = slices.scores(&layout).iter().map(|scores| *scores as f64).sum();
             let scores = scores * layers * (task.sequences * task.model.width) as f64;
-            let linear = times * linear_flops(&task.model) * tokens;
+            let linear = times * task.model.linear_flops() * tokens;
             let attention = layers * steps.iter().map(RingStep::seconds).sum::<f64>();
             Pass {
                 flops: linear + 2.0 * products * scores,
                 linear: linear / workers / device.linear_flops,
-                rows: times * row_bytes(&task.model, &device) * tokens / workers / device.memory_bandwidth,
+                rows: times * row_bytes(&task, &device) * tokens / workers / device.memory_bandwidth,
                 attention,
                 waiting: layers * steps.iter().map(|step| step.seconds() - step.computing).sum::<f64>(),
             }
@@ -175,21 +175,11 @@ impl Pass {
     }
 }
 
-/// Operations of all linear maps for one token, forward.
-fn linear_flops(model: &ModelConfig) -> f64 {
-    let layers = (model.encoder_layers + model.decoder_layers) as f64;
-    let (width, hidden) = (model.width as f64, model.hidden as f64);
-    let codes = model.bottleneck.input_width() + model.bottleneck.output_width();
-    let ends = width * (2 * model.block.patch_values() + codes) as f64;
-    2.0 * (layers * (4.0 * width * width + 3.0 * width * hidden) + ends)
-}
-
 /// Bytes that a token's activations are read and written besides the products, forward: in a layer two norms (2 widths
 /// each), two residuals copied (2 each), q, k and v made and taken apart (9), heads put together (4), gate and up made
 /// and multiplied (5 hidden).
-fn row_bytes(model: &ModelConfig, device: &Device) -> f64 {
-    let layers = model.encoder_layers + model.decoder_layers;
-    (layers * (21 * model.width + 5 * model.hidden) * device.bytes_a_value) as f64
+fn row_bytes(task: &Task, device: &Device) -> f64 {
+    (task.layers() * (21 * task.model.width + 5 * task.model.hidden) * device.bytes_a_value) as f64
 }
 
 #[cfg(test)]

@@ -137,8 +137,10 @@ mod tests {
                 for owner in 0..workers {
                     for keys in slices.spans(owner) {
                         let own = slices.spans(worker);
-                        let pairs = own.iter().flat_map(Range::clone).flat_map(|query| keys.clone().map(move |key| (query, key)));
-                        let seen = pairs.filter(|(query, key)| key / tokens_per_block <= query / tokens_per_block).count();
+                        let queries = own.iter().flat_map(Range::clone);
+                        let pairs = queries.flat_map(|query| keys.clone().map(move |key| (query, key)));
+                        let block = |token| token / tokens_per_block;
+                        let seen = pairs.filter(|(query, key)| block(*key) <= block(*query)).count();
                         prop_assert_eq!(scores(&layout, own, keys), seen as f64);
                     }
                 }

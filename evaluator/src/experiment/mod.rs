@@ -1,8 +1,9 @@
 //! An experiment: a question, variants of a model, and what is asked of each.
 //!
 //! The file is TOML. `[data]`, `[model]`, `[train]` and `[sweep]` say what all variants share; each `[[variant]]`
-//! overrides some keys; `[[stage]]`s, if there are any, are what training goes through, one after the other; `[grid]` gives lists of values for keys and makes a variant of every combination. What comes
-//! out of [`Experiment::load`] is checked and complete: nothing downstream looks at names or defaults again.
+//! overrides some keys; `[[stage]]`s, if there are any, are what training goes through, one after the other; `[grid]`
+//! gives lists of values for keys and makes a variant of every combination. What comes out of [`Experiment::load`] is
+//! checked and complete: nothing downstream looks at names or defaults again.
 
 mod error;
 mod keys;

@@ -50,7 +50,7 @@ impl Experiment {
         let (mut variants, mut networks) = (Vec::new(), Networks::default());
         for (name, mut sections) in expand(&base, &file.variant, &file.grid, folder)? {
             for (key, value) in &of_sections {
-                keys::set(&mut sections, key, value.clone()).map_err(|message| misplaced(&name, message))?;
+                keys::set(&mut sections, key, value.clone()).map_err(|message| of_variant(&name, message))?;
             }
             variants.push(variant(name, sections, &mut networks)?);
         }
@@ -181,7 +181,7 @@ fn expand(
         let mut sections = base.clone();
         for (key, value) in flatten(variant) {
             let value = if keys::PATHS.contains(&key.as_str()) { below(folder, value) } else { value };
-            keys::set(&mut sections, &key, value).map_err(|message| misplaced(&name, message))?;
+            keys::set(&mut sections, &key, value).map_err(|message| of_variant(&name, message))?;
         }
         expanded.push((name, sections));
     }
@@ -199,7 +199,7 @@ fn expand(
                 let mut sections = sections.clone();
                 let path = keys::PATHS.contains(&key);
                 let set = if path { below(folder, value.clone()) } else { value.clone() };
-                keys::set(&mut sections, key, set).map_err(|message| misplaced(name, message))?;
+                keys::set(&mut sections, key, set).map_err(|message| of_variant(name, message))?;
                 let short = key.split_once('.').map_or(key, |(_, short)| short);
                 let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                 Ok((format!("{name} {short}={shown}").trim().to_owned(), sections))
@@ -223,8 +223,8 @@ fn expand(
     }
 }
 
-/// An override that leads nowhere in this variant.
-fn misplaced(variant: &str, message: String) -> ExperimentError {
+/// What cannot be of this variant.
+fn of_variant(variant: &str, message: String) -> ExperimentError {
     ExperimentError::Override { place: format!("variant {variant}").trim().to_owned(), message }
 }
 
@@ -321,7 +321,7 @@ fn variant(name: String, sections: Table, networks: &mut Networks) -> Result<Var
     let value_error = |source| ExperimentError::Value { variant: name.clone(), source: Box::new(source) };
     let m = &raw.model;
     let mut data = data(raw.data);
-    let problem = |message: String| Err(ExperimentError::Override { place: format!("variant {name}"), message });
+    let problem = |message: String| Err(of_variant(&name, message));
     if data.crop > data.resize || data.crop == 0 || data.resize > LARGEST_SIDE {
         return problem(format!(
             "data.crop = {} must be from 1 to data.resize = {}, which must be at most {LARGEST_SIDE}",
@@ -352,7 +352,8 @@ fn variant(name: String, sections: Table, networks: &mut Networks) -> Result<Var
         },
     };
     model.check().map_err(value_error)?;
-    let mut train = staged(raw.train, &raw.stage, &mut data, model.block.tokens()).map_err(problem_of(&name))?;
+    let train = staged(raw.train, &raw.stage, &mut data, model.block.tokens());
+    let mut train = train.map_err(|message| of_variant(&name, message))?;
     let perceptual = networks.perceptual(&raw.perceptual, &mut train, data.crop).map_err(value_error)?;
     train.check().map_err(value_error)?;
     train.check_stages(model.block.tokens()).map_err(value_error)?;
@@ -389,10 +390,6 @@ fn variant(name: String, sections: Table, networks: &mut Networks) -> Result<Var
     let earlier = &mut variant.regressor.network.earlier;
     *earlier = sees.min(*earlier);
     Ok(variant)
-}
-
-fn problem_of(variant: &str) -> impl Fn(String) -> ExperimentError {
-    move |message| ExperimentError::Override { place: format!("variant {variant}"), message }
 }
 
 /// The training settings with their stages, which say in place of other keys how many steps are made on what: `data` then

@@ -33,7 +33,7 @@ pub use mse::{MSE, mse};
 pub use perceptual::{LPIPS, PerceptualJudge, ST_LPIPS, perceptual, perceptual_metric};
 pub use pictures::{MetricError, Pictures};
 pub use protocol::{Averaging, Crop, Protocol, Resize, Rounding, SsimWindow, ValueRange};
-pub use psnr::{MEAN_COLOUR_PSNR, PSNR, PSNR_CAP, psnr};
+pub use psnr::{MEAN_COLOUR_PSNR, PSNR, PSNR_CAP, psnr, psnr_of};
 pub use rate::{
     BITS, BITS_PER_PIXEL, KEPT_TOKENS, THRESHOLD_MET, TOKEN_SHARE, bits, bits_per_pixel, block_bits, kept_tokens,
     threshold_met, token_share,

@@ -41,6 +41,11 @@ pub fn psnr(original: Pictures<'_>, reconstruction: Pictures<'_>) -> Result<f64,
     Ok((10.0 * (255.0 * 255.0 / mse).log10()).min(PSNR_CAP))
 }
 
+/// The same in dB of a mean squared error in [−1, 1], where the peak is 2; infinite for 0.
+pub fn psnr_of(distortion: f64) -> f64 {
+    10.0 * (4.0 / distortion).log10()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::mse;

@@ -1,9 +1,10 @@
 //! What a block gains from the blocks before it: the same weights, counts and blocks, behind the earlier ones and alone.
 
-use super::figures::{axis, point};
+use super::figures::{axis, point, two_abreast};
 use super::outcome::{Outcome, Outcomes};
 use super::{Report, outcome};
 use crate::chart::{Chart, Mark, Panel, Point, Series};
+use crate::metric::psnr_of;
 use crate::statistics::{BOOTSTRAP_SEED, Interval, clustered_interval, mean};
 use crate::store::{ContentHash, SourceId, TrialId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -123,9 +124,8 @@ fn by_strategy<'a>(
             known.push(strategy);
         }
     });
-    let panels: Vec<Panel> =
-        known.into_iter().map(|strategy| Panel { title: strategy.to_owned(), ..panel(strategy) }).collect();
-    Chart { title: title.to_owned(), caption, columns: panels.len().clamp(1, 2), panels }
+    let titled = |strategy: &str| Panel { title: strategy.to_owned(), ..panel(strategy) };
+    two_abreast(title, caption, known.into_iter().map(titled))
 }
 
 /// Decibels gained by the first, second, … block of a clip from those before it; a panel a strategy.
@@ -167,7 +167,7 @@ pub(super) fn losses(report: &Report, outcomes: &[Outcomes]) -> Chart {
                 .map(|number| {
                     let of_block = rows.iter().filter(|row| row.block == number);
                     let mse = mean(&of_block.map(|row| row.distortion).collect::<Vec<_>>());
-                    let (x, psnr) = (f64::from(number + 1), 10.0 * (4.0 / mse.max(SMALLEST_DISTORTION)).log10());
+                    let (x, psnr) = (f64::from(number + 1), psnr_of(mse.max(SMALLEST_DISTORTION)));
                     point(x, mse, format!("{variant}, block {x}: {mse:.5}, {psnr:.2} dB"))
                 })
                 .collect();

@@ -5,6 +5,7 @@ use super::satisfaction::capped;
 use super::{Report, Row};
 use crate::chart::{Axis, Chart, Mark, Panel, Point, Scale, Series};
 use crate::experiment::Criterion;
+use crate::metric::psnr_of;
 use crate::statistics::{BOOTSTRAP_SEED, clustered_interval, mean};
 use crate::store::CurveRow;
 use std::collections::BTreeSet;
@@ -41,7 +42,7 @@ impl Report {
         });
         Panel {
             title: match self.criterion() {
-                Criterion::Mse => format!("τ = {threshold} ({:.1} dB)", 10.0 * (4.0 / threshold).log10()),
+                Criterion::Mse => format!("τ = {threshold} ({:.1} dB)", psnr_of(threshold)),
                 Criterion::Ssim => format!("SSIM ≥ {threshold}"),
             },
             x: axis("tokens (% of all)", Some((0.0, 100.0))),
@@ -101,7 +102,12 @@ pub(super) fn axis(label: &str, range: Option<(f64, f64)>) -> Axis {
 /// A chart with a panel for each threshold, rising, which `panel` leaves without a title.
 pub(super) fn by_threshold(report: &Report, title: &str, caption: String, panel: impl Fn(f64) -> Panel) -> Chart {
     let titled = |threshold| Panel { title: format!("τ = {threshold}"), ..panel(threshold) };
-    let panels: Vec<Panel> = report.thresholds().into_iter().map(titled).collect();
+    two_abreast(title, caption, report.thresholds().into_iter().map(titled))
+}
+
+/// A chart of these panels, at most two beside each other.
+pub(super) fn two_abreast(title: &str, caption: String, panels: impl Iterator<Item = Panel>) -> Chart {
+    let panels: Vec<Panel> = panels.collect();
     Chart { title: title.to_owned(), caption, columns: panels.len().clamp(1, 2), panels }
 }
 

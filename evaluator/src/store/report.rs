@@ -239,8 +239,8 @@ pub(super) const BLOCKS: &str = "
 
 pub(super) const OUTCOMES: &str = "
     select trial_block.sample_id, source_id, block, kept_tokens, distortion, threshold_met, encoder_evaluations,
-           decoder_evaluations, commit_evaluations, final_evaluations, sequential_depth, largest_batch, flops, seconds, prediction_flops,
-           prediction_seconds,
+           decoder_evaluations, commit_evaluations, final_evaluations, sequential_depth, largest_batch, flops, seconds,
+           prediction_flops, prediction_seconds,
            max(case metric.name when 'psnr' then value end) as psnr,
            max(case metric.name when 'ssim' then value end) as ssim,
            max(case metric.name when 'high_frequency_energy' then value end) as high_frequency,

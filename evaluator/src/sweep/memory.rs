@@ -9,7 +9,8 @@ const BYTES_A_WEIGHT: usize = 16;
 /// Bytes a batch's pixel value takes: itself as f32, its reconstruction, the error and the gradient of both.
 const BYTES_A_VALUE: usize = 16;
 
-/// Fails if some variant's weights, gradients, moments and pixels of the largest batch alone exceed the memory that is free now.
+/// Fails if some variant's weights, gradients, moments and pixels of the largest batch alone exceed the memory that is
+/// free now.
 pub fn check_memory(experiment: &Experiment) -> Result<()> {
     let Some(available) = available_bytes() else { return Ok(()) };
     for variant in &experiment.variants {

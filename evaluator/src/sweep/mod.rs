@@ -128,7 +128,8 @@ impl MetricIds {
 /// Runs `experiment` on what `sets` holds into `store`.
 ///
 /// # Errors
-/// [`EvaluatorError::Stopped`](crate::EvaluatorError::Stopped) when it was asked to stop; everything finished by then is stored.
+/// [`EvaluatorError::Stopped`](crate::EvaluatorError::Stopped) when it was asked to stop; everything finished by then is
+/// stored.
 pub async fn run(
     experiment: &Experiment,
     sets: &DataSets,

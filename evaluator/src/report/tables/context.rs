@@ -2,6 +2,7 @@
 
 use super::{Cell, Report, Table, estimated, text};
 use crate::error::Result;
+use crate::metric::psnr_of;
 use crate::report::context::{Conditioned, Pair, pooled};
 use crate::report::outcome::{Estimate, Outcomes};
 use crate::report::table::{Column, column};
@@ -42,8 +43,7 @@ fn row(known: &Conditioned<'_>, block: String, pairs: &[Pair]) -> Vec<Cell> {
     let (behind, _) = pooled(pairs, |pair| pair.behind);
     let (alone, _) = pooled(pairs, |pair| pair.alone);
     let (mean, interval) = pooled(pairs, Pair::gain);
-    // Peak 2 in [−1, 1].
-    let psnr = |mse: f64| Cell::Number(10.0 * (4.0 / mse).log10());
+    let psnr = |mse| Cell::Number(psnr_of(mse));
     vec![
         text(known.variant),
         text(known.strategy),
