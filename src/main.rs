@@ -78,11 +78,12 @@ fn message(error: &anyhow::Error) -> String {
     })
 }
 
-/// 2: something given to us (a file, a folder, a key, a store, a disk) cannot be used; 1: training failed; 130: stopped
-/// by Ctrl-C.
+/// 2: something given to us, on whichever rank (a file, a folder, a key, a store, a disk), cannot be used; 1: training
+/// failed; 130: stopped by Ctrl-C.
 fn exit_code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<EvaluatorError>() {
         Some(EvaluatorError::Stopped) => 130,
+        Some(EvaluatorError::Engine(EngineError::Ring(lost))) if lost.is_refusal => 2,
         Some(EvaluatorError::Engine(
             EngineError::NonFinite { .. } | EngineError::Tensor(_) | EngineError::Ring(_) | EngineError::Threads(_),
         )) => 1,

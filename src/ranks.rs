@@ -84,7 +84,7 @@ mod job {
     fn end_all(job: Job, error: &anyhow::Error) -> ! {
         let (own, message) = (job.ranks(), message(error));
         if !is_another_ranks_failure(error) {
-            own.fail(&format!("failed: {message}"));
+            own.fail(&format!("failed: {message}"), exit_code(error) == 2);
         }
         // Who comes first ends the others while they wait.
         if own.rank() > 0 {

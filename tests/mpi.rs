@@ -227,6 +227,18 @@ fn ranks_that_were_not_started_alike_are_refused_and_told_apart() {
 }
 
 #[test]
+fn what_only_another_rank_cannot_use_is_told_and_ends_with_2() {
+    if !has_mpirun() {
+        return;
+    }
+    let bench = Bench::new();
+    let train: &[&str] = &["train", "tiny.toml"];
+    let message = refused(&bench, &[train, &["train", "tiny.toml", "--train", "nowhere"]]);
+    assert!(message.starts_with("worker 1 (of 2, counted from 0) failed: "), "{message}");
+    assert!(message.contains("nowhere"), "{message}");
+}
+
+#[test]
 fn another_program_on_a_rank_is_refused() {
     if !has_mpirun() {
         return;

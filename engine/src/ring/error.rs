@@ -16,6 +16,8 @@ pub struct RingError {
     pub workers: usize,
     /// What became of it, as «panicked: …».
     pub end: String,
+    /// Whether something that it was given cannot be used, rather than its work having failed.
+    pub is_refusal: bool,
 }
 
 /// A text that is no mesh.

@@ -205,7 +205,7 @@ pub(super) fn reason(worker: usize, workers: usize, payload: &(dyn Any + Send)) 
     }
     let text = payload.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("without a message");
-    RingError { worker, workers, end: format!("panicked: {text}") }
+    RingError { worker, workers, end: format!("panicked: {text}"), is_refusal: false }
 }
 
 /// What a worker's threads are called, in the report of a panic too.

@@ -36,7 +36,8 @@ impl State {
     /// A worker is missed by others: they all end, and say why.
     fn lose(&mut self, worker: usize, end: &str) -> RingError {
         let workers = self.ended.len();
-        self.lost.get_or_insert_with(|| RingError { worker, workers, end: end.to_owned() }).clone()
+        let lost = || RingError { worker, workers, end: end.to_owned(), is_refusal: false };
+        self.lost.get_or_insert_with(lost).clone()
     }
 }
 

@@ -38,7 +38,8 @@ impl Inbox {
             Channel::Failure => {
                 let lost = rmp_serde::from_slice(load.bytes());
                 let end = "failed without a readable reason".to_owned();
-                self.lose(lost.unwrap_or_else(|_| RingError { worker: from, workers: self.ranks(), end }));
+                let workers = self.ranks();
+                self.lose(lost.unwrap_or_else(|_| RingError { worker: from, workers, end, is_refusal: false }));
             }
             _ => {
                 self.lock().letters[from][channel as usize].push_back(load);

@@ -168,15 +168,16 @@ impl Ranks {
         catch_unwind(AssertUnwindSafe(|| work(place, ring))).unwrap_or_else(|payload| {
             let lost = reason(self.rank(), self.size(), payload.as_ref());
             if lost.worker == self.rank() {
-                self.fail(&lost.end);
+                self.fail(&lost.end, false);
             }
             Err(lost.into())
         })
     }
 
-    /// Tells all others that this rank cannot go on: whatever they still wait for fails. The first failure counts.
-    pub fn fail(&self, end: &str) {
-        let lost = RingError { worker: self.rank(), workers: self.size(), end: end.to_owned() };
+    /// Tells all others that this rank cannot go on, and whether because of what it was given: whatever they still wait
+    /// for fails. The first failure counts.
+    pub fn fail(&self, end: &str, is_refusal: bool) {
+        let lost = RingError { worker: self.rank(), workers: self.size(), end: end.to_owned(), is_refusal };
         let words = rmp_serde::to_vec_named(&lost).expect("a failure is plain data");
         self.others().for_each(|rank| self.post.send(rank, Channel::Failure, Load::Words(words.clone())));
     }

@@ -221,7 +221,7 @@ impl Carrier {
         if let Some(worker) = self.signs.silent(own) {
             let seconds = self.signs.patience.as_secs_f64();
             let end = format!("has been silent for {seconds:.0} s: its process hangs or its machine is gone");
-            self.inbox.lose(RingError { worker, workers: ranks, end });
+            self.inbox.lose(RingError { worker, workers: ranks, end, is_refusal: false });
         }
     }
 }
