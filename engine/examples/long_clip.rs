@@ -10,6 +10,7 @@
 #[path = "../tests/counting/mod.rs"]
 mod counting;
 
+use engine::Precision;
 use engine::data::video::VideoReader;
 use engine::data::{Fit, to_block};
 use engine::ring::Mesh;
@@ -42,6 +43,7 @@ fn model() -> Result<ModelConfig, EngineError> {
         norm_epsilon: 1e-5,
         init_std: 0.02,
         mask_conditioning: true,
+        precision: Precision::F32,
         block: BlockShape::new(4, 256, 256, [1, 8, 8])?,
         bottleneck: Bottleneck::Fsq { levels: vec![8, 8, 8, 5, 5, 5] },
     })

@@ -6,6 +6,7 @@
 #[path = "../tests/noise/mod.rs"]
 mod noise;
 
+use engine::Precision;
 use engine::patch::CHANNELS;
 use engine::perceptual::PerceptualNetwork;
 use engine::train::{PerceptualLoss, Start, TrainConfig, Trainer};
@@ -44,6 +45,7 @@ fn start(size: &Size, perceptual: Option<PerceptualLoss>) -> Result<Start, Engin
         norm_epsilon: 1e-5,
         init_std: 0.06,
         mask_conditioning: true,
+        precision: Precision::F32,
         block: BlockShape::new(size.frames, size.side, size.side, [1, 8, 8])?,
         bottleneck: Bottleneck::Fsq { levels: vec![8, 8, 8, 5, 5, 5] },
     };

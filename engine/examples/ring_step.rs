@@ -9,6 +9,7 @@
 #[path = "../tests/noise/mod.rs"]
 mod noise;
 
+use engine::Precision;
 use engine::ring::{Mesh, Slices, Trace};
 use engine::train::{Start, TrainConfig, Trainer};
 use engine::{BlockShape, Bottleneck, EngineError, ModelConfig};
@@ -35,6 +36,7 @@ fn compare(workers: usize, blocks: usize, rounds: usize) -> Result<(), EngineErr
         norm_epsilon: 1e-5,
         init_std: 0.06,
         mask_conditioning: true,
+        precision: Precision::F32,
         block: BlockShape::new(1, 256, 256, [1, 8, 8])?,
         bottleneck: Bottleneck::Vae { dim: 8 },
     };

@@ -3,6 +3,7 @@
 //! This is the slow way to write it: T × T score matrices, constants for masks and rotations, one tensor a step.
 
 use dfdx::prelude::*;
+use engine::Precision;
 use engine::bottleneck::Fsq;
 use engine::ops::{RopeTable, Scope};
 use engine::parameters::Parameters;
@@ -195,6 +196,7 @@ fn fused_operations_agree_with_dfdxs_own() {
             norm_epsilon: 1e-5,
             init_std: 0.2,
             mask_conditioning: true,
+            precision: Precision::F32,
             block: BlockShape::new(2, 8, 12, [2, 4, 4]).unwrap(),
             bottleneck,
         };

@@ -1,5 +1,6 @@
 //! Decoding from tokens alone gives, bit for bit, what the encoding side reconstructed.
 
+use engine::Precision;
 use engine::{
     BlockSequence, BlockShape, BlockTokens, Bottleneck, ElasticTok, Encoding, ModelConfig, TokenValues,
     reconstruct_from_tokens,
@@ -18,6 +19,7 @@ fn model(width: usize, side: usize, bottleneck: Bottleneck) -> ElasticTok {
         norm_epsilon: 1e-5,
         init_std: 0.2,
         mask_conditioning: true,
+        precision: Precision::F32,
         block: BlockShape::new(2, side, side, [2, 4, 4]).unwrap(),
         bottleneck,
     };

@@ -2,8 +2,9 @@
 
 use dfdx::tensor::{Trace as _, WithEmptyTape as _};
 use dfdx::tensor_ops::{Backward as _, SumTo as _};
+use engine::Precision;
 use engine::bottleneck::Fsq;
-use engine::ops::{self, RopeTable, Scope};
+use engine::ops::{self, FeedForward, RopeTable, Scope};
 use engine::parameters::Parameters;
 use engine::tensor::{Tape, Tokens, tokens, value, values, values_mut};
 use engine::{BlockSequence, BlockShape, Bottleneck, ElasticTok, Encoding, Layout, ModelConfig, PrefixMask};
@@ -21,6 +22,7 @@ fn model(bottleneck: Bottleneck) -> ElasticTok {
         norm_epsilon: 1e-5,
         init_std: 0.3,
         mask_conditioning: true,
+        precision: Precision::F32,
         block: BlockShape::new(2, 8, 12, [2, 4, 4]).unwrap(),
         bottleneck,
     };
@@ -301,12 +303,14 @@ fn a_tensor_used_twice_gets_both_gradients() {
     let (scope, rope) = (Scope::block_causal(layout), RopeTable::new(6, 2, 1e4));
     let (mask, fsq) = (PrefixMask::new(3, vec![3; 4]), Fsq::new(&[5; 12]));
     let noise: Vec<f32> = values(&draw(12, 6)).to_vec();
-    let operations: [(&str, &dyn Fn(Taped) -> Taped); 8] = [
-        ("linear", &|x| ops::linear(x, &square)),
-        ("linear_add", &|x| ops::linear_add(x, &square, norm_residual(12))),
+    let feed_forward = FeedForward { norm: draw(1, 12), gate_up: draw(12, 10), down: draw(5, 12), epsilon: 1e-5 };
+    let operations: [(&str, &dyn Fn(Taped) -> Taped); 9] = [
+        ("linear", &|x| ops::linear(x, &square, Precision::F32)),
+        ("linear_add", &|x| ops::linear_add(x, &square, norm_residual(12), Precision::F32)),
         ("rms_norm", &|x| ops::rms_norm(x, &norm, 1e-5)),
-        ("attention", &|x| ops::attention(x, 2, &rope, &scope)),
-        ("swiglu", &|x| ops::swiglu(x)),
+        ("attention", &|x| ops::attention(x, 2, &rope, &scope, Precision::F32)),
+        ("norm_linear", &|x| ops::norm_linear(x, &norm, &square, 1e-5, Precision::F32)),
+        ("feed_forward", &|x| ops::feed_forward(x, &feed_forward, Precision::F32)),
         ("tanh", &|x| ops::tanh(x)),
         ("quantize", &|x| ops::quantize(x, &fsq, &mask)),
         ("sample", &|x| ops::sample(x, Some(noise.clone()), &mask)),
@@ -335,7 +339,7 @@ fn norm_residual(width: usize) -> Tokens {
 fn a_residual_adds_its_gradient_to_that_of_the_branch() {
     let x = tokens(vec![0.3, -0.2, 0.5, 0.7], 2, 2);
     let weight = tokens(vec![1.0, 2.0, 3.0, 4.0], 2, 2);
-    let y = ops::linear_add(x.leaky_trace(), &weight, x.clone());
+    let y = ops::linear_add(x.leaky_trace(), &weight, x.clone(), Precision::F32);
     let gradient = y.sum::<(), _>().backward().get(&x).as_vec();
     // d Σy / dx = W·1 + 1 in every row: (1 + 2) + 1 and (3 + 4) + 1.
     assert_eq!(gradient, [4.0, 8.0, 4.0, 8.0]);

@@ -4,6 +4,7 @@ mod noise;
 
 use dfdx::tensor::Trace as _;
 use dfdx::tensor_ops::Backward as _;
+use engine::Precision;
 use engine::parameters::weights_hash;
 use engine::patch::{CHANNELS, normalize};
 use engine::perceptual::{Architecture, FramePlace, PerceptualNetwork, loss};
@@ -224,6 +225,7 @@ fn start(perceptual: Option<PerceptualLoss>) -> Start {
         norm_epsilon: 1e-5,
         init_std: 0.1,
         mask_conditioning: true,
+        precision: Precision::F32,
         block: block(),
         bottleneck: Bottleneck::Fsq { levels: vec![8, 5, 5] },
     };

@@ -3,6 +3,7 @@
 mod counting;
 mod noise;
 
+use engine::Precision;
 use engine::plan::{Device, Plan, Task};
 use engine::ring::{Mesh, StepTrace, Trace};
 use engine::train::{Start, TrainConfig, Trainer};
@@ -21,6 +22,7 @@ fn model() -> ModelConfig {
         norm_epsilon: 1e-5,
         init_std: 0.1,
         mask_conditioning: true,
+        precision: Precision::F32,
         block: BlockShape::new(1, 32, 32, [1, 4, 4]).unwrap(),
         bottleneck: Bottleneck::Vae { dim: 4 },
     }
@@ -77,7 +79,8 @@ fn a_worker_holds_the_activations_that_were_planned() {
     let gated = ModelConfig { width: 48, hidden: 192, ..model() };
     for (name, model) in [("small", model()), ("wide", wide), ("gated", gated)] {
         for workers in [1, 2, 3] {
-            let blocks = 24;
+            // One worker has more rows than one wave, three have fewer.
+            let blocks = 48;
             let measured = pool.install(|| peak(&model, blocks, workers));
             let planned = Plan::new(Task::new(model.clone(), 1, blocks * 64, workers).unwrap(), device.clone()).memory;
             // Weights and moments are the whole process's.

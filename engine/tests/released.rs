@@ -2,6 +2,7 @@
 
 mod reference;
 
+use engine::Precision;
 use engine::parameters::Parameters;
 use engine::released::{Mismatch, ReleasedError, import, import_from};
 use engine::tensor::values;
@@ -23,6 +24,7 @@ fn micro() -> ModelConfig {
         norm_epsilon: 1e-5,
         init_std: 0.02,
         mask_conditioning: true,
+        precision: Precision::F32,
         block: BlockShape::new(1, 64, 64, [1, 8, 8]).unwrap(),
         bottleneck: Bottleneck::Fsq { levels: vec![8, 8, 8, 5, 5, 5] },
     }

@@ -2,6 +2,7 @@
 
 mod noise;
 
+use engine::Precision;
 use engine::model::load_model;
 use engine::parameters::{Parameters, weights_hash};
 use engine::tensor::values;
@@ -21,6 +22,7 @@ fn start(bottleneck: Bottleneck, train: TrainConfig) -> Start {
         norm_epsilon: 1e-5,
         init_std: 0.1,
         mask_conditioning: true,
+        precision: Precision::F32,
         block: BlockShape::new(1, 16, 16, [1, 4, 4]).unwrap(),
         bottleneck,
     };

@@ -3,6 +3,7 @@
 
 use dfdx::tensor::{Trace as _, WithEmptyTape as _};
 use dfdx::tensor_ops::{Backward as _, SumTo as _};
+use engine::Precision;
 use engine::ops::{self, RopeTable, Scope};
 use engine::ring::{Mesh, Packet, Ring, RingError, SequenceRing, Slices, Trace, Workers};
 use engine::tensor::{Tape, Tokens, tokens, values};
@@ -46,7 +47,7 @@ impl Batch {
     fn dense(&self, scope: &Scope) -> [Vec<f32>; 2] {
         let rope = RopeTable::new(self.layout.tokens_per_sequence(), DIM, 1e4);
         let (x, taped) = self.taped(self.qkv.clone());
-        let y = ops::attention(taped, self.heads, &rope, scope);
+        let y = ops::attention(taped, self.heads, &rope, scope, Precision::F32);
         self.with_gradient(y, &x, self.dy.clone())
     }
 
@@ -67,7 +68,7 @@ impl Batch {
             let trace = Rc::new(RefCell::new(Trace::default()));
             let party = SequenceRing { ring, slices: slices.clone(), trace: Some(trace.clone()) };
             let (x, taped) = self.taped(rows.gather(&self.qkv, 3 * width));
-            let y = ops::ring_attention(taped, self.heads, &rope, scope, &party);
+            let y = ops::ring_attention(taped, self.heads, &rope, scope, &party, Precision::F32);
             let result = self.with_gradient(y, &x, rows.gather(&self.dy, width));
             Ok((result, trace.take()))
         });
@@ -156,7 +157,8 @@ fn a_tensor_used_twice_gets_both_gradients() {
         let rows = slices.rows(place.rank, 1);
         let rope = RopeTable::at_positions(rows.positions(), DIM, 1e4);
         let party = SequenceRing { ring, slices: slices.clone(), trace: None };
-        let attend = |taped| ops::ring_attention(taped, 2, &rope, &scope, &party).square().sum::<(), _>();
+        let attend =
+            |taped| ops::ring_attention(taped, 2, &rope, &scope, &party, Precision::F32).square().sum::<(), _>();
         let (x, taped) = batch.taped(rows.gather(&batch.qkv, 48));
         let once = attend(taped).backward().get(&x).as_vec();
         let (x, taped) = batch.taped(rows.gather(&batch.qkv, 48));
@@ -260,7 +262,7 @@ fn ring_that_loses_a_worker(sequence: usize, data: usize, lose: fn() -> EngineEr
             let rope = RopeTable::at_positions(rows.positions(), DIM, 1e4);
             let party = SequenceRing { ring, slices: slices.clone(), trace: None };
             let (_, taped) = batch.taped(rows.gather(&batch.qkv, 3 * DIM));
-            let y = ops::ring_attention(taped, 1, &rope, &Scope::block_causal(layout), &party);
+            let y = ops::ring_attention(taped, 1, &rope, &Scope::block_causal(layout), &party, Precision::F32);
             if place.worker() == 2 {
                 drop(y);
                 return Err(lose());
@@ -362,7 +364,7 @@ fn values_of_a_ring_are_those_of_its_rows() {
         let rope = RopeTable::at_positions(rows.positions(), 2, 1e4);
         let party = SequenceRing { ring, slices: slices.clone(), trace: None };
         let x = tokens(rows.gather(&qkv, 6), 1, 6);
-        Ok(values(&ops::ring_attention(x, 1, &rope, &Scope::block_causal(layout), &party)).to_vec())
+        Ok(values(&ops::ring_attention(x, 1, &rope, &Scope::block_causal(layout), &party, Precision::F32)).to_vec())
     });
     assert_eq!(outputs.unwrap(), [[1.0, 1.0], [2.0, 2.0]]);
 }

@@ -1,5 +1,6 @@
 //! Tokens as arrays, read by others: the safetensors crate and NumPy.
 
+use engine::Precision;
 use engine::data::Fit;
 use engine::token_file::export::TokenArrays;
 use engine::token_file::{Header, Source};
@@ -19,6 +20,7 @@ fn file(name: &str, bottleneck: Bottleneck, blocks: Vec<BlockTokens>) -> TokenFi
         norm_epsilon: 1e-5,
         init_std: 0.02,
         mask_conditioning: true,
+        precision: Precision::F32,
         block: BlockShape::new(1, 4, 4, [1, 4, 2]).unwrap(),
         bottleneck,
     };

@@ -1,5 +1,6 @@
 //! Token files: what is written is read, byte for byte as documented; everything else is an error, never a panic.
 
+use engine::Precision;
 use engine::data::Fit;
 use engine::token_file::{Header, Part, Search, Source, bits_per_code};
 use engine::{BlockShape, BlockTokens, Bottleneck, ModelConfig, TokenFile, TokenFileError, TokenValues};
@@ -17,6 +18,7 @@ fn model(bottleneck: Bottleneck) -> ModelConfig {
         norm_epsilon: 1e-5,
         init_std: 0.02,
         mask_conditioning: true,
+        precision: Precision::F32,
         block: BlockShape::new(2, 4, 4, [1, 4, 2]).unwrap(),
         bottleneck,
     }

@@ -1,5 +1,6 @@
 //! A sequence cut among workers is encoded and decoded as block by block.
 
+use engine::Precision;
 use engine::ring::Mesh;
 use engine::{
     BlockSequence, BlockShape, BlockTokens, Bottleneck, ElasticTok, Encoding, ModelConfig, SharedSequences,
@@ -20,6 +21,7 @@ fn model(bottleneck: Bottleneck, mask_conditioning: bool) -> ElasticTok {
         norm_epsilon: 1e-5,
         init_std: 0.25,
         mask_conditioning,
+        precision: Precision::F32,
         block: BlockShape::new(1, 12, 20, [1, 4, 4]).unwrap(),
         bottleneck,
     };

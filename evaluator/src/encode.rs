@@ -125,6 +125,7 @@ mod tests {
             norm_epsilon: 1e-5,
             init_std: 0.2,
             mask_conditioning,
+            precision: engine::Precision::F32,
             block: BlockShape::new(1, 8, 8, [1, 2, 2]).unwrap(),
             bottleneck: Bottleneck::Fsq { levels: vec![8, 5, 5] },
         };

@@ -2,14 +2,18 @@
 //!
 //! The views check their bounds once, when they are made; the product can then hand raw pointers to `gemm` safely.
 
+use super::bf16;
+use crate::precision::Precision;
+use std::ops::Range;
+
 /// A matrix that somebody else owns: element (i, j) is `data[i · row_stride + j · column_stride]`.
 #[derive(Clone, Copy)]
 pub(crate) struct Matrix<'a> {
-    data: &'a [f32],
-    rows: usize,
-    columns: usize,
-    row_stride: usize,
-    column_stride: usize,
+    pub(super) data: &'a [f32],
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    pub(super) row_stride: usize,
+    pub(super) column_stride: usize,
 }
 
 impl<'a> Matrix<'a> {
@@ -34,14 +38,28 @@ impl<'a> Matrix<'a> {
             ..self
         }
     }
+
+    /// Some of its rows and columns.
+    pub(super) fn part(self, rows: Range<usize>, columns: Range<usize>) -> Self {
+        assert!(rows.end <= self.rows && columns.end <= self.columns, "a part lies inside its matrix");
+        let first = rows.start * self.row_stride + columns.start * self.column_stride;
+        let data = if rows.is_empty() || columns.is_empty() { &[] } else { &self.data[first..] };
+        Self { data, rows: rows.len(), columns: columns.len(), ..self }
+    }
+
+    /// Its elements, row by row.
+    pub(super) fn iter(self) -> impl Iterator<Item = f32> + 'a {
+        let row = move |i| (0..self.columns).map(move |j| self.data[i * self.row_stride + j * self.column_stride]);
+        (0..self.rows).flat_map(row)
+    }
 }
 
 /// A row-major matrix to write to.
 pub(crate) struct MatrixMut<'a> {
-    data: &'a mut [f32],
-    rows: usize,
-    columns: usize,
-    row_stride: usize,
+    pub(super) data: &'a mut [f32],
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    pub(super) row_stride: usize,
 }
 
 impl<'a> MatrixMut<'a> {
@@ -57,17 +75,16 @@ impl<'a> MatrixMut<'a> {
     }
 
     /// self = scale · a·b.
-    pub(crate) fn set_product(self, scale: f32, a: Matrix<'_>, b: Matrix<'_>, threads: Threads) {
-        self.product(false, scale, a, b, threads);
+    pub(crate) fn set_product(self, scale: f32, a: Matrix<'_>, b: Matrix<'_>, how: How) {
+        self.multiply(false, scale, a, b, how);
     }
 
     /// self += a·b.
-    pub(crate) fn add_product(self, a: Matrix<'_>, b: Matrix<'_>, threads: Threads) {
-        self.product(true, 1.0, a, b, threads);
+    pub(crate) fn add_product(self, a: Matrix<'_>, b: Matrix<'_>, how: How) {
+        self.multiply(true, 1.0, a, b, how);
     }
 
-    #[allow(unsafe_code)]
-    fn product(self, add: bool, scale: f32, a: Matrix<'_>, b: Matrix<'_>, threads: Threads) {
+    fn multiply(self, add: bool, scale: f32, a: Matrix<'_>, b: Matrix<'_>, how: How) {
         assert!(
             a.rows == self.rows && a.columns == b.rows && b.columns == self.columns,
             "shapes do not fit: {}×{} = {}×{} · {}×{}",
@@ -78,12 +95,22 @@ impl<'a> MatrixMut<'a> {
             b.rows,
             b.columns
         );
+        let is_large = self.rows * self.columns * a.columns >= WORTH_SHARING;
+        let threads = if is_large { how.threads } else { Threads::One };
+        match how.precision {
+            Precision::F32 => self.product(add, scale, a, b, threads),
+            Precision::Bf16 => bf16::product(self, add, scale, a, b, threads),
+        }
+    }
+
+    /// The product in f32 of factors whose shapes fit.
+    #[allow(unsafe_code)]
+    pub(super) fn product(self, add: bool, scale: f32, a: Matrix<'_>, b: Matrix<'_>, threads: Threads) {
         let parallelism = match threads {
-            Threads::All if self.rows * self.columns * a.columns >= WORTH_SHARING => {
-                gemm::Parallelism::Rayon(rayon::current_num_threads())
-            }
-            _ => gemm::Parallelism::None,
+            Threads::All => gemm::Parallelism::Rayon(rayon::current_num_threads()),
+            Threads::One => gemm::Parallelism::None,
         };
+        assert!(a.rows == self.rows && a.columns == b.rows && b.columns == self.columns, "shapes do not fit");
         // SAFETY: each view was checked to lie inside its slice when it was made (`reach`), the shapes agree (above),
         // and `self` is borrowed mutably, so that it overlaps neither input.
         unsafe {
@@ -122,6 +149,25 @@ pub(crate) enum Threads {
     All,
 }
 
+/// How a product is computed.
+#[derive(Clone, Copy)]
+pub(crate) struct How {
+    pub(crate) threads: Threads,
+    pub(crate) precision: Precision,
+}
+
+impl Precision {
+    /// In this precision, by the caller alone.
+    pub(crate) fn alone(self) -> How {
+        How { threads: Threads::One, precision: self }
+    }
+
+    /// In this precision, by the whole pool.
+    pub(crate) fn together(self) -> How {
+        How { threads: Threads::All, precision: self }
+    }
+}
+
 /// How many elements a row-major matrix spans from its first to its last.
 fn reach(rows: usize, columns: usize, row_stride: usize) -> usize {
     assert!(rows <= 1 || columns <= row_stride, "rows overlap");
@@ -139,9 +185,9 @@ mod tests {
         let b = [5.0, 7.0, 6.0, 8.0];
         let mut c = [1.0; 4];
         let (a, b) = (Matrix::strided(&a, 2, 2, 3), Matrix::new(&b, 2, 2).transposed());
-        MatrixMut::new(&mut c, 2, 2).add_product(a, b, Threads::One);
+        MatrixMut::new(&mut c, 2, 2).add_product(a, b, Precision::F32.alone());
         assert_eq!(c, [20.0, 23.0, 44.0, 51.0]);
-        MatrixMut::new(&mut c, 2, 2).set_product(0.5, a, b, Threads::All);
+        MatrixMut::new(&mut c, 2, 2).set_product(0.5, a, b, Precision::F32.together());
         assert_eq!(c, [9.5, 11.0, 21.5, 25.0]);
     }
 

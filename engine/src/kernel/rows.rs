@@ -26,6 +26,25 @@ pub(crate) fn sum(n: usize, term: impl Fn(usize) -> f32) -> f32 {
     sum
 }
 
+/// Replaces each element by what it is mapped to, and adds those up as [`sum`] does.
+#[inline(always)]
+pub(crate) fn map_and_sum(x: &mut [f32], map: impl Fn(f32) -> f32) -> f32 {
+    let mut lanes = [0.0_f32; LANES];
+    let (chunks, rest) = x.as_chunks_mut::<LANES>();
+    for chunk in chunks {
+        for (x, partial) in chunk.iter_mut().zip(&mut lanes) {
+            *x = map(*x);
+            *partial += *x;
+        }
+    }
+    let mut sum: f32 = lanes.iter().sum();
+    for x in rest {
+        *x = map(*x);
+        sum += *x;
+    }
+    sum
+}
+
 /// Σ xᵢ².
 #[inline(always)]
 pub(crate) fn sum_of_squares(x: &[f32]) -> f32 {
@@ -101,6 +120,9 @@ mod tests {
             let ones = vec![1.0; n];
             assert_eq!(dot(&x, &ones), (n * (n + 1) / 2) as f32);
             assert_eq!(sum_of_squares(&x), (n * (n + 1) * (2 * n + 1) / 6) as f32);
+            let mut doubled = x.clone();
+            assert_eq!(map_and_sum(&mut doubled, |x| 2.0 * x), (n * (n + 1)) as f32);
+            assert!(doubled.iter().zip(&x).all(|(doubled, x)| *doubled == 2.0 * x));
             assert_eq!(maximum(&x), if n == 0 { f32::NEG_INFINITY } else { n as f32 });
         }
     }

@@ -4,6 +4,7 @@ use super::layer::LayerShape;
 use crate::bottleneck::Bottleneck;
 use crate::error::EngineError;
 use crate::patch::BlockShape;
+use crate::precision::Precision;
 use serde::{Deserialize, Serialize};
 
 /// A model's shape and initialization; checked by [`ModelConfig::check`] before a model is made of it.
@@ -31,6 +32,10 @@ pub struct ModelConfig {
     /// block.
     #[serde(default = "yes")]
     pub mask_conditioning: bool,
+    /// Arithmetic of the layers; the maps at the ends, of patches and codes, are f32 always. Left out of files where it is
+    /// f32, so that older ones keep their identity.
+    #[serde(default, skip_serializing_if = "Precision::is_f32")]
+    pub precision: Precision,
     /// How a block is cut into patches.
     pub block: BlockShape,
     /// What a token may say.
@@ -48,8 +53,8 @@ fn yes() -> bool {
 impl ModelConfig {
     /// The shape of its layers.
     pub(super) fn layer(&self) -> LayerShape {
-        let Self { width, hidden, heads, norm_epsilon, .. } = *self;
-        LayerShape { width, hidden, heads, norm_epsilon }
+        let Self { width, hidden, heads, norm_epsilon, precision, .. } = *self;
+        LayerShape { width, hidden, heads, norm_epsilon, precision }
     }
 
     /// Whether a model can be made of it.
@@ -145,6 +150,7 @@ mod tests {
             norm_epsilon: 1e-5,
             init_std: 0.02,
             mask_conditioning: true,
+            precision: Precision::F32,
             block: BlockShape::new(1, 128, 128, [1, 8, 8]).unwrap(),
             bottleneck: Bottleneck::Fsq { levels: vec![8, 8, 8, 5, 5, 5] },
         };

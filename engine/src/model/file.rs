@@ -77,6 +77,7 @@ fn empty(config: ModelConfig, file: &ArrayFile) -> Result<ElasticTok, EngineErro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::precision::Precision;
     use crate::{BlockShape, Bottleneck};
 
     fn config() -> ModelConfig {
@@ -90,6 +91,7 @@ mod tests {
             norm_epsilon: 1e-5,
             init_std: 0.02,
             mask_conditioning: true,
+            precision: Precision::F32,
             block: BlockShape::new(1, 8, 8, [1, 4, 4]).unwrap(),
             bottleneck: Bottleneck::Vae { dim: 3 },
         }

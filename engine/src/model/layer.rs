@@ -1,8 +1,9 @@
 //! One pre-norm transformer layer: x + attention(norm(x)), then x + feed-forward(norm(x)). No biases.
 
 use super::Init;
-use crate::ops::{self, BlockKeys, MaybeTape, Past, RopeTable, Scope};
+use crate::ops::{self, BlockKeys, FeedForward, MaybeTape, Past, RopeTable, Scope};
 use crate::parameters::parameters;
+use crate::precision::Precision;
 use crate::ring::SequenceRing;
 use crate::tensor::{Parameter, Tokens};
 use dfdx::tensor::{NoneTape, WithEmptyTape as _};
@@ -18,6 +19,8 @@ pub struct LayerShape {
     pub heads: usize,
     /// ε of RMSNorm.
     pub norm_epsilon: f32,
+    /// Of its matrix products.
+    pub precision: Precision,
 }
 
 /// One pre-norm transformer layer, as the reference's `TransformerBlock`; linear maps are (in, out), without biases.
@@ -38,13 +41,14 @@ pub struct Layer {
     w_down: Parameter,
     heads: usize,
     norm_epsilon: f32,
+    precision: Precision,
 }
 
 parameters!(Layer { attention_norm, w_qkv, w_out, feed_forward_norm, w_gate_up, w_down });
 
 impl Layer {
     pub(crate) fn new(shape: LayerShape, init: &mut Init) -> Self {
-        let LayerShape { width, hidden, heads, norm_epsilon } = shape;
+        let LayerShape { width, hidden, heads, norm_epsilon, precision } = shape;
         Self {
             attention_norm: init.ones(width),
             w_qkv: init.normal(width, 3 * width),
@@ -54,6 +58,7 @@ impl Layer {
             w_down: init.normal(hidden, width),
             heads,
             norm_epsilon,
+            precision,
         }
     }
 
@@ -62,7 +67,7 @@ impl Layer {
     /// # Panics
     /// As [`ops::attention()`].
     pub fn forward<T: MaybeTape>(&self, x: Tokens<T>, rope: &RopeTable, scope: &Scope) -> Tokens<T> {
-        self.around(x, |qkv| ops::attention(qkv, self.heads, rope, scope))
+        self.around(x, |qkv| ops::attention(qkv, self.heads, rope, scope, self.precision))
     }
 
     /// The same for the rows that one worker has of sequences that it shares with others.
@@ -76,14 +81,14 @@ impl Layer {
         scope: &Scope,
         party: &SequenceRing,
     ) -> Tokens<T> {
-        self.around(x, |qkv| ops::ring_attention(qkv, self.heads, rope, scope, party))
+        self.around(x, |qkv| ops::ring_attention(qkv, self.heads, rope, scope, party, self.precision))
     }
 
     /// The same for one more block behind a remembered past, with the block's own keys and values.
     pub(crate) fn forward_behind(&self, x: Tokens, rope: &RopeTable, past: &Past) -> (Tokens, BlockKeys) {
         let mut own = None;
         let x = self.around(x, |qkv| {
-            let (y, keys) = ops::attention_behind(qkv, self.heads, rope, past);
+            let (y, keys) = ops::attention_behind(qkv, self.heads, rope, past, self.precision);
             own = Some(keys);
             y
         });
@@ -92,15 +97,20 @@ impl Layer {
 
     /// The layer around its attention, (n, q | k | v) → (n, width).
     fn around<T: MaybeTape>(&self, x: Tokens<T>, attend: impl FnOnce(Tokens<T>) -> Tokens<T>) -> Tokens<T> {
+        let Self { attention_norm, w_qkv, w_out, norm_epsilon, precision, .. } = self;
         let residual = untaped(&x);
-        let y = ops::rms_norm(x, &self.attention_norm, self.norm_epsilon);
-        let y = attend(ops::linear(y, &self.w_qkv));
-        let x = ops::linear_add(y, &self.w_out, residual);
+        let y = attend(ops::norm_linear(x, attention_norm, w_qkv, *norm_epsilon, *precision));
+        let x = ops::linear_add(y, w_out, residual, *precision);
+        ops::feed_forward(x, &self.feed_forward(), *precision)
+    }
 
-        let residual = untaped(&x);
-        let y = ops::rms_norm(x, &self.feed_forward_norm, self.norm_epsilon);
-        let y = ops::swiglu(ops::linear(y, &self.w_gate_up));
-        ops::linear_add(y, &self.w_down, residual)
+    fn feed_forward(&self) -> FeedForward {
+        FeedForward {
+            norm: self.feed_forward_norm.clone(),
+            gate_up: self.w_gate_up.clone(),
+            down: self.w_down.clone(),
+            epsilon: self.norm_epsilon,
+        }
     }
 }
 

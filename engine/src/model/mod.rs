@@ -30,6 +30,7 @@ use crate::error::EngineError;
 use crate::mask::PrefixMask;
 use crate::ops::{self, MaybeTape, RopeTable, Scope};
 use crate::parameters::{Parameters as _, parameters};
+use crate::precision::Precision;
 use crate::tensor::{Parameter, Scalar, Tokens, tokens};
 use dfdx::tensor::{NoneTape, WithEmptyTape as _};
 use rand::SeedableRng as _;
@@ -151,7 +152,7 @@ impl ElasticTok {
         let told = if self.config.mask_conditioning { mask.clone() } else { mask.keeping_all() };
         let h = ops::patch_embed(patches, &e.in_proj, &e.kept_embedding, &e.masked_embedding, &told);
         let h = through(&e.layers, h);
-        ops::linear(ops::rms_norm(h, &e.norm, self.config.norm_epsilon), &e.pre_quant)
+        ops::norm_linear(h, &e.norm, &e.pre_quant, self.config.norm_epsilon, Precision::F32)
     }
 
     /// What the bottleneck reads, (n, in) → z (n, dims), 0 where a token is dropped. `noise`, n · dims standard normal
@@ -175,8 +176,8 @@ impl ElasticTok {
         through: impl FnOnce(&[Layer], Tokens<T>) -> Tokens<T>,
     ) -> Tokens<T> {
         let d = &self.decoder;
-        let h = through(&d.layers, ops::linear(z, &d.post_quant));
-        ops::tanh(ops::linear(ops::rms_norm(h, &d.norm, self.config.norm_epsilon), &d.out_proj))
+        let h = through(&d.layers, ops::linear(z, &d.post_quant, Precision::F32));
+        ops::tanh(ops::norm_linear(h, &d.norm, &d.out_proj, self.config.norm_epsilon, Precision::F32))
     }
 
     /// Patches (n, patch) → reconstructed patches (n, patch) with the tokens that `mask` keeps; a VAE uses its mean.

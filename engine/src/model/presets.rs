@@ -3,6 +3,7 @@
 use super::ModelConfig;
 use crate::bottleneck::Bottleneck;
 use crate::patch::BlockShape;
+use crate::precision::Precision;
 
 /// A released model's shape (the reference's «200m»): four frames of 256 × 256 pixels a block, 1024 wide, 10 + 10
 /// layers of 8 heads.
@@ -47,6 +48,7 @@ impl Preset {
             norm_epsilon: 1e-5,
             init_std: 0.02,
             mask_conditioning: true,
+            precision: Precision::F32,
             block: BlockShape { frames: 4, height: 256, width: 256, patch },
             bottleneck,
         }

@@ -19,6 +19,7 @@ pub(crate) fn after_backward<T: MaybeTape>(
 mod tests {
     use super::*;
     use crate::ops::linear;
+    use crate::precision::Precision;
     use crate::tensor::tokens;
     use dfdx::tensor::Trace as _;
     use dfdx::tensor_ops::{Backward as _, SumTo as _};
@@ -28,13 +29,13 @@ mod tests {
         let x = tokens(vec![1.0, 2.0], 1, 2);
         let [before, behind] = [1.0, 3.0].map(|weight| tokens(vec![weight; 4], 2, 2));
         let (seen_before, seen_behind) = (before.clone(), behind.clone());
-        let h = after_backward(linear(x.leaky_trace(), &before), move |grads| {
+        let h = after_backward(linear(x.leaky_trace(), &before, Precision::F32), move |grads| {
             // h = (3, 3), so that d Σ h·W / dW = 3 everywhere.
             assert_eq!(grads.get_or_alloc_mut(&seen_behind)?[..], [3.0; 4]);
             assert_eq!(grads.get_or_alloc_mut(&seen_before)?[..], [0.0; 4]);
             Ok(())
         });
-        let grads = linear(h, &behind).sum::<(), _>().backward();
+        let grads = linear(h, &behind, Precision::F32).sum::<(), _>().backward();
         // dh = (6, 6), times x = (1, 2) row by row.
         assert_eq!(grads.get(&before).as_vec(), [6.0, 6.0, 12.0, 12.0]);
     }

@@ -8,35 +8,41 @@
 
 mod after_backward;
 pub mod attention;
+mod feed_forward;
 mod fsq;
 mod gaussian;
 mod linear;
 mod mse;
+mod norm_linear;
 mod patch_embed;
 mod pool;
 mod rms_norm;
 mod rope;
-mod swiglu;
 mod tanh;
 mod vae;
 
 pub(crate) use after_backward::after_backward;
 pub use attention::{BlockKeys, Past, Scope, attention, attention_behind, ring_attention};
+pub use feed_forward::{FeedForward, feed_forward};
 pub use fsq::quantize;
 pub use gaussian::{LN_DEVIATION_LIMIT, gaussian_nll};
 pub use linear::{linear, linear_add};
 pub use mse::mse;
+pub use norm_linear::norm_linear;
 pub use patch_embed::patch_embed;
 pub use pool::pool_last_block;
 pub use rms_norm::rms_norm;
 pub use rope::RopeTable;
-pub use swiglu::swiglu;
 pub use tanh::tanh;
 pub use vae::{kl_divergence, sample};
 
 /// A tape that may or may not be there: training records, inference does not.
 pub trait MaybeTape: dfdx::tensor::Tape<f32, dfdx::tensor::Cpu> {}
 impl<T: dfdx::tensor::Tape<f32, dfdx::tensor::Cpu>> MaybeTape for T {}
+
+/// Rows that go through an operation of several steps together: enough for large products, few enough for what lies between
+/// the steps to stay in a cache of some MiB.
+pub(crate) const WAVE: usize = 2048;
 
 /// Rows worked on at a time by one thread in row-wise sweeps. A constant, so that sums over rows are added in the same
 /// order whatever the number of threads.

@@ -3,9 +3,10 @@
 //! h = patch·W + (kept ? e_kept : e_masked). The two embeddings are how the encoder is conditioned on the budget.
 
 use super::MaybeTape;
-use crate::kernel::matrix::{Matrix, MatrixMut, Threads};
+use crate::kernel::matrix::{Matrix, MatrixMut};
 use crate::kernel::rows;
 use crate::mask::PrefixMask;
+use crate::precision::Precision;
 use crate::tensor::{Parameter, Tokens, shape, take, tokens, values};
 use dfdx::tensor::{PutTape as _, SplitTape as _};
 
@@ -31,7 +32,7 @@ pub fn patch_embed<T: MaybeTape>(
         h.extend_from_slice(values(if mask.keeps(token) { kept } else { masked }));
     }
     let (xs, ws) = (Matrix::new(values(&patches), n, patch), Matrix::new(values(weight), patch, width));
-    MatrixMut::new(&mut h, n, width).add_product(xs, ws, Threads::All);
+    MatrixMut::new(&mut h, n, width).add_product(xs, ws, Precision::F32.together());
     let h = tokens(h, n, width);
     if T::OWNS_TAPE {
         let (result, mask) = (h.ghost(), mask.clone());
@@ -40,7 +41,7 @@ pub fn patch_embed<T: MaybeTape>(
             let dh = take(grads.get_or_alloc_mut(&result)?);
             let xs = Matrix::new(values(&patches), n, patch);
             let dw = MatrixMut::new(grads.get_or_alloc_mut(&weight)?, patch, width);
-            dw.add_product(xs.transposed(), Matrix::new(&dh, n, width), Threads::All);
+            dw.add_product(xs.transposed(), Matrix::new(&dh, n, width), Precision::F32.together());
             for (embedding, is_kept) in [(&kept, true), (&masked, false)] {
                 let d = grads.get_or_alloc_mut(embedding)?;
                 for (token, dh) in dh.chunks(width).enumerate() {

@@ -11,37 +11,61 @@ use rayon::prelude::*;
 pub fn rms_norm<T: MaybeTape>(x: Tokens<T>, weight: &Parameter, epsilon: f32) -> Tokens<T> {
     let (x, mut tape) = x.split_tape();
     let (n, width) = shape(&x);
-    let (chunk, w) = (ROWS_PER_TASK * width, values(weight));
+    let norm = Norm { weight: values(weight), epsilon };
     let (mut y, mut inverse) = (vec![0.0; n * width], vec![0.0; n]);
-    y.par_chunks_mut(chunk)
-        .zip(values(&x).par_chunks(chunk))
-        .zip(inverse.par_chunks_mut(ROWS_PER_TASK))
-        .for_each(|((y, x), inverse)| normalize_rows(y, inverse, x, w, epsilon));
+    norm.forward(&mut y, &mut inverse, values(&x));
     let y = tokens(y, n, width);
     if T::OWNS_TAPE {
         let (result, weight) = (y.ghost(), weight.clone());
         tape.add_backward_op(move |grads| {
             let dy = take(grads.get_or_alloc_mut(&result)?);
-            let (x_values, w) = (values(&x), values(&weight));
-            // Each task's share of dw, added up in order afterwards.
-            let shares: Vec<Vec<f32>> = grads
-                .get_or_alloc_mut(&x)?
-                .par_chunks_mut(chunk)
-                .zip(x_values.par_chunks(chunk))
-                .zip(dy.par_chunks(chunk))
-                .zip(inverse.par_chunks(ROWS_PER_TASK))
-                .map(|(((dx, x), dy), inverse)| {
-                    let mut dw = vec![0.0; width];
-                    backward_rows(dx, &mut dw, x, w, dy, inverse);
-                    dw
-                })
-                .collect();
-            let dw = grads.get_or_alloc_mut(&weight)?;
-            shares.iter().for_each(|share| rows::add(dw, share));
+            let mut dx = take(grads.get_or_alloc_mut(&x)?);
+            let norm = Norm { weight: values(&weight), epsilon };
+            norm.backward(&mut dx, grads.get_or_alloc_mut(&weight)?, values(&x), &dy, &inverse);
+            **grads.get_or_alloc_mut(&x)? = dx;
             Ok(())
         });
     }
     y.put_tape(tape)
+}
+
+/// The norm on plain rows, by all threads.
+#[derive(Clone, Copy)]
+pub(super) struct Norm<'a> {
+    /// w.
+    pub(super) weight: &'a [f32],
+    /// ε.
+    pub(super) epsilon: f32,
+}
+
+impl Norm<'_> {
+    /// y of all rows of x, and 1 / √(mean(x²) + ε) of each.
+    pub(super) fn forward(self, y: &mut [f32], inverse: &mut [f32], x: &[f32]) {
+        let chunk = ROWS_PER_TASK * self.weight.len();
+        y.par_chunks_mut(chunk)
+            .zip(x.par_chunks(chunk))
+            .zip(inverse.par_chunks_mut(ROWS_PER_TASK))
+            .for_each(|((y, x), inverse)| normalize_rows(y, inverse, x, self.weight, self.epsilon));
+    }
+
+    /// Adds to the gradients of x and w what dy says.
+    pub(super) fn backward(self, dx: &mut [f32], dw: &mut [f32], x: &[f32], dy: &[f32], inverse: &[f32]) {
+        let width = self.weight.len();
+        let chunk = ROWS_PER_TASK * width;
+        // Each task's share of dw, added up in order afterwards.
+        let shares: Vec<Vec<f32>> = dx
+            .par_chunks_mut(chunk)
+            .zip(x.par_chunks(chunk))
+            .zip(dy.par_chunks(chunk))
+            .zip(inverse.par_chunks(ROWS_PER_TASK))
+            .map(|(((dx, x), dy), inverse)| {
+                let mut dw = vec![0.0; width];
+                backward_rows(dx, &mut dw, x, self.weight, dy, inverse);
+                dw
+            })
+            .collect();
+        shares.iter().for_each(|share| rows::add(dw, share));
+    }
 }
 
 vectorized! {

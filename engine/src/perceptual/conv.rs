@@ -7,8 +7,9 @@
 use super::bands::{Bands, add_strips};
 use super::map::FeatureMap;
 use super::winograd::Winograd;
-use crate::kernel::matrix::{Matrix, MatrixMut, Threads};
+use crate::kernel::matrix::{Matrix, MatrixMut};
 use crate::kernel::rows;
+use crate::precision::Precision;
 use rayon::prelude::*;
 
 /// A convolution of square kernels.
@@ -124,7 +125,7 @@ impl Conv {
                 }
             }
             let (neighbours, weight) = (Matrix::new(&neighbours, pixels, values), Matrix::new(weight, values, output));
-            MatrixMut::new(y, pixels, output).set_product(1.0, neighbours, weight, Threads::One);
+            MatrixMut::new(y, pixels, output).set_product(1.0, neighbours, weight, Precision::F32.alone());
         });
     }
 
@@ -140,7 +141,7 @@ impl Conv {
             let dy_values = &dy.values[band.start * dy.row_values()..][..pixels * output];
             let weight = Matrix::new(weight, values, output).transposed();
             let dy_matrix = Matrix::new(dy_values, pixels, output);
-            MatrixMut::new(&mut neighbours, pixels, values).set_product(1.0, dy_matrix, weight, Threads::One);
+            MatrixMut::new(&mut neighbours, pixels, values).set_product(1.0, dy_matrix, weight, Precision::F32.alone());
             for (pixel, neighbours) in neighbours.chunks(values).enumerate() {
                 let (row, column) = (pixel / dy.width, pixel % dy.width);
                 for (tap, neighbours) in neighbours.chunks(side * input).enumerate() {

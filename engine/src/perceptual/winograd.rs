@@ -11,8 +11,9 @@
 
 use super::conv::ConvShape;
 use super::map::FeatureMap;
-use crate::kernel::matrix::{Matrix, MatrixMut, Threads};
+use crate::kernel::matrix::{Matrix, MatrixMut};
 use crate::kernel::simd::vectorized;
+use crate::precision::Precision;
 use rayon::prelude::*;
 
 /// Pixels of a tile's side.
@@ -88,7 +89,7 @@ impl Winograd {
                 let kernels = &self.kernels[product * input * output..][..input * output];
                 let tiles_in = Matrix::new(&transformed[product * tiles * input..][..tiles * input], tiles, input);
                 let kernels = Matrix::new(kernels, input, output);
-                MatrixMut::new(products, tiles, output).set_product(1.0, tiles_in, kernels, Threads::One);
+                MatrixMut::new(products, tiles, output).set_product(1.0, tiles_in, kernels, Precision::F32.alone());
             });
             let band_rows = (band.len() * results).min(y_rest.len() / row_values);
             let (y_band, rest) = y_rest.split_at_mut(band_rows * row_values);
@@ -127,7 +128,7 @@ impl Winograd {
                 let kernels = &self.kernels[product * input * output..][..input * output];
                 let products = Matrix::new(&products[product * tiles * output..][..tiles * output], tiles, output);
                 let kernels = Matrix::new(kernels, input, output).transposed();
-                MatrixMut::new(transformed, tiles, input).set_product(1.0, products, kernels, Threads::One);
+                MatrixMut::new(transformed, tiles, input).set_product(1.0, products, kernels, Precision::F32.alone());
             });
             self.add_tiles(&mut dx, &transformed, &grid, band);
         }

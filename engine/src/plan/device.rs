@@ -2,8 +2,10 @@
 
 use crate::block::Layout;
 use crate::error::EngineError;
+use crate::kernel::matrix::{Matrix, MatrixMut};
 use crate::model::ModelConfig;
 use crate::ops::{self, RopeTable, Scope};
+use crate::precision::Precision;
 use crate::random;
 use crate::tensor::{Tokens, tokens};
 use dfdx::tensor::Trace as _;
@@ -99,20 +101,20 @@ impl<'a> Probe<'a> {
         let weight: Vec<f32> = (0..width * 2 * hidden).map(|_| random.random_range(-0.1..0.1)).collect();
         let (x, weight) = (self.rows(width), tokens(weight, width, 2 * hidden));
         let flops = 2.0 * (ROWS * width * 2 * hidden) as f64;
-        flops / median(|| ops::linear(x.clone(), &weight))
+        flops / median(|| ops::linear(x.clone(), &weight, self.model.precision))
     }
 
     fn attention(&self) -> f64 {
         let (x, rope, scope) = self.attended();
         self.score_flops(super::FORWARD_PRODUCTS)
-            / median(|| ops::attention(x.clone(), self.model.heads, &rope, &scope))
+            / median(|| ops::attention(x.clone(), self.model.heads, &rope, &scope, self.model.precision))
     }
 
     fn attention_backward(&self) -> f64 {
         let (x, rope, scope) = self.attended();
         let target = self.rows(self.model.width);
         let seconds = (0..ROUNDS).map(|_| {
-            let y = ops::attention(x.leaky_trace(), self.model.heads, &rope, &scope);
+            let y = ops::attention(x.leaky_trace(), self.model.heads, &rope, &scope, self.model.precision);
             let loss = ops::mse(y, &target);
             let began = Instant::now();
             std::hint::black_box(loss.backward());
@@ -131,12 +133,29 @@ impl<'a> Probe<'a> {
         2.0 * products * (ROWS * ROWS * self.model.width) as f64
     }
 
-    /// Of gates, which read two numbers for each that they write.
+    /// Of norms, which read a number for each that they write.
     fn memory_bandwidth(&self) -> f64 {
-        let hidden = self.model.hidden;
-        let x = self.rows(2 * hidden);
-        (3 * ROWS * hidden * size_of::<f32>()) as f64 / median(|| ops::swiglu(x.clone()))
+        let width = 2 * self.model.hidden;
+        let (x, weight) = (self.rows(width), tokens(vec![1.0; width], 1, width));
+        let bytes = (2 * ROWS * width * size_of::<f32>()) as f64;
+        bytes / median(|| ops::rms_norm(x.clone(), &weight, self.model.norm_epsilon))
     }
+}
+
+/// Operations a second of this crate's own product of two matrices of 2048 × 2048, on the threads of the pool that calls it:
+/// what layers could reach if they did nothing else. The best of a few, measured now.
+pub fn product_flops(precision: Precision) -> f64 {
+    const SIDE: usize = 2048;
+    let mut random = random::stream(0, "product", 0);
+    let [a, b] = [0, 1].map(|_| (0..SIDE * SIDE).map(|_| random.random_range(-1.0..1.0)).collect::<Vec<f32>>());
+    let [a, b] = [&a, &b].map(|values| Matrix::new(values, SIDE, SIDE));
+    let mut c = vec![0.0; SIDE * SIDE];
+    let seconds = (0..ROUNDS).map(|_| {
+        let began = Instant::now();
+        MatrixMut::new(&mut c, SIDE, SIDE).set_product(1.0, a, b, precision.together());
+        began.elapsed().as_secs_f64()
+    });
+    2.0 * (SIDE * SIDE * SIDE) as f64 / seconds.fold(f64::INFINITY, f64::min)
 }
 
 /// Seconds that the work takes, after it was done once.

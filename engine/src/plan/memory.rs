@@ -1,6 +1,7 @@
 //! Bytes that a worker holds at the end of its forward pass, when it holds most.
 
 use super::{Device, Task};
+use crate::ops;
 use crate::ring::Slices;
 use std::ops::Range;
 
@@ -29,18 +30,22 @@ impl Memory {
         let model = &task.model;
         let (width, hidden, heads) = (model.width as f64, model.hidden as f64, model.heads as f64);
         let narrow = if device.bytes_a_value < 4 { device.bytes_a_value as f64 } else { 0.0 };
-        // The layer's input, its norm, q, k, v, what attention gives, the sum with the input, its norm, gate and up, and
-        // their product; and a number a head and a norm.
-        let layer = 8.0 * width + 3.0 * hidden + heads + 2.0;
-        // Patches as they come and as the loss compares them, the reconstruction, its gradient, the final norms.
-        let ends = 4.0 * model.block.patch_values() as f64 + 4.0 * width;
+        // Gates of a batch that is one wave are kept; of a longer one a wave's are made again.
+        let wave = rows.min(ops::WAVE as f64) / rows;
+        let kept_gates = if wave < 1.0 { 0.0 } else { 2.0 * hidden };
+        // The layer's input, q, k, v, what attention gives, the sum with the input; a number a head.
+        let layer = 6.0 * width + kept_gates + heads;
+        // Patches as they come and as the loss compares them, the reconstruction, its gradient, what the final norms read.
+        let ends = 4.0 * model.block.patch_values() as f64 + 2.0 * width;
         let values = device.bytes_a_value as f64;
         // Keys and values here and coming, with the gradients here and coming in f32, of one worker's rows.
         let on_the_way = if task.workers > 1 { 2.0 * width * 2.0 * (values + 4.0) } else { 0.0 };
-        // The gradients of the layer under way: of gate, up, their product and the residual; then, when what these needed
-        // is gone, of q, k and v by heads and side by side, of what attention gives and of the residual.
-        let feed_forward = (3.0 * hidden + 2.0 * width) * values;
-        let attention = 8.0 * width * values + on_the_way - (3.0 * hidden + 2.0 * width) * values;
+        // The gradients of the layer under way: of what the feed-forward reads and gives, and a wave's norm, gates and hidden
+        // values; then, when what these needed is gone, of q, k and v by heads and side by side, of what attention gives and
+        // of the residual.
+        let room = wave * (width + 3.0 * hidden - kept_gates);
+        let feed_forward = (2.0 * width + room) * values;
+        let attention = (8.0 * width + room - kept_gates - width) * values + on_the_way;
         Self {
             weights: model.parameter_count() as f64 * (16.0 + narrow),
             activations: rows * values * (task.layers() as f64 * layer + ends),

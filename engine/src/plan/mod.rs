@@ -13,7 +13,7 @@ mod device;
 mod memory;
 mod ring_steps;
 
-pub use device::Device;
+pub use device::{Device, product_flops};
 pub use memory::Memory;
 pub use ring_steps::RingStep;
 

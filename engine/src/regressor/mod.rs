@@ -21,6 +21,7 @@ use crate::model::{Init, Layer, LayerShape};
 use crate::ops::{self, LN_DEVIATION_LIMIT, MaybeTape, RopeTable};
 use crate::parameters::parameters;
 use crate::patch::BlockShape;
+use crate::precision::Precision;
 use crate::tensor::{Parameter, Tokens, values};
 use batch::Batch;
 use serde::{Deserialize, Serialize};
@@ -192,7 +193,7 @@ impl Regressor {
         config.check()?;
         let mut init = Init::new(INIT_STD, seed);
         let RegressorConfig { width, hidden, heads, .. } = config;
-        let shape = LayerShape { width, hidden, heads, norm_epsilon: NORM_EPSILON };
+        let shape = LayerShape { width, hidden, heads, norm_epsilon: NORM_EPSILON, precision: Precision::F32 };
         Ok(Self {
             in_proj: init.normal(config.block.patch_values(), width),
             embedding: init.embedding(width),
@@ -222,7 +223,11 @@ impl Regressor {
         let rope = RopeTable::new(layout.tokens_per_sequence(), self.config.width / self.config.heads, ROPE_THETA);
         let h = ops::patch_embed(patches, &self.in_proj, &self.embedding, &self.dropped, &batch.kept);
         let h = self.layers.iter().fold(h, |h, layer| layer.forward(h, &rope, &batch.scope));
-        ops::linear(ops::pool_last_block(ops::rms_norm(h, &self.norm, NORM_EPSILON), layout), &self.head)
+        ops::linear(
+            ops::pool_last_block(ops::rms_norm(h, &self.norm, NORM_EPSILON), layout),
+            &self.head,
+            Precision::F32,
+        )
     }
 
     /// Expects a curve of each block.

@@ -13,7 +13,7 @@ static PEAK: [AtomicIsize; THREADS] = [const { AtomicIsize::new(0) }; THREADS];
 static LIVE_OF_ALL: AtomicIsize = AtomicIsize::new(0);
 static PEAK_OF_ALL: AtomicIsize = AtomicIsize::new(0);
 static STARTED: AtomicUsize = AtomicUsize::new(0);
-const THREADS: usize = 256;
+const THREADS: usize = 4096;
 
 thread_local! {
     static THREAD: Cell<usize> = const { Cell::new(usize::MAX) };

@@ -3,6 +3,7 @@
 #![allow(dead_code)] // each test program uses its part
 
 use crate::noise::Noise;
+use engine::Precision;
 use engine::ring::Mesh;
 use engine::train::{Sequence, Start, TrainConfig, Trainer, TrainingData};
 use engine::{BlockShape, Bottleneck, EngineError, ModelConfig};
@@ -52,6 +53,7 @@ pub fn start(bottleneck: Bottleneck, train: TrainConfig) -> Start {
         norm_epsilon: 1e-5,
         init_std: 0.25,
         mask_conditioning: true,
+        precision: Precision::F32,
         block: block(),
         bottleneck,
     };

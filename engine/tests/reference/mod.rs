@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub)] // each test program uses its part
 
+use engine::Precision;
 use engine::model::ModelConfig;
 use engine::ops::Scope;
 use engine::parameters::Parameters;
@@ -114,6 +115,7 @@ impl Case {
             norm_epsilon: c["rms_norm_eps"].as_f64().unwrap() as f32,
             init_std: 0.02,
             mask_conditioning: true,
+            precision: Precision::F32,
             block: block.unwrap(),
             bottleneck,
         };

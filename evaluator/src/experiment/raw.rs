@@ -1,5 +1,6 @@
 //! What an experiment file may say, key by key, with the values that stand where it says nothing.
 
+use engine::Precision;
 use engine::train::TrainConfig;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -86,6 +87,28 @@ pub(super) struct RawModel {
     pub init_std: f32,
     /// Whether the encoder is told which tokens will be kept.
     pub mask_conditioning: bool,
+    /// Arithmetic of the layers.
+    pub precision: RawPrecision,
+}
+
+/// `model.precision`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawPrecision {
+    F32,
+    Bf16,
+    /// bf16 where this CPU has instructions for it.
+    Auto,
+}
+
+impl From<RawPrecision> for Precision {
+    fn from(raw: RawPrecision) -> Self {
+        match raw {
+            RawPrecision::F32 => Self::F32,
+            RawPrecision::Bf16 => Self::Bf16,
+            RawPrecision::Auto => Self::fastest(),
+        }
+    }
 }
 
 /// `model.bottleneck`.
@@ -113,6 +136,7 @@ impl Default for RawModel {
             norm_epsilon: 1e-5,
             init_std: 0.06,
             mask_conditioning: true,
+            precision: RawPrecision::F32,
         }
     }
 }

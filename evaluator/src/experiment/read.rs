@@ -345,6 +345,7 @@ fn variant(name: String, sections: Table, networks: &mut Networks) -> Result<Var
         norm_epsilon: m.norm_epsilon,
         init_std: m.init_std,
         mask_conditioning: m.mask_conditioning,
+        precision: m.precision.into(),
         block: BlockShape::new(m.frames_per_block, data.crop, data.crop, m.patch).map_err(value_error)?,
         bottleneck: match m.bottleneck {
             RawBottleneck::Fsq => Bottleneck::Fsq { levels: m.fsq_levels.clone() },

@@ -4,6 +4,7 @@ use super::heads::Heads;
 use super::tile::{QUERIES, QueryTile, Run};
 use super::{RopeTable, Scope};
 use crate::block::Layout;
+use crate::precision::Precision;
 use crate::tensor::{Tokens, shape, tokens, values};
 use rayon::prelude::*;
 
@@ -15,7 +16,13 @@ use rayon::prelude::*;
 ///
 /// # Panics
 /// If the rows are no whole blocks.
-pub fn attention_behind(qkv: Tokens, heads: usize, rope: &RopeTable, past: &Past) -> (Tokens, BlockKeys) {
+pub fn attention_behind(
+    qkv: Tokens,
+    heads: usize,
+    rope: &RopeTable,
+    past: &Past,
+    precision: Precision,
+) -> (Tokens, BlockKeys) {
     let (n, triple) = shape(&qkv);
     let (width, length) = (triple / 3, rope.positions());
     assert!(n % length == 0, "{n} rows are no whole blocks of {length}");
@@ -37,7 +44,8 @@ pub fn attention_behind(qkv: Tokens, heads: usize, rope: &RopeTable, past: &Past
             let (mut maxima, mut sums) = ([f32::NEG_INFINITY; QUERIES], [0.0; QUERIES]);
             let (sequence, count) = (index / heads, queries.len() / sizes.dim);
             let (maxima, sums) = (&mut maxima[..count], &mut sums[..count]);
-            let mut tile = QueryTile { sequence, first: before + tile * QUERIES, queries, out, maxima, sums };
+            let mut tile =
+                QueryTile { sequence, precision, first: before + tile * QUERIES, queries, out, maxima, sums };
             for run in runs {
                 tile.attend(run, &scope);
             }

@@ -90,6 +90,7 @@ pub use ring::ring_attention;
 
 use super::{MaybeTape, RopeTable};
 use crate::block::Layout;
+use crate::precision::Precision;
 use crate::ring::SequenceRing;
 use crate::tensor::Tokens;
 use std::sync::Arc;
@@ -132,6 +133,13 @@ impl Scope {
 ///
 /// # Panics
 /// If n is not that of the scope's layout, or `rope` has fewer positions than a sequence tokens.
-pub fn attention<T: MaybeTape>(qkv: Tokens<T>, heads: usize, rope: &RopeTable, scope: &Scope) -> Tokens<T> {
-    ring_attention(qkv, heads, rope, scope, &SequenceRing::alone(scope.layout.tokens_per_sequence()))
+pub fn attention<T: MaybeTape>(
+    qkv: Tokens<T>,
+    heads: usize,
+    rope: &RopeTable,
+    scope: &Scope,
+    precision: Precision,
+) -> Tokens<T> {
+    let alone = SequenceRing::alone(scope.layout.tokens_per_sequence());
+    ring_attention(qkv, heads, rope, scope, &alone, precision)
 }

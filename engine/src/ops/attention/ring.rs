@@ -8,6 +8,7 @@ use super::heads::Heads;
 use super::sweep::{Finished, Pairs, Running, Sweep};
 use super::{MaybeTape, RopeTable, Scope};
 use crate::kernel::rows;
+use crate::precision::Precision;
 use crate::ring::{Journey, Packet, RingError, SequenceRing, StepTrace, Trace};
 use crate::tensor::{Tokens, shape, take, tokens, values};
 use dfdx::tensor::{PutTape as _, SplitTape as _};
@@ -30,11 +31,12 @@ pub fn ring_attention<T: MaybeTape>(
     rope: &RopeTable,
     scope: &Scope,
     party: &SequenceRing,
+    precision: Precision,
 ) -> Tokens<T> {
     let (qkv, mut tape) = qkv.split_tape();
     let (n, triple) = shape(&qkv);
     let width = triple / 3;
-    let turns = Turns::new(party, scope, heads, width / heads);
+    let turns = Turns::new(party, scope, heads, width / heads, precision);
     let sizes = turns.sweep.sizes;
     assert_eq!(n, sizes.sequences * sizes.length, "rows against the layout and the worker's slices");
     assert!(rope.positions() >= sizes.length, "{} rows, but RoPE's table has {}", sizes.length, rope.positions());
@@ -85,14 +87,14 @@ struct Passing {
 type PairGradient = Vec<Vec<f32>>;
 
 impl Turns {
-    fn new(party: &SequenceRing, scope: &Scope, heads: usize, dim: usize) -> Self {
+    fn new(party: &SequenceRing, scope: &Scope, heads: usize, dim: usize, precision: Precision) -> Self {
         let (slices, rank) = (&party.slices, party.ring.rank());
         assert_eq!(slices.tokens(), scope.layout.tokens_per_sequence(), "the slices are of another sequence");
         assert_eq!(slices.workers(), party.ring.size(), "the slices are of another ring");
         let spans = slices.spans(rank).to_vec();
         let length = spans.iter().map(Range::len).sum();
         let sizes = Heads { sequences: scope.layout.sequences, heads, length, dim };
-        Self { party: party.clone(), sweep: Sweep { scope: scope.clone(), sizes, spans } }
+        Self { party: party.clone(), sweep: Sweep { scope: scope.clone(), sizes, precision, spans } }
     }
 
     fn steps(&self) -> usize {

@@ -3,6 +3,7 @@
 use super::Scope;
 use super::heads::Heads;
 use super::tile::{QUERIES, QueryRun, QueryTile, Run, RunGradient};
+use crate::precision::Precision;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -37,6 +38,7 @@ pub(super) struct Finished {
 pub(super) struct Sweep {
     pub(super) scope: Scope,
     pub(super) sizes: Heads,
+    pub(super) precision: Precision,
     /// Positions of its rows of a sequence.
     pub(super) spans: Vec<Range<usize>>,
 }
@@ -108,6 +110,7 @@ impl Sweep {
         for (span, rows) in self.spans.iter().zip(self.rows()) {
             let mut queries = QueryRun {
                 sequence: index / heads,
+                precision: self.precision,
                 first: span.start,
                 queries: &finished.queries[index][rows.start * dim..rows.end * dim],
                 log_sum_exp: &log_sum_exp[rows.clone()],
@@ -138,6 +141,7 @@ impl Sweep {
                     let count = QUERIES.min(span.end - first);
                     let tile = QueryTile {
                         sequence: index / heads,
+                        precision: self.precision,
                         first,
                         queries: queries.split_off(..count * dim).expect("rows of a tile"),
                         out: out.split_off_mut(..count * dim).expect("rows of a tile"),

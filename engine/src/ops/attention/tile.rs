@@ -4,8 +4,9 @@
 //! its corner. Where the keys come from (the batch itself, a remembered past, another worker) is not known here.
 
 use super::Scope;
-use crate::kernel::matrix::{Matrix, MatrixMut, Threads};
+use crate::kernel::matrix::{Matrix, MatrixMut};
 use crate::kernel::{exp, rows, simd::vectorized};
+use crate::precision::Precision;
 
 /// Queries and keys of one tile of scores: 128 KiB, which stays in a core's second-level cache.
 pub(super) const QUERIES: usize = 128;
@@ -52,6 +53,7 @@ impl<'a> RunGradient<'a> {
 /// Up to [`QUERIES`] queries of one head at consecutive positions, and what the online softmax has of them so far.
 pub(super) struct QueryTile<'a> {
     pub(super) sequence: usize,
+    pub(super) precision: Precision,
     /// The first one's position.
     pub(super) first: usize,
     /// (token, d).
@@ -69,17 +71,18 @@ impl QueryTile<'_> {
     pub(super) fn attend(&mut self, run: Run<'_>, scope: &Scope) -> u64 {
         let (queries, dim) = (self.sums.len(), self.queries.len() / self.sums.len());
         let seen = run.before(scope.layout.reach(self.first + queries - 1), dim);
+        let how = self.precision.alone();
         let q = Matrix::new(self.queries, queries, dim);
         let mut scores = vec![0.0; queries * KEYS.min(seen)];
         for first_key in (0..seen).step_by(KEYS) {
             let (keys, from) = (KEYS.min(seen - first_key), first_key * dim);
             let (k, v) = (Matrix::new(&run.keys[from..], keys, dim), Matrix::new(&run.values[from..], keys, dim));
-            MatrixMut::new(&mut scores, queries, keys).set_product(scale(dim), q, k.transposed(), Threads::One);
+            MatrixMut::new(&mut scores, queries, keys).set_product(scale(dim), q, k.transposed(), how);
             let first_key = run.first + first_key;
             let tile = Tile { sequence: self.sequence, first_query: self.first, first_key, keys };
             softmax_rows(&mut scores, self.out, self.maxima, self.sums, dim, &tile, scope);
             let p = Matrix::new(&scores, queries, keys);
-            MatrixMut::new(self.out, queries, dim).add_product(p, v, Threads::One);
+            MatrixMut::new(self.out, queries, dim).add_product(p, v, how);
         }
         (queries * seen) as u64
     }
@@ -108,6 +111,7 @@ impl<'a> Strided<'a> {
 /// Queries of one head at consecutive positions, any number, with all that their gradients need.
 pub(super) struct QueryRun<'a> {
     pub(super) sequence: usize,
+    pub(super) precision: Precision,
     /// The first one's position.
     pub(super) first: usize,
     /// (token, d).
@@ -131,6 +135,7 @@ impl QueryRun<'_> {
         let widest = runs.iter().map(|(run, _)| run.before(scope.layout.reach(self.first + length - 1), dim)).max();
         let mut p = vec![0.0; QUERIES.min(length) * KEYS.min(widest.unwrap_or(0))];
         let mut ds = p.clone();
+        let how = self.precision.alone();
         let mut computed = 0;
         for from in (0..length).step_by(QUERIES) {
             let queries = QUERIES.min(length - from);
@@ -144,15 +149,15 @@ impl QueryRun<'_> {
                 for first_key in (0..seen).step_by(KEYS) {
                     let (keys, at) = (KEYS.min(seen - first_key), first_key * dim);
                     let (k, v) = (Matrix::new(&run.keys[at..], keys, dim), Matrix::new(&run.values[at..], keys, dim));
-                    MatrixMut::new(&mut p, queries, keys).set_product(scale(dim), q, k.transposed(), Threads::One);
-                    MatrixMut::new(&mut ds, queries, keys).set_product(1.0, dy, v.transposed(), Threads::One);
+                    MatrixMut::new(&mut p, queries, keys).set_product(scale(dim), q, k.transposed(), how);
+                    MatrixMut::new(&mut ds, queries, keys).set_product(1.0, dy, v.transposed(), how);
                     let first_key = run.first + first_key;
                     let tile = Tile { sequence: self.sequence, first_query, first_key, keys };
                     backward_rows(&mut p, &mut ds, total, pulls, scale(dim), &tile, scope);
                     let (p, ds) = (Matrix::new(&p, queries, keys), Matrix::new(&ds, queries, keys));
-                    MatrixMut::new(&mut d.values[at..], keys, dim).add_product(p.transposed(), dy, Threads::One);
-                    MatrixMut::new(&mut d.keys[at..], keys, dim).add_product(ds.transposed(), q, Threads::One);
-                    MatrixMut::new(&mut self.dq[from * dim..], queries, dim).add_product(ds, k, Threads::One);
+                    MatrixMut::new(&mut d.values[at..], keys, dim).add_product(p.transposed(), dy, how);
+                    MatrixMut::new(&mut d.keys[at..], keys, dim).add_product(ds.transposed(), q, how);
+                    MatrixMut::new(&mut self.dq[from * dim..], queries, dim).add_product(ds, k, how);
                 }
                 computed += queries * seen;
             }
@@ -209,10 +214,7 @@ vectorized! {
             tile.hide(scope, i, scores);
             let new = rows::maximum(scores).max(*maximum);
             let rescale = exp::exp(*maximum - new);
-            for score in scores.iter_mut() {
-                *score = exp::exp(*score - new);
-            }
-            *sum = *sum * rescale + rows::sum(scores.len(), |i| scores[i]);
+            *sum = *sum * rescale + rows::map_and_sum(scores, |score| exp::exp(score - new));
             *maximum = new;
             rows::scale(out, rescale);
         }
@@ -251,13 +253,17 @@ vectorized! {
     ) {
         let rows = p.chunks_exact_mut(tile.keys).zip(ds.chunks_exact_mut(tile.keys)).zip(log_sum_exp).zip(pulls);
         for (i, (((p, ds), total), pull)) in rows.enumerate() {
+            let (total, pull) = (*total, *pull);
             let seen = tile.seen(scope, i);
-            p[seen..].fill(0.0);
-            ds[seen..].fill(0.0);
-            tile.hide(scope, i, &mut p[..seen]);
-            for (p, ds) in p[..seen].iter_mut().zip(&mut ds[..seen]) {
-                *p = exp::exp(*p - total);
-                *ds = *p * (*ds - pull) * scale;
+            let (p, unseen) = p.split_at_mut(seen);
+            unseen.fill(0.0);
+            let (ds, unseen) = ds.split_at_mut(seen);
+            unseen.fill(0.0);
+            tile.hide(scope, i, p);
+            for (p, ds) in p.iter_mut().zip(ds) {
+                let weight = exp::exp(*p - total);
+                *p = weight;
+                *ds = weight * (*ds - pull) * scale;
             }
         }
     }

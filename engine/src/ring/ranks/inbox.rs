@@ -39,7 +39,7 @@ impl Inbox {
                 let lost = rmp_serde::from_slice(load.bytes());
                 let end = "failed without a readable reason".to_owned();
                 let workers = self.ranks();
-                self.lose(lost.unwrap_or_else(|_| RingError { worker: from, workers, end, is_refusal: false }));
+                self.lose(lost.unwrap_or(RingError { worker: from, workers, end, is_refusal: false }));
             }
             _ => {
                 self.lock().letters[from][channel as usize].push_back(load);

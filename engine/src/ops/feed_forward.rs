@@ -1,0 +1,243 @@
+//! The feed-forward branch with its residual: x + (silu(g)·u)·W_down, (g | u) = RMSNorm(x)·W_gate_up.
+//!
+//! It goes over the rows in waves whose norms, gates and hidden values stay in the cache. The backward pass has x and makes
+//! everything else again from it, but for the gates of a batch that is a single wave: these are kept. Of longer batches they
+//! would have gone to memory and back, 8 · hidden bytes a token each way, which takes as long as the product that makes
+//! them.
+
+use super::rms_norm::Norm;
+use super::{MaybeTape, ROWS_PER_TASK, WAVE};
+use crate::kernel::matrix::{How, Matrix, MatrixMut};
+use crate::kernel::scratch::Scratch;
+use crate::kernel::{exp, rows, simd::vectorized};
+use crate::precision::Precision;
+use crate::tensor::{Parameter, Tokens, shape, take, tokens, values};
+use dfdx::tensor::{PutTape as _, SplitTape as _};
+use rayon::prelude::*;
+
+/// The branch's weights and ε.
+#[derive(Clone, Debug)]
+pub struct FeedForward {
+    /// w of RMSNorm, (1, width).
+    pub norm: Parameter,
+    /// Gate and up side by side, (width, 2 · hidden).
+    pub gate_up: Parameter,
+    /// (hidden, width).
+    pub down: Parameter,
+    /// ε of RMSNorm.
+    pub epsilon: f32,
+}
+
+/// (n, width) → (n, width): x + (silu(g)·u)·W_down with (g | u) = RMSNorm(x)·W_gate_up, SwiGLU (Shazeer 2020): silu(g) = g /
+/// (1 + e⁻ᵍ).
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn feed_forward<T: MaybeTape>(x: Tokens<T>, weights: &FeedForward, precision: Precision) -> Tokens<T> {
+    let (x, mut tape) = x.split_tape();
+    let branch = Branch::new(weights, precision);
+    let (n, width) = shape(&x);
+    let mut y = rows::copy_on_all_threads(values(&x));
+    let mut room = Room::new(&branch, n, T::OWNS_TAPE && n <= WAVE);
+    for (x, y) in values(&x).chunks(WAVE * width).zip(y.chunks_mut(WAVE * width)) {
+        let Wave { normed, inverse, gates, hidden } = room.wave(x.len() / width);
+        branch.gates(normed, inverse, gates, x);
+        gate_all(hidden, gates, branch.hidden);
+        branch.down(y, hidden);
+    }
+    let kept = room.kept();
+    let y = tokens(y, n, width);
+    if T::OWNS_TAPE {
+        let (result, weights) = (y.ghost(), weights.clone());
+        tape.add_backward_op(move |grads| {
+            let dy = take(grads.get_or_alloc_mut(&result)?);
+            let mut dx = take(grads.get_or_alloc_mut(&x)?);
+            let mut dgate_up = take(grads.get_or_alloc_mut(&weights.gate_up)?);
+            let mut ddown = take(grads.get_or_alloc_mut(&weights.down)?);
+            let dnorm = grads.get_or_alloc_mut(&weights.norm)?;
+            let branch = Branch::new(&weights, precision);
+            let has_gates = kept.is_some();
+            let mut room = Room::with(&branch, n, kept);
+            let wave = WAVE * width;
+            for ((x, dy), dx) in values(&x).chunks(wave).zip(dy.chunks(wave)).zip(dx.chunks_mut(wave)) {
+                let Wave { normed, inverse, gates, hidden } = room.wave(x.len() / width);
+                match has_gates {
+                    true => branch.norm.forward(normed, inverse, x),
+                    false => branch.gates(normed, inverse, gates, x),
+                }
+                branch.backward(hidden, gates, &mut ddown, dy);
+                branch.backward_gates(normed, gates, &mut dgate_up);
+                branch.norm.backward(dx, dnorm, x, normed, inverse);
+                rows::add_on_all_threads(dx, dy);
+            }
+            **grads.get_or_alloc_mut(&x)? = dx;
+            **grads.get_or_alloc_mut(&weights.gate_up)? = dgate_up;
+            **grads.get_or_alloc_mut(&weights.down)? = ddown;
+            Ok(())
+        });
+    }
+    y.put_tape(tape)
+}
+
+/// The weights as matrices.
+struct Branch<'a> {
+    norm: Norm<'a>,
+    gate_up: Matrix<'a>,
+    down: Matrix<'a>,
+    width: usize,
+    hidden: usize,
+    how: How,
+}
+
+/// Room for one wave's intermediate values.
+struct Room {
+    normed: Scratch,
+    inverse: Scratch,
+    gates: Gates,
+    hidden: Scratch,
+    width: usize,
+}
+
+/// Room for gates: such as outlives the pass, or not.
+enum Gates {
+    Kept(Vec<f32>),
+    Passing(Scratch),
+}
+
+/// Those of some rows: the norm (rows, width) and each row's 1 / rms, gates and up (rows, 2 · hidden), hidden values.
+struct Wave<'a> {
+    normed: &'a mut [f32],
+    inverse: &'a mut [f32],
+    gates: &'a mut [f32],
+    hidden: &'a mut [f32],
+}
+
+impl Room {
+    /// For n rows, in a single wave if their gates are to be kept.
+    fn new(branch: &Branch<'_>, n: usize, keeps: bool) -> Self {
+        Self::with(branch, n, keeps.then(|| vec![0.0; n * 2 * branch.hidden]))
+    }
+
+    /// With gates that were kept, if they were.
+    fn with(branch: &Branch<'_>, n: usize, kept: Option<Vec<f32>>) -> Self {
+        let rows = WAVE.min(n);
+        let passing = || Gates::Passing(Scratch::of(rows * 2 * branch.hidden));
+        Self {
+            normed: Scratch::of(rows * branch.width),
+            inverse: Scratch::of(rows),
+            gates: kept.map_or_else(passing, Gates::Kept),
+            hidden: Scratch::of(rows * branch.hidden),
+            width: branch.width,
+        }
+    }
+
+    fn kept(self) -> Option<Vec<f32>> {
+        match self.gates {
+            Gates::Kept(gates) => Some(gates),
+            Gates::Passing(_) => None,
+        }
+    }
+
+    fn wave(&mut self, rows: usize) -> Wave<'_> {
+        let hidden = self.hidden.len() / self.inverse.len();
+        let gates = match &mut self.gates {
+            Gates::Kept(gates) => gates,
+            Gates::Passing(gates) => &mut gates[..],
+        };
+        Wave {
+            normed: &mut self.normed[..rows * self.width],
+            inverse: &mut self.inverse[..rows],
+            gates: &mut gates[..rows * 2 * hidden],
+            hidden: &mut self.hidden[..rows * hidden],
+        }
+    }
+}
+
+impl<'a> Branch<'a> {
+    fn new(weights: &'a FeedForward, precision: Precision) -> Self {
+        let FeedForward { norm, gate_up, down, epsilon } = weights;
+        let (hidden, width) = shape(down);
+        Self {
+            norm: Norm { weight: values(norm), epsilon: *epsilon },
+            gate_up: Matrix::new(values(gate_up), width, 2 * hidden),
+            down: Matrix::new(values(down), hidden, width),
+            width,
+            hidden,
+            how: precision.together(),
+        }
+    }
+
+    fn gates(&self, normed: &mut [f32], inverse: &mut [f32], gates: &mut [f32], x: &[f32]) {
+        self.norm.forward(normed, inverse, x);
+        let (rows, normed) = (inverse.len(), Matrix::new(normed, inverse.len(), self.width));
+        MatrixMut::new(gates, rows, 2 * self.hidden).set_product(1.0, normed, self.gate_up, self.how);
+    }
+
+    /// y += hidden·W_down.
+    fn down(&self, y: &mut [f32], hidden: &[f32]) {
+        let rows = y.len() / self.width;
+        let hidden = Matrix::new(hidden, rows, self.hidden);
+        MatrixMut::new(y, rows, self.width).add_product(hidden, self.down, self.how);
+    }
+
+    /// Turns gates into their gradient, by way of `hidden`; dW_down += hiddenᵀ·dy.
+    fn backward(&self, hidden: &mut [f32], gates: &mut [f32], ddown: &mut [f32], dy: &[f32]) {
+        let rows = dy.len() / self.width;
+        let dy = Matrix::new(dy, rows, self.width);
+        MatrixMut::new(hidden, rows, self.hidden).set_product(1.0, dy, self.down.transposed(), self.how);
+        backward_all(gates, hidden, self.hidden);
+        let hidden = Matrix::new(hidden, rows, self.hidden).transposed();
+        MatrixMut::new(ddown, self.hidden, self.width).add_product(hidden, dy, self.how);
+    }
+
+    /// dW_gate_up += normᵀ·dgates, and turns the norm into its gradient, dgates·W_gate_upᵀ.
+    fn backward_gates(&self, normed: &mut [f32], dgates: &[f32], dgate_up: &mut [f32]) {
+        let rows = normed.len() / self.width;
+        let dgates = Matrix::new(dgates, rows, 2 * self.hidden);
+        let transposed = Matrix::new(normed, rows, self.width).transposed();
+        MatrixMut::new(dgate_up, self.width, 2 * self.hidden).add_product(transposed, dgates, self.how);
+        let dnormed = MatrixMut::new(normed, rows, self.width);
+        dnormed.set_product(1.0, dgates, self.gate_up.transposed(), self.how);
+    }
+}
+
+/// silu(gate)·up of all rows.
+fn gate_all(hidden: &mut [f32], gates: &[f32], width: usize) {
+    let chunk = ROWS_PER_TASK * width;
+    hidden.par_chunks_mut(chunk).zip(gates.par_chunks(2 * chunk)).for_each(|(h, g)| gate_rows(h, g, width));
+}
+
+/// The gradients of gate and up in their place, and silu(gate)·up in that of its gradient.
+fn backward_all(gates: &mut [f32], hidden: &mut [f32], width: usize) {
+    let chunk = ROWS_PER_TASK * width;
+    let all = gates.par_chunks_mut(2 * chunk).zip(hidden.par_chunks_mut(chunk));
+    all.for_each(|(gates, hidden)| backward_rows(gates, hidden, width));
+}
+
+vectorized! {
+    fn gate_rows(hidden: &mut [f32], gates: &[f32], width: usize) {
+        for (hidden, gates) in hidden.chunks_exact_mut(width).zip(gates.chunks_exact(2 * width)) {
+            let (gate, up) = gates.split_at(width);
+            for i in 0..width {
+                hidden[i] = gate[i] * exp::logistic(gate[i]) * up[i];
+            }
+        }
+    }
+}
+
+vectorized! {
+    /// With s = logistic(g): du = dh·g·s, dg = dh·u·s·(1 + g·(1 − s)), h = g·s·u.
+    fn backward_rows(gates: &mut [f32], hidden: &mut [f32], width: usize) {
+        for (gates, hidden) in gates.chunks_exact_mut(2 * width).zip(hidden.chunks_exact_mut(width)) {
+            let (gate, up) = gates.split_at_mut(width);
+            for i in 0..width {
+                let (g, u, dh) = (gate[i], up[i], hidden[i]);
+                let s = exp::logistic(g);
+                let silu = g * s;
+                gate[i] = dh * u * (s + silu * (1.0 - s));
+                up[i] = dh * silu;
+                hidden[i] = silu * u;
+            }
+        }
+    }
+}
