@@ -1,7 +1,9 @@
 //! What can be typed.
 
+use crate::bench::WorkName;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use engine::Precision;
 use engine::model::Preset;
 use engine::ring::Mesh;
 use evaluator::report::{FIGURES, TABLES};
@@ -74,8 +76,15 @@ rates are measured (cpu) or assumed (h100), and printed.")]
     Figure(Figure),
     /// Show every experiment and how far it is.
     Status,
-    /// Measure this machine.
-    #[command(subcommand)]
+    /// Measure this machine: whole steps of four models, against PyTorch if it is there.
+    #[command(after_help = "Examples:
+  elastictok bench
+  elastictok bench --works S,M --precision bf16
+  elastictok bench --peer ~/torch/bin/python --rounds 11     # in the project's folder, with `pip install torch`
+  elastictok bench search
+
+Nothing else should run meanwhile: what it measures is shared.")]
+    #[command(args_conflicts_with_subcommands = true)]
     Bench(Bench),
     /// Show the results in a browser: trade-off curves, tables, every picture. On this machine only, unless a token is given.
     #[command(after_help = "Examples:
@@ -495,12 +504,49 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     Ok((key.trim().to_owned(), value.trim().to_owned()))
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    #[command(subcommand)]
+    pub(crate) command: Option<BenchCommand>,
+    #[command(flatten)]
+    pub(crate) steps: BenchSteps,
+}
+
 #[derive(Debug, Subcommand)]
-pub(crate) enum Bench {
+pub(crate) enum BenchCommand {
     /// Evaluations a second of a search, on one thread and on all.
     Search(BenchSearch),
     /// Seconds of training steps on long sequences, beside what `plan` foretells.
     Plan(BenchPlan),
+    /// Make a step for each line that says so.
+    #[command(hide = true)]
+    Racer(BenchRacer),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchSteps {
+    /// Which steps [default: all].
+    #[arg(long, value_name = "WORK,…", value_delimiter = ',', ignore_case = true)]
+    pub(crate) works: Vec<WorkName>,
+    /// Arithmetic of the layers.
+    #[arg(long, value_name = "P,…", value_delimiter = ',', default_value = "f32,bf16", value_parser = precisions())]
+    pub(crate) precision: Vec<Precision>,
+    /// Steps of each, in turn with the peer's.
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) rounds: u16,
+    /// A Python that has PyTorch: the same model is run by it, step by step in turn with ours.
+    #[arg(long, value_name = "PYTHON")]
+    pub(crate) peer: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchRacer {
+    pub(crate) work: WorkName,
+    /// Blocks of a sequence, instead of the work's own.
+    #[arg(long)]
+    pub(crate) blocks: Option<usize>,
+    #[arg(long, value_parser = precisions())]
+    pub(crate) precision: Precision,
 }
 
 #[derive(Debug, Args)]
@@ -522,6 +568,11 @@ pub(crate) struct BenchSearch {
 
 fn listed<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     entries.map(|(name, about)| format!("  {name:<18} {about}\n")).collect()
+}
+
+fn precisions() -> impl TypedValueParser<Value = Precision> {
+    PossibleValuesParser::new(Precision::ALL.map(Precision::name))
+        .map(|name| Precision::named(&name).expect("one of the possible values"))
 }
 
 fn presets() -> impl TypedValueParser<Value = Preset> {

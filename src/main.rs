@@ -1,7 +1,8 @@
 //! `elastictok`: train ElasticTok variants, sweep thresholds and searches over held-out pictures, see the trade-offs.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+mod allocator;
 mod backup;
 mod bench;
 mod cli;
@@ -28,7 +29,7 @@ mod status;
 mod table;
 
 use clap::Parser as _;
-use cli::{Bench, Cli, Command};
+use cli::{Bench, BenchCommand, Cli, Command};
 use engine::EngineError;
 use evaluator::EvaluatorError;
 use std::process::ExitCode;
@@ -44,8 +45,12 @@ fn main() -> ExitCode {
         Command::Run(command) => ranks::on_all(|ranks| run::run(&cli, command, ranks)),
         Command::Train(command) => ranks::on_all(|ranks| run::train(&cli, command, ranks)),
         Command::Evaluate(command) => ranks::on_all(|ranks| run::evaluate(&cli, command, ranks)),
-        Command::Bench(Bench::Search(command)) => bench::search(&cli, command),
-        Command::Bench(Bench::Plan(command)) => bench::plan(&cli, command),
+        Command::Bench(Bench { command: Some(command), .. }) => match command {
+            BenchCommand::Search(command) => bench::search(&cli, command),
+            BenchCommand::Plan(command) => bench::plan(&cli, command),
+            BenchCommand::Racer(command) => bench::racer(&cli, command),
+        },
+        Command::Bench(Bench { command: None, steps }) => bench::steps(&cli, steps),
         Command::Plan(command) => plan::plan(&cli, command),
         Command::Table(command) => table::table(&cli, command),
         Command::Figure(command) => figure::figure(&cli, command),

@@ -1,5 +1,6 @@
 //! `run`, `train`, `evaluate`: do what an experiment asks and the store lacks.
 
+use crate::allocator;
 use crate::cli::{Cli, Experiment as Asked, Format, Run};
 use crate::console::{Console, print, write_file};
 use crate::{dry_run, figure, machines, table};
@@ -144,6 +145,7 @@ fn mesh(asked: &Asked, ranks: Option<&Ranks>) -> Result<Mesh> {
 
 /// Makes the pool of threads that everything is computed with.
 pub(crate) fn use_threads(cli: &Cli) -> Result<()> {
+    allocator::keep_memory();
     match cli.threads {
         Some(n) => rayon::ThreadPoolBuilder::new().num_threads(n.into()).build_global().context("starting the threads"),
         None => Ok(()),

@@ -1,10 +1,16 @@
 //! `bench`: what this machine does, measured.
 
 mod plan;
+mod racer;
 mod search;
+mod steps;
+mod work;
 
 pub(crate) use plan::plan;
+pub(crate) use racer::racer;
 pub(crate) use search::search;
+pub(crate) use steps::steps;
+pub(crate) use work::WorkName;
 
 use crate::cli::Cli;
 use anyhow::{Context as _, Result};

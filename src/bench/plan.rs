@@ -5,6 +5,7 @@ use crate::cli::{BenchPlan, Cli};
 use crate::console::{Console, print};
 use crate::dry_run::Grey;
 use anyhow::{Context as _, Result};
+use engine::Precision;
 use engine::plan::{Device, Plan, Task};
 use engine::ring::Mesh;
 use engine::train::{Start, TrainConfig, Trainer};
@@ -66,6 +67,7 @@ fn model() -> Result<ModelConfig, EvaluatorError> {
         norm_epsilon: 1e-5,
         init_std: 0.02,
         mask_conditioning: true,
+        precision: Precision::F32,
         block: BlockShape::new(1, 256, 256, [1, 8, 8])?,
         bottleneck: Bottleneck::Vae { dim: 8 },
     })

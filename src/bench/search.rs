@@ -4,6 +4,7 @@ use super::{cores, median};
 use crate::cli::{BenchSearch, Cli};
 use crate::console::print;
 use anyhow::{Context as _, Result};
+use engine::Precision;
 use engine::{BlockSequence, BlockShape, Bottleneck, ElasticTok, Encoding, ModelConfig};
 use evaluator::EvaluatorError;
 use std::fmt::Write as _;
@@ -60,6 +61,7 @@ fn model(tokens: usize) -> Result<ElasticTok, engine::EngineError> {
         norm_epsilon: 1e-5,
         init_std: 0.06,
         mask_conditioning: true,
+        precision: Precision::F32,
         block: BlockShape::new(1, side, side, [1, 8, 8])?,
         bottleneck: Bottleneck::Vae { dim: 8 },
     };
