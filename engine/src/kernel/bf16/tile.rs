@@ -89,6 +89,12 @@ unsafe fn sums<const ROW_STEP: usize, const PAIR_STEP: usize>(
     c: *mut f32,
     shape: &Shape,
 ) {
+    // C arrives while the sums are made: its rows lie too far apart for the CPU to expect them.
+    for row in 0..shape.rows {
+        let at = c.wrapping_add(row * shape.stride);
+        _mm_prefetch::<_MM_HINT_T0>(at.cast());
+        _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(16).cast());
+    }
     let mut sums = [[_mm512_setzero_ps(); 2]; TILE_ROWS];
     for pair in 0..pairs {
         // SAFETY: inside the panel and the rows, as the caller says.
