@@ -59,7 +59,7 @@ pub(crate) fn print(cli: &Cli, experiment: &Experiment, mesh: Mesh) -> Result<()
         };
         for seed in &experiment.seeds {
             for (index, (stage, (step_seconds, _))) in stages.iter().zip(&timed).enumerate() {
-                if !trained.insert((*seed, identity(variant, index))) {
+                if variant.given.is_some() || !trained.insert((*seed, identity(variant, index))) {
                     continue;
                 }
                 let Stage { context, steps, batch, .. } = stage;

@@ -5,6 +5,7 @@
 pub mod chart;
 pub mod content;
 mod csv;
+mod difference;
 pub mod encode;
 pub mod error;
 pub mod experiment;

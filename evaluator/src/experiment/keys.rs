@@ -13,8 +13,15 @@ pub(super) const FILE_KEYS: [&str; 3] = ["name", "question", "seeds"];
 pub(super) const TOP: [&str; 5] = [FILE_KEYS[0], FILE_KEYS[1], FILE_KEYS[2], "variant", "grid"];
 
 /// Keys of files and folders, given relative to the experiment file.
-pub(super) const PATHS: [&str; 6] =
-    ["data.train", "data.test", "data.train_videos", "data.test_videos", "perceptual.metric", "perceptual.loss"];
+pub(super) const PATHS: [&str; 7] = [
+    "data.train",
+    "data.test",
+    "data.train_videos",
+    "data.test_videos",
+    "model.checkpoint",
+    "perceptual.metric",
+    "perceptual.loss",
+];
 
 /// All sections with all their keys and default values.
 pub(super) fn defaults() -> Table {

@@ -6,6 +6,7 @@
 //! checked and complete: nothing downstream looks at names or defaults again.
 
 mod error;
+mod given;
 mod keys;
 mod networks;
 mod raw;
@@ -14,6 +15,7 @@ mod read;
 mod tests;
 
 pub use error::ExperimentError;
+pub use given::GivenWeights;
 pub use read::Overrides;
 
 use crate::metric::PerceptualJudge;
@@ -51,6 +53,8 @@ pub struct Variant {
     pub model: ModelConfig,
     /// How it is trained.
     pub train: TrainConfig,
+    /// Its weights, where they are given instead of trained.
+    pub given: Option<GivenWeights>,
     /// What is asked of it.
     pub sweep: Sweep,
     /// The network that predicts its counts, if a strategy asks for one.
@@ -261,9 +265,13 @@ impl Variant {
         self.perceptual.metric.as_deref().map(PerceptualJudge::from)
     }
 
-    /// Everything that decides what training makes of a seed, besides the content of the pictures and videos.
+    /// Everything that decides what training makes of a seed, besides the content of the pictures and videos; of given
+    /// weights, which they are.
     pub fn training_config(&self) -> serde_json::Value {
         let Data { resize, crop, blocks, videos, .. } = &self.data;
+        if let Some(given) = &self.given {
+            return json!({ "model": self.model, "weights": given.weights, "resize": resize, "crop": crop });
+        }
         let mut config = json!({ "model": self.model, "train": self.train, "resize": resize, "crop": crop });
         // Stages say themselves how long their sequences are.
         if *blocks > 1 && self.train.stages.is_empty() {
@@ -290,7 +298,10 @@ impl Variant {
         if self.sweep.window < usize::MAX {
             config["sweep"]["window"] = json!(self.sweep.window);
         }
-        // Only where there is one: experiments without keep their key.
+        // Only where there are any: experiments without keep their key.
+        if let Some(given) = &self.given {
+            config["weights"] = json!(given.weights);
+        }
         if let Some(judge) = self.judge() {
             config["perceptual"] = json!(judge);
         }

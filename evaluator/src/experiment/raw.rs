@@ -71,6 +71,8 @@ impl Default for RawData {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawModel {
+    /// A file of weights, relative to the experiment file: the model is then what it holds, and nothing is trained.
+    pub checkpoint: PathBuf,
     pub width: usize,
     pub hidden: usize,
     pub heads: usize,
@@ -122,6 +124,7 @@ pub(super) enum RawBottleneck {
 impl Default for RawModel {
     fn default() -> Self {
         Self {
+            checkpoint: PathBuf::new(),
             width: 96,
             hidden: 256,
             heads: 4,

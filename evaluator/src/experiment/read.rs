@@ -3,8 +3,8 @@
 use super::networks::Networks;
 use super::raw::{self, RawBottleneck, RawSections};
 use super::{
-    Criterion, Data, Experiment, ExperimentError, REPLAYABLE_COUNTS, Regression, SearchMode, Sweep, Variant, Videos,
-    keys,
+    Criterion, Data, Experiment, ExperimentError, GivenWeights, REPLAYABLE_COUNTS, Regression, SearchMode, Sweep,
+    Variant, Videos, keys,
 };
 use crate::search::{Fixed, SearchStrategy, parse};
 use engine::train::{Stage, TrainConfig};
@@ -66,6 +66,9 @@ impl Experiment {
         }
         if let Some(seed) = repeated(&file.seeds) {
             return problem(&format!("seeds: {seed} stands there twice"));
+        }
+        if file.seeds.len() > 1 && variants.iter().any(|variant| variant.given.is_some()) {
+            return problem("seeds: the weights of model.checkpoint are of one model; give one seed");
         }
         let RawFile { name, question, seeds, .. } = file;
         Ok(Self { name, question, source: text.to_owned(), seeds, variants })
@@ -353,6 +356,7 @@ fn variant(name: String, sections: Table, networks: &mut Networks) -> Result<Var
         },
     };
     model.check().map_err(value_error)?;
+    let given = GivenWeights::read(&m.checkpoint, &model).map_err(value_error)?;
     let train = staged(raw.train, &raw.stage, &mut data, model.block.tokens());
     let mut train = train.map_err(|message| of_variant(&name, message))?;
     let perceptual = networks.perceptual(&raw.perceptual, &mut train, data.crop).map_err(value_error)?;
@@ -386,7 +390,7 @@ fn variant(name: String, sections: Table, networks: &mut Networks) -> Result<Var
             regressor.counts
         ));
     }
-    let mut variant = Variant { name, data, model, train, sweep, regressor, perceptual };
+    let mut variant = Variant { name, data, model, train, given, sweep, regressor, perceptual };
     let sees = variant.curve_blocks() - 1;
     let earlier = &mut variant.regressor.network.earlier;
     *earlier = sees.min(*earlier);

@@ -263,3 +263,28 @@ fn a_perceptual_network_that_is_missing_or_too_large_for_the_pictures_is_refused
     assert!(message.contains("perceptual.loss_weight = 0: must be a positive number"), "{message}");
     assert!(refused("metrc = []").contains("did you mean `perceptual.metric`?"));
 }
+
+#[test]
+fn given_weights_are_known_by_their_content_and_must_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "name = \"a\"\n[model]\nwidth = 16\nhidden = 24\nheads = 2\nencoder_layers = 1\ndecoder_layers = 1\n";
+    let model = engine::ElasticTok::new(read(text).variants[0].model.clone(), 3).unwrap();
+    let file = folder.path().join("model.safetensors");
+    let hash = engine::model::save_model(&model, None, &file).unwrap();
+
+    let with = |text: &str| parse(text, &set("model.checkpoint", &file.to_string_lossy()));
+    let variant = with(text).unwrap().variants.remove(0);
+    assert_eq!(variant.given, Some(GivenWeights { path: file.clone(), weights: hash.into() }));
+    // How it was trained decides nothing any more; the weights do.
+    let trained_longer = with(&format!("{text}[train]\nsteps = 5000\n")).unwrap().variants.remove(0);
+    assert_eq!(variant.training_config(), trained_longer.training_config());
+    assert_ne!(variant.training_config(), read(text).variants[0].training_config());
+
+    let error = with(&text.replace("hidden = 24", "hidden = 32")).unwrap_err().to_string();
+    assert!(error.contains("the model in the file has model.hidden = 24, the experiment 32"), "{error}");
+    let error = with(&format!("seeds = [0, 1]\n{text}")).unwrap_err().to_string();
+    assert!(error.contains("of one model; give one seed"), "{error}");
+    std::fs::remove_file(&file).unwrap();
+    assert!(with(text).unwrap_err().to_string().contains("model.safetensors"));
+    assert!(parse(text, &set("model.checkpoint", "")).unwrap().variants[0].given.is_none());
+}

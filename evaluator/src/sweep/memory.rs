@@ -13,7 +13,7 @@ const BYTES_A_VALUE: usize = 16;
 /// free now.
 pub fn check_memory(experiment: &Experiment) -> Result<()> {
     let Some(available) = available_bytes() else { return Ok(()) };
-    for variant in &experiment.variants {
+    for variant in experiment.variants.iter().filter(|variant| variant.given.is_none()) {
         let parameters = variant.model.parameter_count();
         let stages = variant.train.all_stages(variant.tokens_per_sequence());
         let tokens = stages.iter().map(|stage| stage.batch.saturating_mul(stage.context)).max().unwrap_or(0);

@@ -13,6 +13,7 @@ use super::sets::DataSets;
 use super::training::{self, Trained};
 use super::trials::{Done, Planned, Walk};
 use super::{Options, Run};
+use crate::difference::first_difference;
 use crate::error::{EvaluatorError, Result};
 use crate::experiment::{Experiment, Variant};
 use crate::store::{ContentHash, DatasetId, NewCurve, ProtocolId, TrainingRunId, TrialId};
@@ -33,7 +34,7 @@ enum Order {
     /// end.
     Train(u32),
     /// Evaluate the model of this place, whose weights and held-out samples follow, task by task.
-    Evaluate { ordinal: u32, run: TrainingRunId, weights: ContentHash },
+    Evaluate { ordinal: u32, run: Option<TrainingRunId>, weights: ContentHash },
 }
 
 /// A part of the evaluation of a model.
@@ -86,26 +87,11 @@ pub fn agree(experiment: &Experiment, sets: &DataSets, options: &Options, ranks:
     });
     let all = ranks.exchange(own).map_err(EngineError::from)?;
     for (rank, other) in all.iter().enumerate() {
-        if let Some((what, here, there)) = difference("", &all[0], other) {
+        if let Some((what, here, there)) = first_difference("", &all[0], other) {
             return Err(EvaluatorError::RanksDiffer { rank, what, here, there });
         }
     }
     Ok(())
-}
-
-/// The first place where two values differ, and what stands there.
-fn difference(path: &str, a: &Value, b: &Value) -> Option<(String, String, String)> {
-    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
-    match (a, b) {
-        (Value::Object(a), Value::Object(b)) if a.keys().eq(b.keys()) => {
-            a.iter().find_map(|(key, value)| difference(&below(key), value, &b[key]))
-        }
-        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
-            a.iter().zip(b).enumerate().find_map(|(index, (a, b))| difference(&below(&index.to_string()), a, b))
-        }
-        _ if a == b => None,
-        _ => Some((path.to_owned(), a.to_string(), b.to_string())),
-    }
 }
 
 /// Does what rank 0 tells until nothing is left to do; for all ranks but that one.
@@ -279,24 +265,5 @@ impl Run<'_> {
         if let Some(ranks) = &self.options.ranks {
             ranks.tell_all(words);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_difference_is_named_by_its_path() {
-        let a = json!({ "threads": 2, "experiment": { "variants": [{ "steps": 3 }, { "steps": 4 }] } });
-        assert_eq!(difference("", &a, &a), None);
-        let mut b = a.clone();
-        b["experiment"]["variants"][1]["steps"] = json!(5);
-        let told = |what: &str, here: &str, there: &str| Some((what.to_owned(), here.to_owned(), there.to_owned()));
-        assert_eq!(difference("", &a, &b), told("experiment.variants.1.steps", "4", "5"));
-        b["threads"] = json!(null);
-        b["experiment"] = json!({});
-        assert_eq!(difference("", &a["experiment"], &b["experiment"]).unwrap().0, "");
-        assert_eq!(difference("", &json!({ "threads": 2 }), &json!({ "threads": null })), told("threads", "2", "null"));
     }
 }

@@ -3,24 +3,25 @@
 use super::Run;
 use super::samples::Samples;
 use crate::error::{EvaluatorError, Result};
-use crate::experiment::Variant;
+use crate::experiment::{GivenWeights, Variant};
 use crate::store::{
     CheckpointFiles, ContentHash, Lease, NewTrainingRun, TrainingPoint, TrainingRunId, TrainingRunRow, TrainingStatus,
 };
-use engine::ElasticTok;
 use engine::model::{load_model, save_model};
 use engine::parameters::weights_hash;
 use engine::ring::Trace;
 use engine::train::{Start, StepReport, Trainer};
+use engine::{ElasticTok, EngineError};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
 /// Raised when the same configuration would train to other weights.
 const TRAINING_VERSION: u32 = 1;
 
-/// A finished training run.
+/// A finished training run, or given weights.
 pub(super) struct Trained {
-    pub(super) run: TrainingRunId,
+    /// None of given weights.
+    pub(super) run: Option<TrainingRunId>,
     pub(super) weights: ContentHash,
     pub(super) model: ElasticTok,
     /// It was found finished in the store.
@@ -30,6 +31,9 @@ pub(super) struct Trained {
 impl Run<'_> {
     /// The variant's weights for this seed. `ordinal` is the run's place in the experiment.
     pub(super) async fn train(&self, variant: &Variant, seed: u64, ordinal: u32, samples: &Samples) -> Result<Trained> {
+        if let Some(given) = &variant.given {
+            return load(given);
+        }
         let (key, config) = (key(variant, seed, samples), variant.training_config());
         let start = start(variant, seed);
         let mut trainer = self.equip(Trainer::new(start.clone(), samples.sets.training(variant, seed))?, variant)?;
@@ -54,7 +58,7 @@ impl Run<'_> {
                 self.progress.say(&format!("{title}: its weights are missing or damaged, training it again"));
                 let trainer = self.call_ranks(trainer, ordinal)?;
                 let model = self.train_again(&title, trainer, &files, weights)?;
-                return Ok(Trained { run, weights, model, reused: false });
+                return Ok(Trained { run: Some(run), weights, model, reused: false });
             }
         }
         if files.training.exists() {
@@ -91,7 +95,7 @@ impl Run<'_> {
         self.ended("training", Some(run.into()), told(), &Ok(())).await?;
         // The weights are safe: the training state, three times their size, is no longer needed.
         let _ = std::fs::remove_file(&files.training);
-        Ok(Trained { run, weights, model: trainer.model().clone(), reused: false })
+        Ok(Trained { run: Some(run), weights, model: trainer.model().clone(), reused: false })
     }
 
     /// The latest of this variant's stages whose weights a run that ended there has left.
@@ -148,6 +152,7 @@ impl Run<'_> {
                     return Ok(Wait::WeightsLost(weights));
                 };
                 self.progress.say(&format!("{title}: trained before ({} steps), reused", row.steps));
+                let run = Some(run);
                 return Ok(Wait::Done(Box::new(Trained { run, weights, model, reused: true })));
             }
             match self.store.acquire(run).await? {
@@ -255,6 +260,16 @@ impl Run<'_> {
         self.store.report_training(run, step as u32, seconds, &points).await?;
         Ok(())
     }
+}
+
+/// The model of a file, if it is still the one that was read with the experiment.
+fn load(given: &GivenWeights) -> Result<Trained> {
+    let (model, info) = load_model(&given.path)?;
+    if ContentHash::from(info.weights_hash) != given.weights {
+        let (path, reason) = (given.path.clone(), "was replaced meanwhile; run again".to_owned());
+        return Err(EngineError::Checkpoint { path, reason }.into());
+    }
+    Ok(Trained { run: None, weights: given.weights, model, reused: true })
 }
 
 /// What decides the variant's weights for this seed, but for what it sees.

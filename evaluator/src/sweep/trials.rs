@@ -108,7 +108,7 @@ impl Run<'_> {
             let new = NewTrial {
                 key: ContentHash::of(identity.to_string().as_bytes()),
                 config,
-                training_run: Some(bench.trained.run),
+                training_run: bench.trained.run,
                 dataset,
                 protocol: protocol.1,
                 provenance: Some(self.provenance),

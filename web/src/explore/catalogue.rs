@@ -63,7 +63,8 @@ impl Shelf {
                 experiment: holdings.id,
                 threshold: trial.threshold,
                 pool: pool.finish(),
-                is_baseline: trial.training_run_id.is_none() || trial.strategy.starts_with("fixed"),
+                is_baseline: (trial.training_run_id.is_none() && trial.config["training"].is_null())
+                    || trial.strategy.starts_with("fixed"),
                 settings: settings.into(),
                 means: trial.means.clone().into(),
             }
