@@ -9,7 +9,7 @@ use evaluator::store::Store;
 
 pub(crate) fn backup(cli: &Cli, command: &Backup) -> Result<()> {
     let length = runtime()?.block_on(async {
-        let reader = Store::open_existing_read_only(&cli.db).await?;
+        let reader = Store::open_existing_read_only(cli.db()).await?;
         let length = reader.backup(&command.file, command.force).await;
         reader.close().await;
         Ok::<_, EvaluatorError>(length?)

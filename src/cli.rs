@@ -1,5 +1,9 @@
 //! What can be typed.
 
+mod gate;
+
+pub(crate) use gate::{Approve, Baseline, Check, ReportFormat};
+
 use crate::bench::WorkName;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -8,7 +12,7 @@ use engine::model::Preset;
 use engine::ring::Mesh;
 use evaluator::report::{FIGURES, TABLES};
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A workbench for adaptive visual tokenizers (ElasticTok, arXiv 2410.08368).
 #[derive(Debug, Parser)]
@@ -20,9 +24,9 @@ use std::path::PathBuf;
   elastictok table search --provenance
   elastictok figure quickstart --output quickstart.png")]
 pub(crate) struct Cli {
-    /// The results: an SQLite file; checkpoints and pictures lie beside it.
-    #[arg(long, global = true, value_name = "FILE", default_value = "results/elastictok.sqlite")]
-    pub(crate) db: PathBuf,
+    /// The results: an SQLite file; checkpoints and pictures lie beside it [default: results/elastictok.sqlite].
+    #[arg(long = "db", global = true, value_name = "FILE")]
+    pub(crate) asked_db: Option<PathBuf>,
     /// Print results and errors only.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
@@ -34,6 +38,16 @@ pub(crate) struct Cli {
     pub(crate) threads: Option<u16>,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// Where results are, if nobody says.
+pub(crate) const DEFAULT_DB: &str = "results/elastictok.sqlite";
+
+impl Cli {
+    /// The results.
+    pub(crate) fn db(&self) -> &Path {
+        self.asked_db.as_deref().unwrap_or(Path::new(DEFAULT_DB))
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -68,6 +82,12 @@ Running it again does only what is missing; Ctrl-C stops at the next step.")]
 A configuration file says what --config of `import --help` does. Bytes and arithmetic are counted as training does them; \
 rates are measured (cpu) or assumed (h100), and printed.")]
     Plan(Plan),
+    /// Compare today's quality and cost with a baseline, and fail if something got worse: for a CI.
+    #[command(after_help = gate::CHECK_HELP)]
+    Check(Check),
+    /// Change what `check` compares with.
+    #[command(subcommand)]
+    Baseline(Baseline),
     /// Print a table: an experiment's main one, or one of the paper's.
     #[command(after_help = tables_help())]
     Table(Table),

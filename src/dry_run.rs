@@ -98,7 +98,7 @@ pub(crate) fn print(cli: &Cli, experiment: &Experiment, mesh: Mesh) -> Result<()
         console::print(&format!("{}\n{text}", variant.name))?;
         text.clear();
     }
-    console::print(&format!("about {total:.0} s in all, if {} holds none of it yet\n", cli.db.display()))
+    console::print(&format!("about {total:.0} s in all, if {} holds none of it yet\n", cli.db().display()))
 }
 
 /// What decides the weights after a stage, besides the seed.

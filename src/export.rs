@@ -22,7 +22,7 @@ pub(crate) fn export(cli: &Cli, command: &Asked) -> Result<()> {
 
 fn export_rows(cli: &Cli, what: Export, command: &ExportRows) -> Result<()> {
     runtime()?.block_on(async {
-        let reader = Store::open_existing_read_only(&cli.db).await.map_err(EvaluatorError::from)?;
+        let reader = Store::open_existing_read_only(cli.db()).await.map_err(EvaluatorError::from)?;
         let rows = match &command.output {
             Some(path) => {
                 let writing = || format!("cannot write {}", path.display());

@@ -19,7 +19,7 @@ pub(crate) fn figure(cli: &Cli, command: &Figure) -> Result<()> {
     let figures = FIGURES.iter().map(|figure| figure.name);
     let named = Named::read(command.name.as_deref(), command.experiment.as_deref(), figures, FIGURES[0].name);
     let figure = NamedFigure::find(named.what)?;
-    let chart = with_report(&cli.db, &named, async |report, reader| figure.of(&report, &reader).await)?;
+    let chart = with_report(cli.db(), &named, async |report, reader| figure.of(&report, &reader).await)?;
     write(&chart, &command.output)
 }
 

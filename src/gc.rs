@@ -9,7 +9,7 @@ use evaluator::store::{Garbage, WasteKind, collect_garbage};
 use std::fmt::Write as _;
 
 pub(crate) fn gc(cli: &Cli, command: &Gc) -> Result<()> {
-    let garbage = runtime()?.block_on(collect_garbage(&cli.db, command.dry_run)).map_err(EvaluatorError::from)?;
+    let garbage = runtime()?.block_on(collect_garbage(cli.db(), command.dry_run)).map_err(EvaluatorError::from)?;
     if let Some(path) = &garbage.open_elsewhere {
         eprintln!(
             "another process has {} open: unreferenced pictures were left, the database was not compacted",

@@ -4,7 +4,9 @@
 
 mod allocator;
 mod backup;
+mod baseline;
 mod bench;
+mod check;
 mod cli;
 mod console;
 mod decode;
@@ -29,7 +31,7 @@ mod status;
 mod table;
 
 use clap::Parser as _;
-use cli::{Bench, BenchCommand, Cli, Command};
+use cli::{Baseline, Bench, BenchCommand, Cli, Command};
 use engine::EngineError;
 use evaluator::EvaluatorError;
 use std::process::ExitCode;
@@ -52,6 +54,8 @@ fn main() -> ExitCode {
         },
         Command::Bench(Bench { command: None, steps }) => bench::steps(&cli, steps),
         Command::Plan(command) => plan::plan(&cli, command),
+        Command::Check(command) => return check::check(&cli, command),
+        Command::Baseline(Baseline::Approve(command)) => baseline::approve(&cli, command),
         Command::Table(command) => table::table(&cli, command),
         Command::Figure(command) => figure::figure(&cli, command),
         Command::Status => status::status(&cli),

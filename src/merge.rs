@@ -11,7 +11,7 @@ pub(crate) fn merge(cli: &Cli, command: &Merge) -> Result<()> {
     let merged = runtime()?.block_on(async {
         // Sources that cannot be read are found before a new store is made.
         let sources = Sources::open(&command.sources).await.map_err(EvaluatorError::from)?;
-        let store = open(&cli.db).await?;
+        let store = open(cli.db()).await?;
         let merged = store.merge(&sources).await;
         store.close().await;
         Ok::<_, anyhow::Error>(merged.map_err(EvaluatorError::from)?)
@@ -29,7 +29,7 @@ pub(crate) fn merge(cli: &Cli, command: &Merge) -> Result<()> {
         merged.training_runs,
         merged.trials,
         merged.curves,
-        cli.db.display(),
+        cli.db().display(),
         merged.rows,
         merged.files,
         bytes(merged.bytes)

@@ -27,7 +27,7 @@ pub(crate) fn run(cli: &Cli, command: &Run, ranks: Option<&Ranks>) -> Result<()>
     let done = perform(cli, &command.experiment, &experiment, Until::Evaluated, ranks)?;
     let Some((report, outcome)) = done else { return Ok(()) };
     say_outcome(cli, &outcome);
-    let (folder, results) = (folder(&cli.db, &report), report.table());
+    let (folder, results) = (folder(cli.db(), &report), report.table());
     for format in [Format::Markdown, Format::Latex, Format::Csv] {
         let file = folder.join("table").with_extension(table::extension(format));
         write_file(&file, table::render(&results, format).as_bytes())?;
@@ -99,15 +99,7 @@ fn perform(
     sweep::check_memory(experiment)?;
     sweep::check_mesh(experiment, mesh)?;
     let sets = DataSets::load(experiment, console)?;
-    let stop = Stop::default();
-    let ctrl_c = stop.clone();
-    ctrlc::set_handler(move || {
-        if ctrl_c.is_asked() {
-            std::process::exit(130);
-        }
-        ctrl_c.ask();
-    })
-    .context("listening for Ctrl-C")?;
+    let stop = stop_on_ctrl_c()?;
     let checkpoint_every = Duration::try_from_secs_f64(asked.checkpoint_every).context("--checkpoint-every")?;
     let options = Options { until, checkpoint_every, stop, mesh, trace: asked.trace, ranks: ranks.cloned() };
     if let Some(ranks) = ranks {
@@ -118,7 +110,7 @@ fn perform(
         return Ok(None);
     }
     runtime()?.block_on(async {
-        let store = open(&cli.db).await?;
+        let store = open(cli.db()).await?;
         let result = async {
             let (id, outcome) = sweep::run(experiment, &sets, &store, &options, console).await?;
             Ok((Report::load(&store, id).await?, outcome))
@@ -127,6 +119,20 @@ fn perform(
         store.close().await;
         Ok(Some(result?))
     })
+}
+
+/// Asked by the first Ctrl-C; the second ends the process.
+pub(crate) fn stop_on_ctrl_c() -> Result<Stop> {
+    let stop = Stop::default();
+    let ctrl_c = stop.clone();
+    ctrlc::set_handler(move || {
+        if ctrl_c.is_asked() {
+            std::process::exit(130);
+        }
+        ctrl_c.ask();
+    })
+    .context("listening for Ctrl-C")?;
+    Ok(stop)
 }
 
 /// Who computes the gradients: on several ranks each of them, by default with sequences of its own.
@@ -172,8 +178,7 @@ fn folder(db: &Path, report: &Report) -> PathBuf {
 }
 
 fn db_option(cli: &Cli) -> String {
-    let default = Path::new("results/elastictok.sqlite");
-    if cli.db == default { String::new() } else { format!(" --db {}", cli.db.display()) }
+    cli.asked_db.as_ref().map_or_else(String::new, |db| format!(" --db {}", db.display()))
 }
 
 fn say_outcome(cli: &Cli, outcome: &Outcome) {

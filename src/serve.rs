@@ -18,7 +18,7 @@ pub(crate) fn serve(cli: &Cli, command: &Serve) -> Result<()> {
     let outcome = runtime.block_on(async {
         let address = SocketAddr::new(command.listen, command.port);
         let server = Server::bind(address, command.url.as_deref(), token).await?;
-        let reader = Store::open_existing_read_only(&cli.db).await.map_err(EvaluatorError::from)?;
+        let reader = Store::open_existing_read_only(cli.db()).await.map_err(EvaluatorError::from)?;
         let url = server.url();
         println!("{url}  ({hint}Ctrl-C stops it)");
         if command.open

@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 pub(crate) fn status(cli: &Cli) -> Result<()> {
     let mut text = String::new();
     runtime()?.block_on(async {
-        let reader = Store::open_existing_read_only(&cli.db).await?;
+        let reader = Store::open_existing_read_only(cli.db()).await?;
         for experiment in reader.experiments().await? {
             let runs = reader.training_runs(experiment.id).await?;
             let trained = runs.iter().filter(|run| run.run.status == TrainingStatus::Done).count();

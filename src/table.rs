@@ -13,7 +13,7 @@ pub(crate) fn table(cli: &Cli, command: &Asked) -> Result<()> {
     let tables = TABLES.iter().map(|table| table.name);
     let named = Named::read(command.name.as_deref(), command.experiment.as_deref(), tables, TABLES[0].name);
     let table = NamedTable::find(named.what)?;
-    let text = with_report(&cli.db, &named, async |report, reader| {
+    let text = with_report(cli.db(), &named, async |report, reader| {
         let made = table.of(&report, &reader).await?;
         if !command.provenance {
             return Ok(render(&made, command.format));

@@ -13,6 +13,9 @@ pub enum EvaluatorError {
     /// The results store.
     #[error(transparent)]
     Store(#[from] crate::store::StoreError),
+    /// The gate.
+    #[error(transparent)]
+    Gate(#[from] crate::gate::GateError),
     /// A search.
     #[error(transparent)]
     Search(#[from] crate::search::SearchError),

@@ -9,6 +9,7 @@ mod difference;
 pub mod encode;
 pub mod error;
 pub mod experiment;
+pub mod gate;
 pub mod metric;
 pub mod rate_distortion;
 pub mod report;

@@ -22,8 +22,3 @@ fn cores(cli: &Cli) -> Result<usize> {
         None => Ok(std::thread::available_parallelism().context("counting the cores")?.get()),
     }
 }
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}

@@ -1,6 +1,6 @@
 //! `bench plan`: training steps that `plan` foretells, beside the same steps made.
 
-use super::{cores, median};
+use super::cores;
 use crate::cli::{BenchPlan, Cli};
 use crate::console::{Console, print};
 use crate::dry_run::Grey;
@@ -11,6 +11,7 @@ use engine::ring::Mesh;
 use engine::train::{Start, TrainConfig, Trainer};
 use engine::{BlockShape, Bottleneck, EngineError, ModelConfig};
 use evaluator::EvaluatorError;
+use evaluator::statistics::median;
 use evaluator::sweep::Progress as _;
 use std::fmt::Write as _;
 use std::time::Instant;
@@ -52,7 +53,7 @@ pub(crate) fn plan(cli: &Cli, command: &BenchPlan) -> Result<()> {
     }
     console.end();
     let worst = errors.iter().copied().fold(0.0, f64::max);
-    writeln!(text, "\nerror: median {:.0} %, at most {:.0} %", 100.0 * median(errors), 100.0 * worst)?;
+    writeln!(text, "\nerror: median {:.0} %, at most {:.0} %", 100.0 * median(&errors), 100.0 * worst)?;
     print(&text)
 }
 
@@ -116,5 +117,5 @@ fn step(tokens: usize, workers: usize, threads: usize, rounds: usize) -> Result<
         });
         timed.collect::<Result<Vec<_>, EngineError>>()
     });
-    Ok(median(seconds.map_err(EvaluatorError::from)?))
+    Ok(median(&seconds.map_err(EvaluatorError::from)?))
 }

@@ -1,12 +1,13 @@
 //! `bench search`: evaluations a second, and how they scale with threads.
 
-use super::{cores, median};
+use super::cores;
 use crate::cli::{BenchSearch, Cli};
 use crate::console::print;
 use anyhow::{Context as _, Result};
 use engine::Precision;
 use engine::{BlockSequence, BlockShape, Bottleneck, ElasticTok, Encoding, ModelConfig};
 use evaluator::EvaluatorError;
+use evaluator::statistics::median;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
@@ -37,7 +38,7 @@ pub(crate) fn search(cli: &Cli, command: &BenchSearch) -> Result<()> {
                     rates.push(rate(&model, batch, threads, seconds)?);
                 }
             }
-            let [one, many] = rates.map(median);
+            let [one, many] = rates.map(|rates| median(&rates));
             writeln!(
                 text,
                 "| {tokens:>6} | {batch:>14} | {one:>8.1} | {many:>9.1} | {:>7.2} | {:>7.1} |",

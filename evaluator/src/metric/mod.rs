@@ -9,6 +9,7 @@
 //! different length can be compared.
 use crate::content::{HIGH_FREQUENCY_ENERGY, JPEG_BYTES};
 use crate::statistics::mean;
+use serde::{Deserialize, Serialize};
 
 mod adaptive_bits;
 mod codebook;
@@ -58,7 +59,8 @@ pub struct MetricDef {
 }
 
 /// Which values of a metric are better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
+#[serde(rename_all = "lowercase")]
 #[sqlx(rename_all = "lowercase")]
 pub enum Direction {
     /// Larger values.

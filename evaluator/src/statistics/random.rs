@@ -4,10 +4,10 @@
 //! so the generator is written out here.
 
 /// Steele, Lea & Flood's SplitMix64 (2014): small, and fixed for ever.
-pub(super) struct SplitMix64(pub(super) u64);
+pub(crate) struct SplitMix64(pub(crate) u64);
 
 impl SplitMix64 {
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -16,14 +16,14 @@ impl SplitMix64 {
     }
 
     /// A number below `end`; its bias, `end` in 2⁶⁴, is far below what thousands of draws could show.
-    pub(super) fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         ((u128::from(self.next()) * end as u128) >> 64) as usize
     }
 }
 
 /// Roughly normal, deviation 1: twelve uniform numbers less their mean (the classic sum of twelve).
 #[cfg(test)]
-pub(super) fn normal(random: &mut SplitMix64) -> f64 {
+pub(crate) fn normal(random: &mut SplitMix64) -> f64 {
     (0..12).map(|_| (random.next() >> 11) as f64 / (1_u64 << 53) as f64).sum::<f64>() - 6.0
 }
 

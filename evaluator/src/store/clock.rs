@@ -1,7 +1,7 @@
 //! The time as the store writes it: UTC, RFC 3339, always with milliseconds, so that text order is time order.
 
 /// The current time, such as `2025-03-01T09:30:00.125Z`.
-pub(super) fn now() -> String {
+pub fn now() -> String {
     format!("{:.3}", jiff::Timestamp::now())
 }
 

@@ -55,7 +55,7 @@ pub use artifact::ArtifactRow;
 pub use artifact_files::{ArtifactFiles, MediaType};
 pub use catalogue::{Changes, FinishedTrial, Holdings, Mean};
 pub use checkpoint_files::{CheckpointFiles, regressor_file};
-pub use clock::seconds_since;
+pub use clock::{now, seconds_since};
 pub use curve::{CurveFilter, CurvePoint, CurveRow, NewCurve};
 pub use dataset::{DatasetRow, NewDataset, NewSource, SourceRow, Split};
 pub use error::{Result, StoreError};

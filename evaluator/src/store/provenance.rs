@@ -1,10 +1,12 @@
 //! Table `provenance`: which program on which machine made a number. It explains a difference; it is never in a key.
 
+use serde::{Deserialize, Serialize};
+
 use super::error::At;
 use super::{ContentHash, ProvenanceId, Reader, Result, Store, StoreError, Stored};
 
 /// The program and machine, to store.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NewProvenance {
     /// Hash of the other fields.
     pub key: ContentHash,

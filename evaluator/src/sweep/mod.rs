@@ -27,6 +27,7 @@ mod trials;
 
 pub use progress::{Progress, Silent, Stop};
 pub use progressive::progressive_counts;
+pub use provenance::current as current_provenance;
 pub use ranks::{agree, follow};
 pub use trials::EVALUATOR_VERSION;
 

@@ -1,0 +1,113 @@
+//! What a check says: for people, for programs, for a CI.
+
+use super::baseline::{Approval, Baseline};
+use super::finding::{Finding, Verdict};
+use super::json::to_json;
+use crate::store::NewProvenance;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The format of [`Report::to_json`]: raised when a field changes its meaning or goes; new ones may come.
+pub const SCHEMA: u32 = 1;
+
+/// What came of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Nothing got worse.
+    Pass,
+    /// Something got worse, or is missing.
+    Regression,
+    /// Something could not be compared.
+    NotComparable,
+}
+
+impl Outcome {
+    /// That of some comparisons; what could not be compared is let pass where `allows_incomparable`.
+    pub fn of(findings: &[Finding], allows_incomparable: bool) -> Self {
+        if findings.iter().any(|finding| finding.verdict.fails()) {
+            Self::Regression
+        } else if !allows_incomparable && findings.iter().any(|finding| finding.verdict == Verdict::NotComparable) {
+            Self::NotComparable
+        } else {
+            Self::Pass
+        }
+    }
+
+    /// What the process ends with.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Pass => 0,
+            Self::Regression => 1,
+            Self::NotComparable => 3,
+        }
+    }
+
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Pass => "passed",
+            Self::Regression => "FAILED",
+            Self::NotComparable => "could not be compared",
+        }
+    }
+}
+
+/// A check: every comparison, the worst first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The format.
+    pub schema: u32,
+    /// The baseline's name.
+    pub name: String,
+    /// The baseline's file.
+    pub baseline: String,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// What the process ended with.
+    pub exit_code: u8,
+    /// When, and why, the baseline was approved.
+    pub approval: Approval,
+    /// Program and machine of this run.
+    pub run: NewProvenance,
+    /// What else there is to say.
+    pub notes: Vec<String>,
+    /// The comparisons.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// Of the comparisons with the baseline that lies at `path`.
+    pub fn new(
+        baseline: &Baseline,
+        path: &Path,
+        run: NewProvenance,
+        findings: Vec<Finding>,
+        notes: Vec<String>,
+        allows_incomparable: bool,
+    ) -> Self {
+        let outcome = Outcome::of(&findings, allows_incomparable);
+        Self {
+            schema: SCHEMA,
+            name: baseline.name.clone(),
+            baseline: path.to_string_lossy().into_owned(),
+            outcome,
+            exit_code: outcome.exit_code(),
+            approval: baseline.approval().clone(),
+            run,
+            notes,
+            findings,
+        }
+    }
+
+    /// How many comparisons there are of each verdict, the worst first: «1 regression, 30 unchanged».
+    pub fn counts(&self) -> String {
+        let counts = self.findings.chunk_by(|a, b| a.verdict == b.verdict);
+        counts.map(|of| format!("{} {}", of.len(), of[0].verdict.words())).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The report as JSON, its [`SCHEMA`] first.
+    pub fn to_json(&self) -> String {
+        to_json(self)
+    }
+}

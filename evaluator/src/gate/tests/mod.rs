@@ -1,0 +1,6 @@
+//! The gate on numbers made up for it.
+
+pub(super) mod fixture;
+mod hostile;
+mod rendered;
+mod verdicts;

@@ -1,0 +1,104 @@
+//! `check`: today's quality and cost against a baseline.
+
+mod against;
+mod evaluation;
+mod reports;
+
+pub(crate) use evaluation::Evaluation;
+
+use crate::cli::{Check, Cli};
+use crate::console::{Console, print};
+use crate::message;
+use against::Against;
+use anyhow::Result;
+use engine::EngineError;
+use evaluator::EvaluatorError;
+use evaluator::gate::{self, Baseline, Finding, GateError, Report, Verdict};
+use evaluator::store::StoreError;
+use evaluator::sweep::{Progress as _, current_provenance};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::process::ExitCode;
+
+pub(crate) fn check(cli: &Cli, command: &Check) -> ExitCode {
+    let code = match catch_unwind(AssertUnwindSafe(|| perform(cli, command))) {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) => {
+            eprintln!("elastictok: {}", message(&error));
+            exit_code(&error, cli)
+        }
+        Err(_) => FAULT, // the panic has said what it was
+    };
+    code.into()
+}
+
+/// A fault of this program or its machine.
+const FAULT: u8 = 4;
+
+/// Something given to us that cannot be used, and what to do.
+#[derive(Debug)]
+pub(crate) struct Unusable(pub(crate) String);
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unusable {}
+
+/// As `check --help` lists them.
+fn exit_code(error: &anyhow::Error, cli: &Cli) -> u8 {
+    if error.is::<Unusable>() {
+        return 2;
+    }
+    match error.downcast_ref::<EvaluatorError>() {
+        Some(EvaluatorError::Stopped) => 130,
+        Some(EvaluatorError::Gate(GateError::Missing { .. })) => 3,
+        // What is no number any more has become worse.
+        Some(
+            EvaluatorError::Engine(EngineError::NonFinite { .. }) | EvaluatorError::Store(StoreError::NotFinite { .. }),
+        ) => 1,
+        Some(EvaluatorError::Engine(EngineError::Tensor(_) | EngineError::Ring(_) | EngineError::Threads(_))) => FAULT,
+        Some(EvaluatorError::Gate(_) | EvaluatorError::Experiment(_) | EvaluatorError::Engine(_)) => 2,
+        Some(EvaluatorError::Store(_)) if cli.asked_db.is_some() => 2,
+        Some(EvaluatorError::Memory { .. }) => 2,
+        _ => FAULT,
+    }
+}
+
+fn perform(cli: &Cli, command: &Check) -> Result<u8> {
+    let path = &command.baseline;
+    let baseline = match Baseline::read(path) {
+        Err(missing @ GateError::Missing { .. }) if command.allow_missing_baseline => {
+            print(&format!("nothing was compared: {missing}\n"))?;
+            return Ok(0);
+        }
+        read => read.map_err(EvaluatorError::from)?,
+    };
+    let [seeds, others] = baseline.seeds();
+    let evaluation = Evaluation::new(cli, &baseline.experiment_file(path), Some(&baseline))?;
+    let against = command.against.as_deref().map(|binary| Against::new(cli, binary, &evaluation, command.pairs));
+    let against = against.transpose()?;
+    let compare = |seeds: &[u64], db: Option<&Path>, against: Option<&Against<'_>>| -> Result<_> {
+        let run = evaluation.run(seeds, db)?;
+        let pairs = against.map(|against| against.pairs(seeds)).transpose()?;
+        Ok(gate::compare(&baseline, &run, pairs.as_deref(), &current_provenance().host, gate::today()))
+    };
+
+    let (mut findings, notes) = compare(&seeds, cli.asked_db.as_deref(), against.as_ref())?;
+    let regressed = |finding: &&Finding| finding.verdict == Verdict::Regression;
+    if findings.iter().any(|finding| regressed(&finding)) {
+        Console::new(cli).say("something got worse: running again to see whether it shows again");
+        let costs_too = findings.iter().filter(regressed).any(|finding| finding.kind == "noisy");
+        let (again, _) = compare(&others, None, against.as_ref().filter(|_| costs_too))?;
+        gate::confirm(&mut findings, &again);
+    }
+    let report = Report::new(&baseline, path, current_provenance(), findings, notes, command.allow_missing_baseline);
+    if let Some(folder) = &command.report {
+        reports::write(&report, folder)?;
+    }
+    print(&reports::rendered(&report, command.format))?;
+    Ok(report.exit_code)
+}

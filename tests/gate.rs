@@ -1,0 +1,313 @@
+//! The gate through the built binary: `check` and `baseline approve`, their exit codes, and what a CI makes of them.
+
+mod common;
+
+use common::{Bench, signal, texts, wait_until};
+use evaluator::gate::{Baseline, ExpectedFailure, Observed};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+const CHECK: [&str; 3] = ["check", "--baseline", "gate.json"];
+
+/// The tiny experiment on all ten held-out photographs: three could not tell a difference from chance.
+fn bench() -> Bench {
+    let bench = Bench::new();
+    let photos = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/data/photos/test");
+    for file in std::fs::read_dir(photos).unwrap() {
+        let file = file.unwrap().path();
+        std::fs::copy(&file, bench.path("photos/test").join(file.file_name().unwrap())).unwrap();
+    }
+    bench
+}
+
+/// The same, asked of weights that were trained before.
+fn with_checkpoint() -> Bench {
+    let bench = bench();
+    let tiny = std::fs::read_to_string(bench.path("tiny.toml")).unwrap();
+    let gate = tiny.split("[[variant]]").next().unwrap().replace("\"tiny\"", "\"gate\"");
+    let gate = gate.replace("[model]\n", "[model]\ncheckpoint = \"gate.safetensors\"\n");
+    std::fs::write(bench.path("gate.toml"), gate).unwrap();
+    bench.succeed(&["train", "gate.toml", "--set", "model.checkpoint="]);
+    let trained = std::fs::read_dir(bench.path("results/checkpoints")).unwrap().next().unwrap().unwrap().path();
+    std::fs::copy(trained.join("weights.safetensors"), bench.path("gate.safetensors")).unwrap();
+    bench
+}
+
+/// With the baseline `gate.json` of what that gives.
+fn approved() -> Bench {
+    let bench = with_checkpoint();
+    approve(&bench, "gate.toml");
+    bench
+}
+
+fn approve(bench: &Bench, experiment: &str) {
+    let new = ["baseline", "approve", "--baseline", "gate.json", "--experiment", experiment, "--reason", "the first"];
+    bench.succeed(&new);
+}
+
+/// Approves other numbers than were measured, as if this program had since changed.
+fn pretend(bench: &Bench, change: impl FnOnce(&mut Observed)) {
+    let file = bench.path("gate.json");
+    let before = Baseline::read(&file).unwrap();
+    let (mut measured, made_by) = (before.measured.clone(), before.approval().made_by.clone());
+    let (name, experiment) = (before.name.clone(), before.experiment.clone());
+    change(&mut measured);
+    let other = Baseline::approved(Some(before), &name, experiment, measured, "pretended", made_by);
+    std::fs::write(file, other.to_json()).unwrap();
+}
+
+/// Adds to every value of a metric.
+fn shift(bench: &Bench, metric: &str, by: f64) {
+    pretend(bench, |measured| {
+        let trials = measured.trials.iter_mut();
+        trials.for_each(|trial| trial.values.get_mut(metric).unwrap().iter_mut().for_each(|value| *value += by));
+    });
+}
+
+fn checked(bench: &Bench, more: &[&str]) -> Output {
+    bench.run(&[&CHECK[..], more].concat())
+}
+
+fn expect(bench: &Bench, more: &[&str], code: i32) -> String {
+    let output = checked(bench, more);
+    let (out, err) = texts(&output);
+    assert_eq!(output.status.code(), Some(code), "{more:?}:\n{out}\n{err}");
+    out + &err
+}
+
+#[test]
+fn a_program_checked_against_itself_passes_twenty_times() {
+    let bench = approved();
+    for time in 0..20 {
+        let said = expect(&bench, &[], 0);
+        assert!(said.starts_with("gate passed: "), "time {time}: {said}");
+        for word in ["psnr", "kept_tokens", "search_seconds", "configuration", "weights"] {
+            assert!(said.contains(word), "{word} is not told of in\n{said}");
+        }
+    }
+    assert!(!bench.path("results/elastictok.sqlite-wal").exists());
+    let (status, _) = bench.succeed(&["status"]);
+    assert!(status.contains("trials 0/0"), "a check leaves the store alone:\n{status}");
+}
+
+#[test]
+fn injected_regressions_end_with_their_codes_in_shells_and_make_too() {
+    for (tolerances, code) in [(0.5, 0), (1.0, 0), (2.0, 1)] {
+        let bench = approved();
+        shift(&bench, "psnr", tolerances * 0.01);
+        let said = expect(&bench, &[], code);
+        assert_eq!(said.contains("another run shows it too"), code == 1, "{said}");
+
+        let line = format!("'{}' --quiet check --baseline gate.json", env!("CARGO_BIN_EXE_elastictok"));
+        let in_shell = format!("{line} >/dev/null\necho went on");
+        let shell = Command::new("sh").args(["-e", "-c", &in_shell]).current_dir(bench.folder.path()).output().unwrap();
+        assert_eq!(shell.status.code(), Some(code), "{shell:?}");
+        assert_eq!(texts(&shell).0.contains("went on"), code == 0);
+
+        std::fs::write(bench.path("Makefile"), format!("gate:\n\t@{line}\nrelease: gate\n\t@echo released\n")).unwrap();
+        let make = Command::new("make").arg("release").current_dir(bench.folder.path()).output().unwrap();
+        let (out, err) = texts(&make);
+        assert_eq!((make.status.success(), out.contains("released")), (code == 0, code == 0), "{out}\n{err}");
+        assert_eq!(err.contains(&format!("Error {code}")), code != 0, "{err}");
+    }
+}
+
+#[test]
+fn what_got_better_passes() {
+    let bench = approved();
+    shift(&bench, "psnr", -0.5);
+    shift(&bench, "kept_tokens", 1.0);
+    assert!(expect(&bench, &[], 0).contains("12 improved"));
+    shift(&bench, "kept_tokens", -2.0);
+    assert!(expect(&bench, &[], 1).contains("100 % of samples"));
+}
+
+#[test]
+fn a_metric_that_the_run_lacks_fails_and_a_new_one_is_told() {
+    let bench = approved();
+    pretend(&bench, |measured| {
+        for trial in &mut measured.trials {
+            let psnr = trial.values["psnr"].clone();
+            trial.values.insert("ms_ssim".to_owned(), psnr);
+            trial.values.remove("ssim");
+        }
+    });
+    let text = std::fs::read_to_string(bench.path("gate.json")).unwrap();
+    let rule = r#""ms_ssim": { "version": 1, "unit": "", "better": "higher", "rule": { "kind": "exact", "equal_percent": 99 } },"#;
+    std::fs::write(bench.path("gate.json"), text.replacen("\"psnr\": {", &format!("{rule} \"psnr\": {{"), 1)).unwrap();
+    let said = expect(&bench, &[], 1);
+    assert!(said.contains("ms_ssim: missing") && said.contains("ssim: new"), "{said}");
+}
+
+#[test]
+fn what_cannot_be_compared_is_code_3_unless_allowed() {
+    let bench = with_checkpoint();
+    let said = expect(&bench, &[], 3);
+    assert!(said.contains("there is no baseline gate.json") && said.contains("baseline approve"), "{said}");
+    assert!(expect(&bench, &["--allow-missing-baseline"], 0).contains("nothing was compared"));
+
+    approve(&bench, "gate.toml");
+    let text = std::fs::read_to_string(bench.path("gate.json")).unwrap();
+    std::fs::write(bench.path("gate.json"), text.replacen("\"version\": 1", "\"version\": 9", 1)).unwrap();
+    assert!(expect(&bench, &[], 3).contains("version 9"));
+    std::fs::write(bench.path("gate.json"), text).unwrap();
+
+    let toml = std::fs::read_to_string(bench.path("gate.toml")).unwrap();
+    std::fs::write(bench.path("gate.toml"), toml.replace("resize = 40", "resize = 48")).unwrap();
+    assert!(expect(&bench, &[], 3).contains("the protocol is another: resize"));
+    std::fs::write(bench.path("gate.toml"), toml).unwrap();
+    std::fs::remove_file(bench.path("photos/test/opera-chorus-on-stage.jpg")).unwrap();
+    assert!(expect(&bench, &[], 3).contains("the held-out files are others"));
+    assert!(expect(&bench, &["--allow-missing-baseline"], 0).contains("not comparable"));
+}
+
+#[test]
+fn what_cannot_be_used_is_code_2() {
+    let bench = approved();
+    assert!(bench.refuse(&["check"]).contains("--baseline"));
+    assert!(expect(&bench, &["--against", "absent"], 2).contains("--against absent"));
+    assert!(expect(&bench, &["--against", "gate.toml", "--pairs", "1"], 2).contains("gate.toml"));
+    assert!(expect(&bench, &["--db", "gate.toml"], 2).contains("gate.toml"));
+    let text = std::fs::read_to_string(bench.path("gate.json")).unwrap();
+    std::fs::write(bench.path("gate.json"), &text[..text.len() / 2]).unwrap();
+    assert!(expect(&bench, &[], 2).contains("gate.json is damaged or not one: EOF"));
+    std::fs::write(bench.path("gate.json"), text.replacen("the first", "the second", 1)).unwrap();
+    assert!(expect(&bench, &[], 2).contains("changed by hand"));
+    std::fs::write(bench.path("gate.json"), text).unwrap();
+    std::fs::remove_file(bench.path("gate.safetensors")).unwrap();
+    assert!(expect(&bench, &[], 2).contains("gate.safetensors"));
+}
+
+#[test]
+fn a_fault_of_the_machine_is_code_4() {
+    let bench = approved();
+    let output = bench.command(&CHECK).env("TMPDIR", bench.path("absent")).output().unwrap();
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+}
+
+#[test]
+fn ctrl_c_is_code_130() {
+    let bench = approved();
+    let mut child = bench
+        .command(&CHECK)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .env("TMPDIR", bench.path("."))
+        .spawn()
+        .unwrap();
+    let temporary = || {
+        std::fs::read_dir(bench.path(".")).unwrap().flatten().any(|file| {
+            file.file_name().to_string_lossy().starts_with(".tmp") && file.path().join("elastictok.sqlite").exists()
+        })
+    };
+    wait_until("the check to open its store", temporary);
+    signal(&child, "INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(!temporary(), "the temporary store is left");
+}
+
+#[test]
+fn a_training_that_no_longer_learns_fails() {
+    let bench = bench();
+    let tiny = std::fs::read_to_string(bench.path("tiny.toml")).unwrap();
+    let shared = tiny.split("[[variant]]").next().unwrap().replace("\"tiny\"", "\"training\"");
+    let toml = shared.replace(r#"["full", "binned(4)", "binary"]"#, r#"["target-length(8)"]"#);
+    let toml = toml.replace("[data]", "seeds = [0, 1, 2, 3, 4, 5]\n[data]");
+    std::fs::write(bench.path("training.toml"), &toml).unwrap();
+    approve(&bench, "training.toml");
+    let said = expect(&bench, &[], 0);
+    assert!(said.starts_with("training passed: ") && said.contains("psnr"), "{said}");
+    // The three seeds of the check, and the three others that confirm it.
+    shift(&bench, "psnr", 3.0);
+    let said = expect(&bench, &[], 1);
+    assert!(said.contains("psnr: regression") && said.contains("another run shows it too"), "{said}");
+
+    std::fs::write(bench.path("training.toml"), toml.replace("steps = 12", "steps = 12\nlearning_rate = 1e30"))
+        .unwrap();
+    assert!(expect(&bench, &[], 1).contains("the loss at step"));
+}
+
+#[test]
+fn expected_failures_end_on_their_day() {
+    for (expires, code) in [("2000-01-01", 1), ("9000-01-01", 0)] {
+        let bench = approved();
+        shift(&bench, "psnr", 1.0);
+        let mut baseline = Baseline::read(&bench.path("gate.json")).unwrap();
+        let (trial, metric, reason) = (String::new(), "psnr".to_owned(), "known".to_owned());
+        let expires = expires.parse().unwrap();
+        baseline.expected_failures.push(ExpectedFailure { trial, metric, reason, expires });
+        std::fs::write(bench.path("gate.json"), baseline.to_json()).unwrap();
+        expect(&bench, &[], code);
+    }
+}
+
+#[test]
+fn reports_are_written_in_every_format() {
+    let bench = approved();
+    shift(&bench, "psnr", 1.0);
+    expect(&bench, &["--report", "report"], 1);
+    let read = |file: &str| std::fs::read_to_string(bench.path("report").join(file)).unwrap();
+    assert!(read("gate.txt").starts_with("gate FAILED"));
+    let json: serde_json::Value = serde_json::from_str(&read("gate.json")).unwrap();
+    assert_eq!((&json["schema"], &json["exit_code"]), (&1.into(), &1.into()));
+    assert!(read("gate.xml").starts_with("<?xml") && read("gate.xml").contains("<failure"));
+    assert!(read("gate.md").contains("![") && read("gate.md").contains("(gate.svg)"));
+    assert!(read("gate.svg").starts_with("<svg"));
+    assert!(read("gate.annotations").starts_with("::error file=gate.json,title="));
+    for (format, begins) in [("json", "{"), ("junit", "<?xml"), ("markdown", "## gate"), ("github", "::error")] {
+        assert!(expect(&bench, &["--format", format], 1).starts_with(begins), "{format}");
+    }
+}
+
+#[test]
+fn a_store_that_is_given_is_used_and_kept() {
+    let bench = approved();
+    expect(&bench, &["--db", "kept.sqlite"], 0);
+    let (status, _) = bench.succeed(&["status", "--db", "kept.sqlite"]);
+    assert!(status.contains("trials 6/6"), "{status}");
+    assert!(expect(&bench, &["--db", "kept.sqlite"], 0).contains("6 trials evaluated before, reused"));
+}
+
+/// A program that takes no time: it copies a store that was made before to where it is asked for one.
+fn instant_program(bench: &Bench) {
+    bench.succeed(&["evaluate", "gate.toml", "--db", "made.sqlite"]);
+    let made = bench.path("made.sqlite");
+    let script = format!("#!/bin/sh\nwhile [ \"$1\" != --db ]; do shift; done\ncp '{}' \"$2\"\n", made.display());
+    std::fs::write(bench.path("instant"), script).unwrap();
+    std::fs::set_permissions(bench.path("instant"), std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn costs_are_compared_with_another_program_only() {
+    let bench = approved();
+    let said = expect(&bench, &["--against", env!("CARGO_BIN_EXE_elastictok"), "--pairs", "2"], 0);
+    assert!(said.contains("run_seconds") && said.contains("peak_memory"), "{said}");
+    instant_program(&bench);
+    let said = expect(&bench, &["--against", "instant"], 1);
+    assert!(said.contains("run_seconds: regression") && said.contains("medians of 10 pairs"), "{said}");
+    assert!(said.contains("another run shows it too"), "{said}");
+}
+
+#[test]
+fn approving_says_what_changed_and_keeps_what_was_said() {
+    let bench = approved();
+    shift(&bench, "psnr", 1.0);
+    let first = std::fs::read(bench.path("gate.json")).unwrap();
+    assert!(bench.refuse(&["baseline", "approve", "--baseline", "gate.json", "--reason", " "]).contains("--reason"));
+    let absent = ["baseline", "approve", "--baseline", "absent.json", "--reason", "new"];
+    assert!(bench.refuse(&absent).contains("--experiment FILE.toml"));
+    assert_eq!(std::fs::read(bench.path("gate.json")).unwrap(), first, "a refusal changes nothing");
+    expect(&bench, &[], 1);
+    assert_eq!(std::fs::read(bench.path("gate.json")).unwrap(), first, "nor does a check");
+    let (out, _) = bench.succeed(&["baseline", "approve", "--baseline", "gate.json", "--reason", "a faster resize"]);
+    assert!(out.contains("psnr: regression") && out.contains("approved 6 trials of gate"), "{out}");
+    expect(&bench, &[], 0);
+    let reasons: Vec<String> = Baseline::read(&bench.path("gate.json"))
+        .unwrap()
+        .approvals
+        .into_iter()
+        .map(|approval| approval.reason)
+        .collect();
+    assert_eq!(reasons, ["the first", "pretended", "a faster resize"]);
+}
