@@ -1,13 +1,14 @@
 //! `bench`: whole steps as a table, beside those of another program if one is given.
 
+use super::cores;
 use super::racer::{Mode, Racer};
 use super::work::{Work, WorkName};
-use super::{cores, median};
 use crate::cli::{BenchSteps, Cli};
 use crate::console::{Console, print};
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum as _;
 use engine::Precision;
+use evaluator::statistics::median;
 use evaluator::sweep::Progress as _;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -19,12 +20,13 @@ const SCRIPT: &str = "experiments/peers/torch_reference.py";
 /// Threads that spin for a while after their work are asleep by then.
 const REST: Duration = Duration::from_millis(50);
 
-/// Medians over all rounds.
+/// What one racer did.
 struct Measured {
+    /// Of each round's step.
     seconds: Vec<f64>,
-    /// GFLOP/s of a large product.
+    /// GFLOP/s of a large product, the median of a few.
     peak: f64,
-    /// Bytes.
+    /// Bytes, the most it held.
     memory: f64,
 }
 
@@ -92,13 +94,13 @@ fn race(racers: &mut [Racer], rounds: usize, on_round: impl Fn(usize)) -> Result
         }
     }
     let measured = times.into_iter().zip(peaks).zip(memory);
-    Ok(measured.map(|((seconds, peaks), memory)| Measured { seconds, peak: median(peaks), memory }).collect())
+    Ok(measured.map(|((seconds, peaks), memory)| Measured { seconds, peak: median(&peaks), memory }).collect())
 }
 
 fn row(name: WorkName, precision: Precision, work: &Work, measured: &[Measured]) -> Result<String> {
     let mut text = String::new();
     let (own, peers) = measured.split_first().context("nothing was measured")?;
-    let seconds = median(own.seconds.clone());
+    let seconds = median(&own.seconds);
     let rate = work.flops() / seconds / 1e9;
     write!(
         text,
@@ -109,13 +111,16 @@ fn row(name: WorkName, precision: Precision, work: &Work, measured: &[Measured])
         own.memory / 1e6
     )?;
     // Round by round: what else the machine did falls on all of a round.
-    let ratio = |peer: &Measured| median(own.seconds.iter().zip(&peer.seconds).map(|(own, peer)| own / peer).collect());
+    let ratio = |peer: &Measured| {
+        let ratios: Vec<f64> = own.seconds.iter().zip(&peer.seconds).map(|(own, peer)| own / peer).collect();
+        median(&ratios)
+    };
     if let [eager, compiled] = peers {
         write!(
             text,
             " {:.3} | {:.3} | {:.2} | {:.2} | {:.0} |",
-            median(eager.seconds.clone()),
-            median(compiled.seconds.clone()),
+            median(&eager.seconds),
+            median(&compiled.seconds),
             ratio(eager).max(ratio(compiled)),
             own.memory / eager.memory.min(compiled.memory),
             eager.peak.max(compiled.peak),
