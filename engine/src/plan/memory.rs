@@ -41,11 +41,11 @@ impl Memory {
         // Keys and values here and coming, with the gradients here and coming in f32, of one worker's rows.
         let on_the_way = if task.workers > 1 { 2.0 * width * 2.0 * (values + 4.0) } else { 0.0 };
         // The gradients of the layer under way: of what the feed-forward reads and gives, and a wave's norm, gates and hidden
-        // values; then, when what these needed is gone, of q, k and v by heads and side by side, of what attention gives and
-        // of the residual.
+        // values; then, when what these needed and what attention gave are gone, of that, of the residual, and of q, k and v,
+        // by heads and, when q, k and v themselves are gone, side by side.
         let room = wave * (width + 3.0 * hidden - kept_gates);
         let feed_forward = (2.0 * width + room) * values;
-        let attention = (8.0 * width + room - kept_gates - width) * values + on_the_way;
+        let attention = (5.0 * width + room - kept_gates - 2.0 * width) * values + on_the_way;
         Self {
             weights: model.parameter_count() as f64 * (16.0 + narrow),
             activations: rows * values * (task.layers() as f64 * layer + ends),

@@ -54,7 +54,10 @@ pub fn ring_attention<T: MaybeTape>(
         tape.add_backward_op(move |grads| {
             let dy = take(grads.get_or_alloc_mut(&y_kept.ghost())?);
             let finished = Finished { pulls: sizes.pulls(values(&y_kept), &dy), queries, log_sum_exp, dy };
+            drop(y_kept);
             let (dq, dpairs) = turns.backward(&finished, own).unwrap_or_else(|lost| lost.unwind());
+            // What is made last has room when queries, keys and values are gone.
+            drop(finished);
             sizes.add_gradients(grads.get_or_alloc_mut(&qkv)?, dq, dpairs, &rope);
             Ok(())
         });
