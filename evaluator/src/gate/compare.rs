@@ -40,7 +40,8 @@ pub fn compare(
         }
     };
     decide(&mut findings);
-    let notes = expected::tolerate(&mut findings, &baseline.expected_failures, today);
+    let mut notes = expected::tolerate(&mut findings, &baseline.expected_failures, today);
+    notes.extend(too_few(&findings));
     sort(&mut findings);
     (findings, notes)
 }
@@ -82,6 +83,21 @@ fn decide(findings: &mut [Finding]) {
             _ => Verdict::WithinTolerance,
         };
     }
+}
+
+/// What to say where no difference could have been told from chance: the sign-flip test of n files or pairs gives no
+/// p-value below 2 / 2ⁿ, which Holm multiplies by the number of comparisons at first.
+fn too_few(findings: &[Finding]) -> Option<String> {
+    let flipped: Vec<&Finding> = findings
+        .iter()
+        .filter(|finding| finding.effect.is_some() && matches!(finding.kind.as_str(), "paired" | "noisy"))
+        .collect();
+    let comparisons = findings.iter().filter(|finding| finding.p_value.is_some()).count().max(1);
+    let needed = (2.0 * comparisons as f64 / SIGNIFICANT).log2().floor() as usize + 1;
+    let fewest = flipped.iter().map(|finding| finding.sources).min().filter(|fewest| *fewest < needed)?;
+    Some(format!(
+        "{fewest} files or pairs cannot tell any difference from chance among {comparisons} comparisons: use {needed} or more"
+    ))
 }
 
 /// What is compared.

@@ -97,7 +97,7 @@ pub struct Finding {
 }
 
 /// A number that arithmetic alone could have put beyond a tolerance is not beyond it.
-const ROUNDING: f64 = 1e-9;
+pub(super) const ROUNDING: f64 = 1e-9;
 
 impl Finding {
     /// A comparison of which nothing is known yet but what it is of.
@@ -139,6 +139,17 @@ impl Finding {
             sources: compared.sources,
             ..self
         }
+    }
+
+    /// With an effect that nothing tells from chance: of one file, one pair, or one seed alone.
+    pub(super) fn untested(self, effect: f64) -> Self {
+        let finding = Self { effect: Some(effect), ..self };
+        let verdict = match effect {
+            0.0 => Verdict::Unchanged,
+            _ if finding.is_beyond() => Verdict::NotSignificant,
+            _ => Verdict::WithinTolerance,
+        };
+        Self { verdict, ..finding }
     }
 
     /// Whether the effect is worse than what is tolerated.

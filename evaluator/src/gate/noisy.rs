@@ -8,7 +8,13 @@ use crate::statistics::{BOOTSTRAP_SEED, Comparison, median, paired, resampled_in
 ///
 /// The sign-flip test gives the p-value, on the logarithms: without a difference each ratio could as well be its inverse.
 pub(super) fn compare(finding: Finding, pairs: &[Pair], percent: f64) -> Finding {
-    let finding = Finding { tolerance: percent, effect_unit: "%".to_owned(), samples: pairs.len(), ..finding };
+    let finding = Finding {
+        tolerance: percent,
+        effect_unit: "%".to_owned(),
+        samples: pairs.len(),
+        sources: pairs.len(),
+        ..finding
+    };
     let both = |pair: &Pair| Some((*pair.before.get(&finding.metric)?, *pair.after.get(&finding.metric)?));
     let Some(costs) = pairs.iter().map(both).collect::<Option<Vec<(f64, f64)>>>() else {
         return finding.decided(Verdict::Missing, "not every run of both programs has it");
@@ -29,7 +35,7 @@ pub(super) fn compare(finding: Finding, pairs: &[Pair], percent: f64) -> Finding
             let compared = Comparison { difference: percent_more(&ratios), interval, ..of_logarithms };
             Finding { detail, ..finding.tested(&compared) }
         }
-        None => Finding { effect: Some(percent_more(&ratios)), detail, ..finding },
+        None => Finding { detail, ..finding.untested(percent_more(&ratios)) },
     }
 }
 

@@ -3,9 +3,9 @@
 //! On one machine they are equal to the last bit; on another CPU sums are rounded otherwise. So a sample that differs by no
 //! more than rounding does counts as equal, and what is left is tested as any paired comparison is.
 
-use super::finding::Finding;
+use super::finding::{Finding, ROUNDING};
 use crate::metric::Direction;
-use crate::statistics::{BOOTSTRAP_SEED, paired};
+use crate::statistics::{BOOTSTRAP_SEED, mean, paired};
 
 /// What a sample may differ by, and what the mean of those that do must reach.
 #[derive(Clone, Copy)]
@@ -28,29 +28,21 @@ pub(super) fn compare(
         let difference = now - approved;
         largest = largest.max(difference.abs());
         let rounding = tolerance.absolute + tolerance.relative * approved.abs();
-        let counts = if difference.abs() <= rounding * (1.0 + 1e-9) { 0.0 } else { difference };
+        let counts = if difference.abs() <= rounding * (1.0 + ROUNDING) { 0.0 } else { difference };
         (*source, 0.0, worse(finding.better, counts))
     });
     let observations: Vec<_> = observations.collect();
     let compared = paired(observations.iter().copied(), BOOTSTRAP_SEED);
-    let detail = match (largest, &compared) {
-        (0.0, _) => String::new(),
-        (_, None) => format!("largest difference {largest:.2e}; one file alone tells nothing about others"),
-        (_, Some(_)) => format!("largest difference {largest:.2e}"),
-    };
-    let mean = observations.iter().map(|(_, _, worse)| worse).sum::<f64>() / observations.len() as f64;
     let finding = Finding {
-        effect: Some(mean),
         tolerance: tolerance.minimum_effect,
         effect_unit: finding.unit.clone(),
         samples: observations.len(),
-        sources: 1,
-        detail,
+        detail: if largest > 0.0 { format!("largest difference {largest:.2e}") } else { String::new() },
         ..finding
     };
     match compared {
         Some(compared) => finding.tested(&compared),
-        None => finding,
+        None => finding.untested(mean(&observations.iter().map(|(_, _, worse)| *worse).collect::<Vec<_>>())),
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::finding::Finding;
 use super::paired::worse;
-use crate::statistics::{against_spread, sample_deviation};
+use crate::statistics::{against_spread, mean, sample_deviation};
 
 /// Compares the means of seeds: `approved` of all in the baseline, `pairs` (approved, now) of those that were run.
 pub(super) fn compare(finding: Finding, approved: &[f64], pairs: &[(f64, f64)], minimum_effect: f64) -> Finding {
@@ -21,6 +21,6 @@ pub(super) fn compare(finding: Finding, approved: &[f64], pairs: &[(f64, f64)], 
     };
     match against_spread(&differences, spread, approved.len() - 1) {
         Some(compared) => finding.tested(&compared),
-        None => Finding { effect: differences.first().copied(), ..finding },
+        None => finding.untested(mean(&differences)),
     }
 }

@@ -187,7 +187,7 @@ fn seeds_are_held_against_their_spread() {
     let baseline = approved(trained(12, 0.0));
     assert_eq!(baseline.checked_seeds, 3);
     assert_eq!(baseline.seeds(), [vec![0, 1, 2], vec![3, 4, 5]]);
-    // A deviation of 0.107 dB: three seeds differ by 0.087 √… in the mean, and t₀.₉₇₅ of 11 is 2.2, so by 0.19 at most.
+    // A deviation of 0.1 dB is 0.1 · √(2/3) = 0.082 dB of the mean of three differences; times t₀.₉₇₅ = 2.2, 0.18 dB.
     for (shift, expected) in [
         (0.0, Verdict::Unchanged),
         (0.05, Verdict::WithinTolerance),
@@ -258,4 +258,24 @@ fn expected_failures_are_tolerated_until_their_day() {
     let (found, notes) = compare(&until(TODAY), &observed(), None, "here", TODAY);
     assert_eq!((Outcome::of(&found, false), notes.len()), (Outcome::Pass, 1));
     assert!(notes[0].contains("did not happen: remove it"), "{notes:?}");
+}
+
+#[test]
+fn too_few_files_to_tell_anything_are_told_of() {
+    let few = |files: usize, shift: f64| {
+        let mut run = changed("psnr", |_, psnr| psnr - shift);
+        run.sources = run.sources.into_iter().take(files).collect();
+        run.trials[0].values.values_mut().for_each(|values| values.truncate(files * 4));
+        run
+    };
+    // One comparison: 2/2⁶ is below 5 %, 2/2⁵ is not.
+    for (files, expected) in [(1, Verdict::NotSignificant), (5, Verdict::NotSignificant), (6, Verdict::Regression)] {
+        let (found, notes) = compare(&approved(few(files, 0.0)), &few(files, 1.0), None, "here", TODAY);
+        assert_eq!(verdict(&found, "psnr"), expected, "{files} files");
+        assert_eq!(
+            notes.iter().any(|note| note.contains("among 1 comparisons: use 6 or more")),
+            files < 6,
+            "{notes:?}"
+        );
+    }
 }
