@@ -20,7 +20,7 @@ pub fn figure(report: &Report) -> Chart {
     for (slot, (name, holds)) in KINDS.into_iter().enumerate() {
         let of = |(index, finding): (usize, &&Finding)| {
             let title = format!("{}: {}", finding.title(), finding.sentence());
-            holds(finding.verdict).then(|| Point { x: at(finding.severity()), y: row(index), title, href: None })
+            holds(finding.verdict).then(|| Point { x: place(finding), y: row(index), title, href: None })
         };
         let points: Vec<Point> = measured.iter().enumerate().filter_map(of).collect();
         if !points.is_empty() {
@@ -57,6 +57,12 @@ const KINDS: [(&str, Holds); 4] = [
         matches!(verdict, Verdict::Expected | Verdict::NotConfirmed | Verdict::NotSignificant)
     }),
 ];
+
+/// Samples that differ are to the left of equal ones where their mean got better.
+fn place(finding: &Finding) -> f64 {
+    let tolerances = finding.severity();
+    at(if finding.verdict == Verdict::Improved { -tolerances.abs() } else { tolerances })
+}
 
 fn at(tolerances: f64) -> f64 {
     tolerances.clamp(-EDGE, EDGE)
