@@ -83,9 +83,9 @@ fn race(racers: &mut [Racer], rounds: usize, on_round: impl Fn(usize)) -> Result
             std::thread::sleep(REST);
             times[index].push(racers[index].ask("step")?);
         }
-        // Memory is asked for before products are made beside the model.
         on_round(round + 1);
     }
+    // Before products are made beside the model.
     let memory = racers.iter_mut().map(|racer| racer.ask("memory")).collect::<Result<Vec<_>>>()?;
     for _ in 0..3 {
         for (racer, peaks) in racers.iter_mut().zip(&mut peaks) {

@@ -85,6 +85,16 @@ impl<'a> MatrixMut<'a> {
     }
 
     fn multiply(self, add: bool, scale: f32, a: Matrix<'_>, b: Matrix<'_>, how: How) {
+        let is_large = self.rows * self.columns * a.columns >= WORTH_SHARING;
+        let threads = if is_large { how.threads } else { Threads::One };
+        match how.precision {
+            Precision::F32 => self.product(add, scale, a, b, threads),
+            Precision::Bf16 => bf16::product(self, add, scale, a, b, threads),
+        }
+    }
+
+    /// Fails unless it has the shape of a·b.
+    pub(super) fn assert_fits(&self, a: Matrix<'_>, b: Matrix<'_>) {
         assert!(
             a.rows == self.rows && a.columns == b.rows && b.columns == self.columns,
             "shapes do not fit: {}×{} = {}×{} · {}×{}",
@@ -95,22 +105,16 @@ impl<'a> MatrixMut<'a> {
             b.rows,
             b.columns
         );
-        let is_large = self.rows * self.columns * a.columns >= WORTH_SHARING;
-        let threads = if is_large { how.threads } else { Threads::One };
-        match how.precision {
-            Precision::F32 => self.product(add, scale, a, b, threads),
-            Precision::Bf16 => bf16::product(self, add, scale, a, b, threads),
-        }
     }
 
-    /// The product in f32 of factors whose shapes fit.
+    /// The product in f32.
     #[allow(unsafe_code)]
     pub(super) fn product(self, add: bool, scale: f32, a: Matrix<'_>, b: Matrix<'_>, threads: Threads) {
         let parallelism = match threads {
             Threads::All => gemm::Parallelism::Rayon(rayon::current_num_threads()),
             Threads::One => gemm::Parallelism::None,
         };
-        assert!(a.rows == self.rows && a.columns == b.rows && b.columns == self.columns, "shapes do not fit");
+        self.assert_fits(a, b);
         // SAFETY: each view was checked to lie inside its slice when it was made (`reach`), the shapes agree (above),
         // and `self` is borrowed mutably, so that it overlaps neither input.
         unsafe {

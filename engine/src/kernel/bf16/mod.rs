@@ -25,6 +25,7 @@ pub(crate) fn is_native() -> bool {
 pub(super) fn product(c: MatrixMut<'_>, add: bool, scale: f32, a: Matrix<'_>, b: Matrix<'_>, threads: Threads) {
     #[cfg(target_arch = "x86_64")]
     if native::is_there() {
+        c.assert_fits(a, b);
         return native::product(c, add, scale, a, b, threads);
     }
     product_of_rounded(c, add, scale, a, b, threads);

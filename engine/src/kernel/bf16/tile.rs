@@ -31,15 +31,15 @@ impl Target<'_> {
         let columns = COLUMNS.min(self.columns - column);
         let c = &mut self.data[row * self.stride + column..];
         assert!(is_there() && c.len() >= (rows - 1) * self.stride + columns, "the tile reaches past its matrix");
-        let Place { pairs, .. } = Place::of(a, row);
+        let Place { a, pairs, is_rows } = Place::of(a, row);
         assert!(b.len() >= pairs * COLUMNS, "the panel is too short");
         let shape = Shape { rows, columns, stride: self.stride, scale: self.scale, add: self.add };
         let (c, b) = (c.as_mut_ptr(), b.as_ptr());
         // SAFETY: the CPU has the instructions, and c and b have what is read and written (asserted); `Place` checked A.
         unsafe {
-            match Place::of(a, row) {
-                Place { a, pairs, is_rows: true } => sums::<ROW, 1>(pairs, a, b, c, &shape),
-                Place { a, pairs, is_rows: false } => sums::<1, TILE_ROWS>(pairs, a, b, c, &shape),
+            match is_rows {
+                true => sums::<ROW, 1>(pairs, a, b, c, &shape),
+                false => sums::<1, TILE_ROWS>(pairs, a, b, c, &shape),
             }
         }
     }
