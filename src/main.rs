@@ -36,11 +36,6 @@ use engine::EngineError;
 use evaluator::EvaluatorError;
 use std::process::ExitCode;
 
-/// Training frees and takes the same large buffers at every step; glibc gives them back to the system each time, and
-/// the pages are cleared anew. Keeping them makes a training step of the quickstart about 1.5 times as fast.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match &cli.command {

@@ -151,7 +151,7 @@ fn mesh(asked: &Asked, ranks: Option<&Ranks>) -> Result<Mesh> {
 
 /// Makes the pool of threads that everything is computed with.
 pub(crate) fn use_threads(cli: &Cli) -> Result<()> {
-    allocator::keep_memory();
+    allocator::keep_memory()?;
     match cli.threads {
         Some(n) => rayon::ThreadPoolBuilder::new().num_threads(n.into()).build_global().context("starting the threads"),
         None => Ok(()),

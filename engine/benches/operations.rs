@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 /// As the program's: what it keeps is not asked of the system again.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const WIDTH: usize = 256;
 const HIDDEN: usize = 512;

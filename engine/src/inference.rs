@@ -70,7 +70,7 @@ impl Memory {
         let nothing = Past::default();
         let mut own = Vec::with_capacity(layers.len());
         let h = layers.iter().enumerate().fold(h, |h, (i, layer)| {
-            let (h, keys) = layer.forward_behind(h, rope, self.layers.get(i).unwrap_or(&nothing));
+            let (h, keys) = layer.forward_behind(&h, rope, self.layers.get(i).unwrap_or(&nothing));
             own.push(keys);
             h
         });

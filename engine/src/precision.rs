@@ -41,7 +41,7 @@ impl Precision {
     pub fn is_fast(self) -> bool {
         match self {
             Self::F32 => true,
-            Self::Bf16 => crate::kernel::bf16::is_native(),
+            Self::Bf16 => crate::kernel::multiplies_bf16(),
         }
     }
 

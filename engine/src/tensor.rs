@@ -87,3 +87,21 @@ pub(crate) fn shape<T>(x: &Tokens<T>) -> (usize, usize) {
 pub(crate) fn take(gradient: &mut Vec<f32>) -> Vec<f32> {
     std::mem::take(gradient)
 }
+
+/// Lets `add` add to the gradients of several tensors at once, which dfdx lends one at a time.
+pub(crate) fn add_to<const N: usize>(
+    grads: &mut Grads,
+    tensors: [&Tokens; N],
+    add: impl FnOnce([&mut [f32]; N]),
+) -> Result<(), TapeError> {
+    let mut gradients = Vec::with_capacity(N);
+    for tensor in tensors {
+        gradients.push(take(grads.get_or_alloc_mut(tensor)?));
+    }
+    let mut each = gradients.iter_mut();
+    add(std::array::from_fn(|_| &mut each.next().expect("one of each tensor")[..]));
+    for (tensor, gradient) in tensors.into_iter().zip(gradients) {
+        **grads.get_or_alloc_mut(tensor)? = gradient;
+    }
+    Ok(())
+}

@@ -11,7 +11,7 @@ use crate::decoding::UndecodableBlock;
 use crate::error::EngineError;
 use crate::inference::codes;
 use crate::mask::PrefixMask;
-use crate::model::{ElasticTok, Layer, Untaped};
+use crate::model::{ElasticTok, Layer, Untaped, through};
 use crate::ops::{RopeTable, Scope};
 use crate::ring::{Mesh, Place, Ring, Rows, SequenceRing, Workers};
 use crate::tensor::{tokens, values};
@@ -129,7 +129,7 @@ impl<'m> Worker<'m> {
     }
 
     fn through(&self, layers: &[Layer], h: Untaped) -> Untaped {
-        layers.iter().fold(h, |h, layer| layer.forward_in_ring(h, &self.rope, &self.scope, &self.party))
+        through(layers, h, &self.rope, &self.scope, &self.party, |_, _| Ok(()))
     }
 
     /// z of its rows.

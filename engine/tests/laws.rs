@@ -304,14 +304,13 @@ fn a_tensor_used_twice_gets_both_gradients() {
     let (mask, fsq) = (PrefixMask::new(3, vec![3; 4]), Fsq::new(&[5; 12]));
     let noise: Vec<f32> = values(&draw(12, 6)).to_vec();
     let feed_forward = FeedForward { norm: draw(1, 12), gate_up: draw(12, 10), down: draw(5, 12), epsilon: 1e-5 };
-    let operations: [(&str, &dyn Fn(Taped) -> Taped); 9] = [
+    let operations: [(&str, &dyn Fn(Taped) -> Taped); 8] = [
         ("linear", &|x| ops::linear(x, &square, Precision::F32)),
-        ("linear_add", &|x| ops::linear_add(x, &square, norm_residual(12), Precision::F32)),
         ("rms_norm", &|x| ops::rms_norm(x, &norm, 1e-5)),
         ("attention", &|x| ops::attention(x, 2, &rope, &scope, Precision::F32)),
         ("norm_linear", &|x| ops::norm_linear(x, &norm, &square, 1e-5, Precision::F32)),
         ("feed_forward", &|x| ops::feed_forward(x, &feed_forward, Precision::F32)),
-        ("tanh", &|x| ops::tanh(x)),
+        ("norm_linear_tanh", &|x| ops::norm_linear_tanh(x, &norm, &square, 1e-5, Precision::F32)),
         ("quantize", &|x| ops::quantize(x, &fsq, &mask)),
         ("sample", &|x| ops::sample(x, Some(noise.clone()), &mask)),
     ];
@@ -328,19 +327,4 @@ fn a_tensor_used_twice_gets_both_gradients() {
             assert!((twice - 2.0 * once).abs() <= 1e-5 * (1.0 + once.abs()), "{name}: {twice} is not 2 × {once}");
         }
     }
-}
-
-fn norm_residual(width: usize) -> Tokens {
-    tokens(vec![0.5; 12 * width], 12, width)
-}
-
-/// y = x·W + x: the residual and the branch come from the same tensor, as in every layer.
-#[test]
-fn a_residual_adds_its_gradient_to_that_of_the_branch() {
-    let x = tokens(vec![0.3, -0.2, 0.5, 0.7], 2, 2);
-    let weight = tokens(vec![1.0, 2.0, 3.0, 4.0], 2, 2);
-    let y = ops::linear_add(x.leaky_trace(), &weight, x.clone(), Precision::F32);
-    let gradient = y.sum::<(), _>().backward().get(&x).as_vec();
-    // d Σy / dx = W·1 + 1 in every row: (1 + 2) + 1 and (3 + 4) + 1.
-    assert_eq!(gradient, [4.0, 8.0, 4.0, 8.0]);
 }

@@ -131,6 +131,20 @@ fn a_trace_is_written_down_for_every_worker_that_asks_for_it() {
     assert!(trainer.traces().iter().all(|trace| trace.total().bytes > 0));
 }
 
+/// Layers that keep their input alone compute all else again, attention's ring included.
+#[test]
+fn what_is_computed_again_is_the_same_to_the_last_bit() {
+    for (bottleneck, shape) in [(fsq(), [1, 1]), (vae(), [1, 1]), (vae(), [1, 2]), (vae(), [2, 1])] {
+        let trained = |recompute| {
+            let start = start(bottleneck.clone(), TrainConfig { recompute, ..settings(5) });
+            let mut trainer = trainer(&start, mesh(shape));
+            let losses = losses(&mut trainer, 5);
+            (losses, weights_hash(trainer.model()))
+        };
+        assert_eq!(trained(true), trained(false), "{shape:?}");
+    }
+}
+
 #[test]
 fn a_mesh_that_cannot_be_is_refused_with_a_reason() {
     let refusal = |start: &Start, shape| match Trainer::new(start.clone(), Learnable).unwrap().with_mesh(mesh(shape)) {

@@ -80,7 +80,7 @@ fn a_worker_holds_the_activations_that_were_planned() {
     for (name, model) in [("small", model()), ("wide", wide), ("gated", gated)] {
         for workers in [1, 2, 3] {
             // One worker has more rows than one wave, three have fewer.
-            let blocks = 48;
+            let blocks = 96;
             let measured = pool.install(|| peak(&model, blocks, workers));
             let planned = Plan::new(Task::new(model.clone(), 1, blocks * 64, workers).unwrap(), device.clone()).memory;
             // Weights and moments are the whole process's.

@@ -1,8 +1,12 @@
-//! Strided views of matrices and their product, on the `gemm` crate.
+//! Strided views of matrices and their product: our own [tiles](super::tiles) where the CPU has the instructions, the `gemm`
+//! crate elsewhere.
 //!
 //! The views check their bounds once, when they are made; the product can then hand raw pointers to `gemm` safely.
 
-use super::bf16;
+use super::bf16::product_of_rounded;
+use super::factor::{Left, Right};
+#[cfg(target_arch = "x86_64")]
+use super::tiles;
 use crate::precision::Precision;
 use std::ops::Range;
 
@@ -84,17 +88,45 @@ impl<'a> MatrixMut<'a> {
         self.multiply(true, 1.0, a, b, how);
     }
 
+    /// self = scale · a·b, of factors that were made ready for several products.
+    pub(crate) fn set_product_of(self, scale: f32, a: &Left<'_>, b: &Right<'_>) {
+        a.multiply(self, false, scale, b);
+    }
+
+    /// self += a·b, as [`set_product_of`](Self::set_product_of).
+    pub(crate) fn add_product_of(self, a: &Left<'_>, b: &Right<'_>) {
+        a.multiply(self, true, 1.0, b);
+    }
+
     fn multiply(self, add: bool, scale: f32, a: Matrix<'_>, b: Matrix<'_>, how: How) {
+        self.assert_fits(a, b);
         let is_large = self.rows * self.columns * a.columns >= WORTH_SHARING;
         let threads = if is_large { how.threads } else { Threads::One };
-        match how.precision {
-            Precision::F32 => self.product(add, scale, a, b, threads),
-            Precision::Bf16 => bf16::product(self, add, scale, a, b, threads),
+        #[cfg(target_arch = "x86_64")]
+        if tiles::is_there() {
+            return tiles::product(self, add, scale, a, b, how.precision, threads);
+        }
+        self.multiply_anywhere(add, scale, a, b, how.precision, threads);
+    }
+
+    /// Without instructions that only some CPUs have.
+    pub(super) fn multiply_anywhere(
+        self,
+        add: bool,
+        scale: f32,
+        a: Matrix<'_>,
+        b: Matrix<'_>,
+        precision: Precision,
+        threads: Threads,
+    ) {
+        match precision {
+            Precision::F32 => self.plain_product(add, scale, a, b, threads),
+            Precision::Bf16 => product_of_rounded(self, add, scale, a, b, threads),
         }
     }
 
     /// Fails unless it has the shape of a·b.
-    pub(super) fn assert_fits(&self, a: Matrix<'_>, b: Matrix<'_>) {
+    fn assert_fits(&self, a: Matrix<'_>, b: Matrix<'_>) {
         assert!(
             a.rows == self.rows && a.columns == b.rows && b.columns == self.columns,
             "shapes do not fit: {}×{} = {}×{} · {}×{}",
@@ -107,9 +139,9 @@ impl<'a> MatrixMut<'a> {
         );
     }
 
-    /// The product in f32.
+    /// The product in f32, by `gemm`.
     #[allow(unsafe_code)]
-    pub(super) fn product(self, add: bool, scale: f32, a: Matrix<'_>, b: Matrix<'_>, threads: Threads) {
+    pub(super) fn plain_product(self, add: bool, scale: f32, a: Matrix<'_>, b: Matrix<'_>, threads: Threads) {
         let parallelism = match threads {
             Threads::All => gemm::Parallelism::Rayon(rayon::current_num_threads()),
             Threads::One => gemm::Parallelism::None,

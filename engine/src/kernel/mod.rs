@@ -3,9 +3,24 @@
 //! Nothing here knows tensors or tapes. Work is split in chunks of fixed size, never by the number of threads, so that
 //! sums are added in the same order on every machine.
 
-pub(crate) mod bf16;
+mod bf16;
 pub(crate) mod exp;
+pub(crate) mod factor;
 pub(crate) mod matrix;
 pub(crate) mod rows;
 pub(crate) mod scratch;
 pub(crate) mod simd;
+#[cfg(target_arch = "x86_64")]
+mod tiles;
+
+/// Whether this CPU multiplies bfloat16.
+pub(crate) fn multiplies_bf16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        tiles::is_there()
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        false
+    }
+}

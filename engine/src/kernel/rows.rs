@@ -81,9 +81,15 @@ pub(crate) fn add_on_all_threads(y: &mut [f32], x: &[f32]) {
 }
 
 /// A copy of a long row, made on every core.
+#[allow(unsafe_code)]
 pub(crate) fn copy_on_all_threads(x: &[f32]) -> Vec<f32> {
-    let mut copy = vec![0.0; x.len()];
-    copy.par_chunks_mut(LONG).zip(x.par_chunks(LONG)).for_each(|(copy, x)| copy.copy_from_slice(x));
+    let mut copy = Vec::with_capacity(x.len());
+    let room = copy.spare_capacity_mut()[..x.len()].par_chunks_mut(LONG);
+    room.zip(x.par_chunks(LONG)).for_each(|(copy, x)| {
+        copy.write_copy_of_slice(x);
+    });
+    // SAFETY: as many elements were written, from the first on.
+    unsafe { copy.set_len(x.len()) };
     copy
 }
 

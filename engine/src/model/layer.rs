@@ -1,12 +1,30 @@
 //! One pre-norm transformer layer: x + attention(norm(x)), then x + feed-forward(norm(x)). No biases.
 
 use super::Init;
-use crate::ops::{self, BlockKeys, FeedForward, MaybeTape, Past, RopeTable, Scope};
+use crate::ops::{self, Attention, BlockKeys, FeedForward, MaybeTape, Past, RopeTable, Scope, Weights};
 use crate::parameters::parameters;
 use crate::precision::Precision;
 use crate::ring::SequenceRing;
-use crate::tensor::{Parameter, Tokens};
-use dfdx::tensor::{NoneTape, WithEmptyTape as _};
+use crate::tensor::{Grads, Parameter, TapeError, Tokens, shape};
+
+/// (n, width) → (n, width) through some layers, for the rows that one worker has of sequences that it may share with others.
+/// In the backward pass a layer is `done` when nothing adds to the gradients of its weights any more.
+///
+/// # Panics
+/// As [`ops::ring_attention`].
+pub(crate) fn through<T: MaybeTape>(
+    layers: &[Layer],
+    x: Tokens<T>,
+    rope: &RopeTable,
+    scope: &Scope,
+    party: &SequenceRing,
+    done: impl Fn(&Layer, &mut Grads) -> Result<(), TapeError> + 'static,
+) -> Tokens<T> {
+    let Some(Layer { heads, precision, .. }) = layers.first() else { return x };
+    let attention = Attention::new(party, scope, *heads, shape(&x).1, rope, *precision);
+    let own = layers.to_vec();
+    ops::layers(x, layers.iter().map(Layer::weights).collect(), attention, move |index, grads| done(&own[index], grads))
+}
 
 /// What decides a layer's shape: the fields of [`ModelConfig`](super::ModelConfig) of these names.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,6 +60,7 @@ pub struct Layer {
     heads: usize,
     norm_epsilon: f32,
     precision: Precision,
+    recomputes: bool,
 }
 
 parameters!(Layer { attention_norm, w_qkv, w_out, feed_forward_norm, w_gate_up, w_down });
@@ -59,62 +78,33 @@ impl Layer {
             heads,
             norm_epsilon,
             precision,
+            recomputes: false,
         }
     }
 
-    /// (n, width) → (n, width).
-    ///
-    /// # Panics
-    /// As [`ops::attention()`].
-    pub fn forward<T: MaybeTape>(&self, x: Tokens<T>, rope: &RopeTable, scope: &Scope) -> Tokens<T> {
-        self.around(x, |qkv| ops::attention(qkv, self.heads, rope, scope, self.precision))
+    /// Whether it keeps its input alone for the backward pass, which then computes all else again.
+    pub(crate) fn recompute(&mut self, recomputes: bool) {
+        self.recomputes = recomputes;
     }
 
-    /// The same for the rows that one worker has of sequences that it shares with others.
-    ///
-    /// # Panics
-    /// As [`ops::ring_attention`].
-    pub fn forward_in_ring<T: MaybeTape>(
-        &self,
-        x: Tokens<T>,
-        rope: &RopeTable,
-        scope: &Scope,
-        party: &SequenceRing,
-    ) -> Tokens<T> {
-        self.around(x, |qkv| ops::ring_attention(qkv, self.heads, rope, scope, party, self.precision))
+    /// (n, width) → (n, width) for one more block behind a remembered past, with the block's own keys and values.
+    pub(crate) fn forward_behind(&self, x: &Tokens, rope: &RopeTable, past: &Past) -> (Tokens, BlockKeys) {
+        ops::layer_behind(x, &self.weights(), self.heads, rope, past)
     }
 
-    /// The same for one more block behind a remembered past, with the block's own keys and values.
-    pub(crate) fn forward_behind(&self, x: Tokens, rope: &RopeTable, past: &Past) -> (Tokens, BlockKeys) {
-        let mut own = None;
-        let x = self.around(x, |qkv| {
-            let (y, keys) = ops::attention_behind(qkv, self.heads, rope, past, self.precision);
-            own = Some(keys);
-            y
-        });
-        (x, own.expect("a layer attends once"))
-    }
-
-    /// The layer around its attention, (n, q | k | v) → (n, width).
-    fn around<T: MaybeTape>(&self, x: Tokens<T>, attend: impl FnOnce(Tokens<T>) -> Tokens<T>) -> Tokens<T> {
-        let Self { attention_norm, w_qkv, w_out, norm_epsilon, precision, .. } = self;
-        let residual = untaped(&x);
-        let y = attend(ops::norm_linear(x, attention_norm, w_qkv, *norm_epsilon, *precision));
-        let x = ops::linear_add(y, w_out, residual, *precision);
-        ops::feed_forward(x, &self.feed_forward(), *precision)
-    }
-
-    fn feed_forward(&self) -> FeedForward {
-        FeedForward {
-            norm: self.feed_forward_norm.clone(),
-            gate_up: self.w_gate_up.clone(),
-            down: self.w_down.clone(),
-            epsilon: self.norm_epsilon,
+    fn weights(&self) -> Weights {
+        Weights {
+            norm: self.attention_norm.clone(),
+            qkv: self.w_qkv.clone(),
+            out: self.w_out.clone(),
+            feed_forward: FeedForward {
+                norm: self.feed_forward_norm.clone(),
+                gate_up: self.w_gate_up.clone(),
+                down: self.w_down.clone(),
+                epsilon: self.norm_epsilon,
+            },
+            precision: self.precision,
+            recomputes: self.recomputes,
         }
     }
-}
-
-/// The same tensor (by identity, so that gradients meet) without the tape.
-fn untaped<T: MaybeTape>(x: &Tokens<T>) -> Tokens {
-    x.with_empty_tape().retaped::<NoneTape>()
 }

@@ -21,6 +21,7 @@ mod presets;
 
 pub use config::ModelConfig;
 pub use file::{ModelInfo, load_model, save_model};
+pub(crate) use layer::through;
 pub use layer::{Layer, LayerShape};
 pub use presets::Preset;
 
@@ -31,6 +32,7 @@ use crate::mask::PrefixMask;
 use crate::ops::{self, MaybeTape, RopeTable, Scope};
 use crate::parameters::{Parameters as _, parameters};
 use crate::precision::Precision;
+use crate::ring::SequenceRing;
 use crate::tensor::{Parameter, Scalar, Tokens, tokens};
 use dfdx::tensor::{NoneTape, WithEmptyTape as _};
 use rand::SeedableRng as _;
@@ -119,6 +121,12 @@ impl ElasticTok {
         Ok(Self { config, encoder, decoder })
     }
 
+    /// Whether layers keep their input alone for the backward pass, which then computes all else again.
+    pub(crate) fn recompute_layers(&mut self, recomputes: bool) {
+        let layers = self.encoder.layers.iter_mut().chain(&mut self.decoder.layers);
+        layers.for_each(|layer| layer.recompute(recomputes));
+    }
+
     /// How many weights it has a name for.
     pub(crate) fn weights(&self) -> usize {
         let mut weights = 0;
@@ -177,7 +185,7 @@ impl ElasticTok {
     ) -> Tokens<T> {
         let d = &self.decoder;
         let h = through(&d.layers, ops::linear(z, &d.post_quant, Precision::F32));
-        ops::tanh(ops::norm_linear(h, &d.norm, &d.out_proj, self.config.norm_epsilon, Precision::F32))
+        ops::norm_linear_tanh(h, &d.norm, &d.out_proj, self.config.norm_epsilon, Precision::F32)
     }
 
     /// Patches (n, patch) → reconstructed patches (n, patch) with the tokens that `mask` keeps; a VAE uses its mean.
@@ -237,7 +245,8 @@ impl ElasticTok {
 
     fn through<T: MaybeTape>(&self, layers: &[Layer], h: Tokens<T>, scope: &Scope) -> Tokens<T> {
         let rope = self.rope(0..scope.layout.tokens_per_sequence());
-        layers.iter().fold(h, |h, layer| layer.forward(h, &rope, scope))
+        let alone = SequenceRing::alone(scope.layout.tokens_per_sequence());
+        through(layers, h, &rope, scope, &alone, |_, _| Ok(()))
     }
 }
 

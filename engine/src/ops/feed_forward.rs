@@ -11,7 +11,7 @@ use crate::kernel::matrix::{How, Matrix, MatrixMut};
 use crate::kernel::scratch::Scratch;
 use crate::kernel::{exp, rows, simd::vectorized};
 use crate::precision::Precision;
-use crate::tensor::{Parameter, Tokens, shape, take, tokens, values};
+use crate::tensor::{Parameter, Tokens, add_to, shape, take, tokens, values};
 use dfdx::tensor::{PutTape as _, SplitTape as _};
 use rayon::prelude::*;
 
@@ -35,52 +35,27 @@ pub struct FeedForward {
 /// If the shapes do not fit.
 pub fn feed_forward<T: MaybeTape>(x: Tokens<T>, weights: &FeedForward, precision: Precision) -> Tokens<T> {
     let (x, mut tape) = x.split_tape();
-    let branch = Branch::new(weights, precision);
     let (n, width) = shape(&x);
     let mut y = rows::copy_on_all_threads(values(&x));
-    let mut room = Room::new(&branch, n, T::OWNS_TAPE && n <= WAVE);
-    for (x, y) in values(&x).chunks(WAVE * width).zip(y.chunks_mut(WAVE * width)) {
-        let Wave { normed, inverse, gates, hidden } = room.wave(x.len() / width);
-        branch.gates(normed, inverse, gates, x);
-        gate_all(hidden, gates, branch.hidden);
-        branch.down(y, hidden);
-    }
-    let kept = room.kept();
+    let kept = Branch::new(weights, precision).forward(&mut y, T::OWNS_TAPE);
     let y = tokens(y, n, width);
     if T::OWNS_TAPE {
         let (result, weights) = (y.ghost(), weights.clone());
         tape.add_backward_op(move |grads| {
-            let dy = take(grads.get_or_alloc_mut(&result)?);
-            let mut dx = take(grads.get_or_alloc_mut(&x)?);
-            let mut dgate_up = take(grads.get_or_alloc_mut(&weights.gate_up)?);
-            let mut ddown = take(grads.get_or_alloc_mut(&weights.down)?);
-            let dnorm = grads.get_or_alloc_mut(&weights.norm)?;
-            let branch = Branch::new(&weights, precision);
-            let has_gates = kept.is_some();
-            let mut room = Room::with(&branch, n, kept);
-            let wave = WAVE * width;
-            for ((x, dy), dx) in values(&x).chunks(wave).zip(dy.chunks(wave)).zip(dx.chunks_mut(wave)) {
-                let Wave { normed, inverse, gates, hidden } = room.wave(x.len() / width);
-                match has_gates {
-                    true => branch.norm.forward(normed, inverse, x),
-                    false => branch.gates(normed, inverse, gates, x),
-                }
-                branch.backward(hidden, gates, &mut ddown, dy);
-                branch.backward_gates(normed, gates, &mut dgate_up);
-                branch.norm.backward(dx, dnorm, x, normed, inverse);
-                rows::add_on_all_threads(dx, dy);
-            }
-            **grads.get_or_alloc_mut(&x)? = dx;
-            **grads.get_or_alloc_mut(&weights.gate_up)? = dgate_up;
-            **grads.get_or_alloc_mut(&weights.down)? = ddown;
+            let mut d = take(grads.get_or_alloc_mut(&result)?);
+            let FeedForward { norm, gate_up, down, .. } = &weights;
+            add_to(grads, [norm, gate_up, down], |of_weights| {
+                Branch::new(&weights, precision).backward(&mut d, of_weights, values(&x), kept);
+            })?;
+            rows::add_on_all_threads(grads.get_or_alloc_mut(&x)?, &d);
             Ok(())
         });
     }
     y.put_tape(tape)
 }
 
-/// The weights as matrices.
-struct Branch<'a> {
+/// The branch on plain rows, by all threads: its weights as matrices.
+pub(super) struct Branch<'a> {
     norm: Norm<'a>,
     gate_up: Matrix<'a>,
     down: Matrix<'a>,
@@ -154,7 +129,7 @@ impl Room {
 }
 
 impl<'a> Branch<'a> {
-    fn new(weights: &'a FeedForward, precision: Precision) -> Self {
+    pub(super) fn new(weights: &'a FeedForward, precision: Precision) -> Self {
         let FeedForward { norm, gate_up, down, epsilon } = weights;
         let (hidden, width) = shape(down);
         Self {
@@ -164,6 +139,41 @@ impl<'a> Branch<'a> {
             width,
             hidden,
             how: precision.together(),
+        }
+    }
+
+    /// x becomes y in its place. Returns the gates if there is a single wave and they are to be kept.
+    pub(super) fn forward(&self, x: &mut [f32], keeps: bool) -> Option<Vec<f32>> {
+        let n = x.len() / self.width;
+        let mut room = Room::new(self, n, keeps && n <= WAVE);
+        for x in x.chunks_mut(WAVE * self.width) {
+            let Wave { normed, inverse, gates, hidden } = room.wave(x.len() / self.width);
+            self.gates(normed, inverse, gates, x);
+            gate_all(hidden, gates, self.hidden);
+            self.down(x, hidden);
+        }
+        room.kept()
+    }
+
+    /// dy becomes dx in its place; adds to the gradients of w, W_gate_up and W_down. `kept` are the gates, if they were kept.
+    pub(super) fn backward(
+        &self,
+        d: &mut [f32],
+        [dnorm, dgate_up, ddown]: [&mut [f32]; 3],
+        x: &[f32],
+        kept: Option<Vec<f32>>,
+    ) {
+        let (has_gates, wave) = (kept.is_some(), WAVE * self.width);
+        let mut room = Room::with(self, x.len() / self.width, kept);
+        for (x, d) in x.chunks(wave).zip(d.chunks_mut(wave)) {
+            let Wave { normed, inverse, gates, hidden } = room.wave(x.len() / self.width);
+            match has_gates {
+                true => self.norm.forward(normed, inverse, x),
+                false => self.gates(normed, inverse, gates, x),
+            }
+            self.backward_down(hidden, gates, ddown, d);
+            self.backward_gates(normed, gates, dgate_up);
+            self.norm.backward(d, dnorm, x, normed, inverse);
         }
     }
 
@@ -181,7 +191,7 @@ impl<'a> Branch<'a> {
     }
 
     /// Turns gates into their gradient, by way of `hidden`; dW_down += hiddenᵀ·dy.
-    fn backward(&self, hidden: &mut [f32], gates: &mut [f32], ddown: &mut [f32], dy: &[f32]) {
+    fn backward_down(&self, hidden: &mut [f32], gates: &mut [f32], ddown: &mut [f32], dy: &[f32]) {
         let rows = dy.len() / self.width;
         let dy = Matrix::new(dy, rows, self.width);
         MatrixMut::new(hidden, rows, self.hidden).set_product(1.0, dy, self.down.transposed(), self.how);

@@ -6,11 +6,11 @@
 //!
 //! Shapes that do not fit are a panic.
 
-mod after_backward;
 pub mod attention;
 mod feed_forward;
 mod fsq;
 mod gaussian;
+mod layer;
 mod linear;
 mod mse;
 mod norm_linear;
@@ -18,22 +18,21 @@ mod patch_embed;
 mod pool;
 mod rms_norm;
 mod rope;
-mod tanh;
 mod vae;
 
-pub(crate) use after_backward::after_backward;
-pub use attention::{BlockKeys, Past, Scope, attention, attention_behind, ring_attention};
+pub(crate) use attention::Attention;
+pub use attention::{BlockKeys, Past, Scope, attention, ring_attention};
 pub use feed_forward::{FeedForward, feed_forward};
 pub use fsq::quantize;
 pub use gaussian::{LN_DEVIATION_LIMIT, gaussian_nll};
-pub use linear::{linear, linear_add};
+pub(crate) use layer::{LONG, Weights, layer_behind, layers};
+pub use linear::linear;
 pub use mse::mse;
-pub use norm_linear::norm_linear;
+pub use norm_linear::{norm_linear, norm_linear_tanh};
 pub use patch_embed::patch_embed;
 pub use pool::pool_last_block;
 pub use rms_norm::rms_norm;
 pub use rope::RopeTable;
-pub use tanh::tanh;
 pub use vae::{kl_divergence, sample};
 
 /// A tape that may or may not be there: training records, inference does not.

@@ -1,15 +1,17 @@
-//! y = RMSNorm(x)·W, the beginning of an attention branch.
+//! y = RMSNorm(x)·W: the beginning of an attention branch, the end of the encoder and, within tanh, that of the decoder.
 //!
-//! The norm is not kept for the backward pass: it is made again from x, which is there as the residual, wave by wave, so
-//! that it never leaves the cache.
+//! Rows go through in waves whose norms stay in a cache. The backward pass makes the norm again from x, which is there anyway.
 
 use super::rms_norm::Norm;
-use super::{MaybeTape, WAVE};
-use crate::kernel::matrix::{Matrix, MatrixMut};
+use super::{MaybeTape, ROWS_PER_TASK, WAVE};
+use crate::kernel::matrix::{How, Matrix, MatrixMut};
 use crate::kernel::scratch::Scratch;
+use crate::kernel::{exp, simd::vectorized};
 use crate::precision::Precision;
-use crate::tensor::{Parameter, Tokens, shape, take, tokens, values};
+use crate::tensor::{Parameter, Tokens, add_to, shape, take, tokens, values};
 use dfdx::tensor::{PutTape as _, SplitTape as _};
+use rayon::prelude::*;
+use std::ops::Range;
 
 /// y = (x / √(mean(x²) + ε) · w)·W: (n, width) → (n, out), w = `norm` (1, width), W = `weight` (width, out). Backward
 /// through both.
@@ -23,45 +25,146 @@ pub fn norm_linear<T: MaybeTape>(
     epsilon: f32,
     precision: Precision,
 ) -> Tokens<T> {
+    apply(x, norm, weight, epsilon, precision, End::Plain)
+}
+
+/// tanh of the same: reconstructions live in (−1, 1). Its gradient goes back row by row with the map's, so that no other
+/// tensor as large as the reconstruction exists beside it.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn norm_linear_tanh<T: MaybeTape>(
+    x: Tokens<T>,
+    norm: &Parameter,
+    weight: &Parameter,
+    epsilon: f32,
+    precision: Precision,
+) -> Tokens<T> {
+    apply(x, norm, weight, epsilon, precision, End::Tanh)
+}
+
+/// What is done to the map's result.
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    Plain,
+    Tanh,
+}
+
+fn apply<T: MaybeTape>(
+    x: Tokens<T>,
+    norm: &Parameter,
+    weight: &Parameter,
+    epsilon: f32,
+    precision: Precision,
+    end: End,
+) -> Tokens<T> {
     let (x, mut tape) = x.split_tape();
-    let ((n, width), (_, out)) = (shape(&x), shape(weight));
-    let how = precision.together();
-    let mut y = vec![0.0; n * out];
-    let rows = WAVE.min(n);
-    let (mut normed, mut inverse) = (Scratch::of(rows * width), Scratch::of(rows));
-    let norm_of = Norm { weight: values(norm), epsilon };
-    for (x, y) in values(&x).chunks(WAVE * width).zip(y.chunks_mut(WAVE * out)) {
-        let rows = x.len() / width;
-        norm_of.forward(&mut normed[..rows * width], &mut inverse[..rows], x);
-        let weight = Matrix::new(values(weight), width, out);
-        MatrixMut::new(y, rows, out).set_product(1.0, Matrix::new(&normed, rows, width), weight, how);
+    let ((n, _), (_, out)) = (shape(&x), shape(weight));
+    let mut y = Vec::with_capacity(n * out);
+    NormLinear::new(norm, weight, epsilon, precision).forward(values(&x), |_, rows| y.extend_from_slice(rows));
+    if end == End::Tanh {
+        y.par_chunks_mut(ROWS_PER_TASK * out).for_each(tanh_all);
     }
     let y = tokens(y, n, out);
     if T::OWNS_TAPE {
         let (result, norm, weight) = (y.ghost(), norm.clone(), weight.clone());
+        let y = (end == End::Tanh).then(|| y.clone());
         tape.add_backward_op(move |grads| {
             let dy = take(grads.get_or_alloc_mut(&result)?);
-            let mut dx = take(grads.get_or_alloc_mut(&x)?);
-            let mut dw = take(grads.get_or_alloc_mut(&weight)?);
-            let norm_of = Norm { weight: values(&norm), epsilon };
-            let dnorm = grads.get_or_alloc_mut(&norm)?;
-            let (mut normed, mut inverse) = (Scratch::of(rows * width), Scratch::of(rows));
-            let waves = values(&x).chunks(WAVE * width).zip(dy.chunks(WAVE * out)).zip(dx.chunks_mut(WAVE * width));
-            for ((x, dy), dx) in waves {
-                let rows = x.len() / width;
-                let (normed, inverse) = (&mut normed[..rows * width], &mut inverse[..rows]);
-                norm_of.forward(normed, inverse, x);
-                let dy = Matrix::new(dy, rows, out);
-                let dw = MatrixMut::new(&mut dw, width, out);
-                dw.add_product(Matrix::new(normed, rows, width).transposed(), dy, how);
-                let weight = Matrix::new(values(&weight), width, out);
-                MatrixMut::new(normed, rows, width).set_product(1.0, dy, weight.transposed(), how);
-                norm_of.backward(dx, dnorm, x, normed, inverse);
-            }
-            **grads.get_or_alloc_mut(&x)? = dx;
-            **grads.get_or_alloc_mut(&weight)? = dw;
-            Ok(())
+            let map = NormLinear::new(&norm, &weight, epsilon, precision);
+            let rows = |rows: Range<usize>, to: &mut [f32]| {
+                let part = rows.start * out..rows.end * out;
+                to.copy_from_slice(&dy[part.clone()]);
+                if let Some(y) = &y {
+                    times_slope(to, &values(y)[part]);
+                }
+            };
+            add_to(grads, [&x, &norm, &weight], |[dx, dnorm, dweight]| {
+                map.backward(dx, dnorm, dweight, values(&x), rows);
+            })
         });
     }
     y.put_tape(tape)
+}
+
+/// The map on plain rows, by all threads.
+pub(super) struct NormLinear<'a> {
+    norm: Norm<'a>,
+    /// (width, out).
+    weight: Matrix<'a>,
+    width: usize,
+    out: usize,
+    how: How,
+}
+
+impl<'a> NormLinear<'a> {
+    pub(super) fn new(norm: &'a Parameter, weight: &'a Parameter, epsilon: f32, precision: Precision) -> Self {
+        let (width, out) = shape(weight);
+        let (norm, weight) = (Norm { weight: values(norm), epsilon }, Matrix::new(values(weight), width, out));
+        Self { norm, weight, width, out, how: precision.together() }
+    }
+
+    /// y, wave by wave: `done` gets some rows, and which they are.
+    pub(super) fn forward(&self, x: &[f32], mut done: impl FnMut(Range<usize>, &[f32])) {
+        let most = WAVE.min(x.len() / self.width);
+        let (mut normed, mut inverse) = (Scratch::of(most * self.width), Scratch::of(most));
+        let mut y = Scratch::of(most * self.out);
+        for (rows, x) in waves(x, self.width) {
+            let count = rows.len();
+            let (normed, y) = (&mut normed[..count * self.width], &mut y[..count * self.out]);
+            self.norm.forward(normed, &mut inverse[..count], x);
+            let normed = Matrix::new(normed, count, self.width);
+            MatrixMut::new(y, count, self.out).set_product(1.0, normed, self.weight, self.how);
+            done(rows, y);
+        }
+    }
+
+    /// Adds to the gradients of x, w and W; `dy` writes rows of dy where it is told to.
+    pub(super) fn backward(
+        &self,
+        dx: &mut [f32],
+        dnorm: &mut [f32],
+        dweight: &mut [f32],
+        x: &[f32],
+        mut dy: impl FnMut(Range<usize>, &mut [f32]),
+    ) {
+        let most = WAVE.min(x.len() / self.width);
+        let (mut normed, mut inverse) = (Scratch::of(most * self.width), Scratch::of(most));
+        let mut dy_rows = Scratch::of(most * self.out);
+        for ((rows, x), dx) in waves(x, self.width).zip(dx.chunks_mut(WAVE * self.width)) {
+            let count = rows.len();
+            let (normed, inverse) = (&mut normed[..count * self.width], &mut inverse[..count]);
+            dy(rows, &mut dy_rows[..count * self.out]);
+            let dy = Matrix::new(&dy_rows, count, self.out);
+            self.norm.forward(normed, inverse, x);
+            let dw = MatrixMut::new(dweight, self.width, self.out);
+            dw.add_product(Matrix::new(normed, count, self.width).transposed(), dy, self.how);
+            let dnormed = MatrixMut::new(normed, count, self.width);
+            dnormed.set_product(1.0, dy, self.weight.transposed(), self.how);
+            self.norm.backward(dx, dnorm, x, normed, inverse);
+        }
+    }
+}
+
+/// Waves of rows, and which they are.
+pub(super) fn waves(x: &[f32], width: usize) -> impl Iterator<Item = (Range<usize>, &[f32])> {
+    let of_wave = move |(wave, x): (usize, _)| (wave * WAVE..wave * WAVE + <[f32]>::len(x) / width, x);
+    x.chunks(WAVE * width).enumerate().map(of_wave)
+}
+
+vectorized! {
+    fn tanh_all(y: &mut [f32]) {
+        for y in y {
+            *y = exp::tanh(*y);
+        }
+    }
+}
+
+vectorized! {
+    /// dy becomes dx: dy·(1 − y²).
+    fn times_slope(dy: &mut [f32], y: &[f32]) {
+        for (dy, y) in dy.iter_mut().zip(y) {
+            *dy *= 1.0 - y * y;
+        }
+    }
 }

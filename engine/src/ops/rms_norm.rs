@@ -2,7 +2,7 @@
 
 use super::{MaybeTape, ROWS_PER_TASK};
 use crate::kernel::{rows, simd::vectorized};
-use crate::tensor::{Parameter, Tokens, shape, take, tokens, values};
+use crate::tensor::{Parameter, Tokens, add_to, shape, take, tokens, values};
 use dfdx::tensor::{PutTape as _, SplitTape as _};
 use rayon::prelude::*;
 
@@ -19,11 +19,8 @@ pub fn rms_norm<T: MaybeTape>(x: Tokens<T>, weight: &Parameter, epsilon: f32) ->
         let (result, weight) = (y.ghost(), weight.clone());
         tape.add_backward_op(move |grads| {
             let dy = take(grads.get_or_alloc_mut(&result)?);
-            let mut dx = take(grads.get_or_alloc_mut(&x)?);
             let norm = Norm { weight: values(&weight), epsilon };
-            norm.backward(&mut dx, grads.get_or_alloc_mut(&weight)?, values(&x), &dy, &inverse);
-            **grads.get_or_alloc_mut(&x)? = dx;
-            Ok(())
+            add_to(grads, [&x, &weight], |[dx, dw]| norm.backward(dx, dw, values(&x), &dy, &inverse))
         });
     }
     y.put_tape(tape)

@@ -13,8 +13,8 @@ pub struct Memory {
     pub weights: f64,
     /// What the backward pass needs of every layer.
     pub activations: f64,
-    /// What one layer's gradient needs while it is made: the gradients of its activations, and keys, values and their
-    /// gradients that are on their way.
+    /// What is needed besides while gradients are made, at the decoder's end or of one layer: the gradients of its
+    /// activations, and keys, values and their gradients that are on their way.
     pub passing: f64,
 }
 
@@ -33,23 +33,27 @@ impl Memory {
         // Gates of a batch that is one wave are kept; of a longer one a wave's are made again.
         let wave = rows.min(ops::WAVE as f64) / rows;
         let kept_gates = if wave < 1.0 { 0.0 } else { 2.0 * hidden };
+        let is_long = task.layout().tokens_per_sequence() > ops::LONG * model.width;
+        let (kept_middle, made_middle) = if is_long { (0.0, width) } else { (width, 0.0) };
         // The layer's input, q, k, v, what attention gives, the sum with the input; a number a head.
-        let layer = 6.0 * width + kept_gates + heads;
-        // Patches as they come and as the loss compares them, the reconstruction, its gradient, what the final norms read.
-        let ends = 4.0 * model.block.patch_values() as f64 + 2.0 * width;
+        let layer = 5.0 * width + kept_middle + kept_gates + heads;
         let values = device.bytes_a_value as f64;
+        let patch = model.block.patch_values() as f64;
+        // At the decoder's end: the reconstruction, what it is made of, and the gradients of both.
+        let end = 2.0 * patch + 2.0 * width;
+        // In a layer: the gradient of what it gives, which becomes that of what it was given, the sum with the input or its
+        // gradient, and, when gates and attention's result are gone, the gradients of q, k and v, which one worker computes
+        // for a quarter of the heads at a time and has by then freed their q, k and v.
+        let gradients = if task.workers > 1 { 3.0 * width } else { 0.75 * width };
+        let in_layer = width + made_middle + (gradients - width - kept_gates).max(0.0);
         // Keys and values here and coming, with the gradients here and coming in f32, of one worker's rows.
         let on_the_way = if task.workers > 1 { 2.0 * width * 2.0 * (values + 4.0) } else { 0.0 };
-        // The gradients of the layer under way: of what the feed-forward reads and gives, and a wave's norm, gates and hidden
-        // values; then, when what these needed and what attention gave are gone, of that, of the residual, and of q, k and v,
-        // by heads and, when q, k and v themselves are gone, side by side.
-        let room = wave * (width + 3.0 * hidden - kept_gates);
-        let feed_forward = (2.0 * width + room) * values;
-        let attention = (5.0 * width + room - kept_gates - 2.0 * width) * values + on_the_way;
+        // A wave's norm, gates and hidden values, and its norm and q, k and v side by side: room that is kept.
+        let rooms = wave * (width + 3.0 * hidden - kept_gates + 4.0 * width);
         Self {
             weights: model.parameter_count() as f64 * (16.0 + narrow),
-            activations: rows * values * (task.layers() as f64 * layer + ends),
-            passing: rows * feed_forward.max(attention),
+            activations: rows * values * (task.layers() as f64 * layer + patch),
+            passing: rows * (rooms * values + (end * values).max(in_layer * values + on_the_way)),
         }
     }
 }

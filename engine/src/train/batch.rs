@@ -94,6 +94,9 @@ impl Batch {
     pub(super) fn gradient(self, model: &ElasticTok, kl_weight: f32, share: f32) -> Result<Gradient, EngineError> {
         let tokens_per_sequence = self.kept.len() / self.sequences * model.config().block.tokens();
         let smallest = SHARD_TOKENS.div_ceil(tokens_per_sequence).max(self.sequences.div_ceil(MOST_SHARDS));
+        if smallest >= self.sequences {
+            return self.gradient_on_one_tape(model, kl_weight, share);
+        }
         let all = self.sequences as f32;
         let shards = (0..self.sequences).step_by(smallest).collect::<Vec<_>>().into_par_iter().map(|first| {
             let shard = self.shard(first, smallest.min(self.sequences - first));

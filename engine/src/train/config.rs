@@ -57,6 +57,10 @@ pub struct TrainConfig {
     /// `learning_rate` count. Left out where there are none, as above.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<Stage>,
+    /// Activation checkpointing: a layer keeps its input alone, and the backward pass computes all else again. The same
+    /// weights to the last bit, from less memory in more time. Left out where it is off, as above.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub recompute: bool,
 }
 
 /// A recipe for small models on photographs; experiments override what they ask about.
@@ -79,6 +83,7 @@ impl Default for TrainConfig {
             min_tokens: 4,
             perceptual: None,
             stages: Vec::new(),
+            recompute: false,
         }
     }
 }

@@ -81,7 +81,8 @@ impl Trainer {
     pub fn new(start: Start, data: impl TrainingData) -> Result<Self, EngineError> {
         start.train.check()?;
         start.train.check_stages(start.model.block.tokens())?;
-        let model = ElasticTok::new(start.model.clone(), start.seed)?;
+        let mut model = ElasticTok::new(start.model.clone(), start.seed)?;
+        model.recompute_layers(start.train.recompute);
         let range = TokenRange::new(start.train.min_tokens, start.model.block.tokens())?;
         let optimizer = AdamW::new(&model);
         let data = RunAhead::new(data);
@@ -191,6 +192,7 @@ impl Trainer {
         let mut trainer = Self::new(start, data)?;
         trainer.step = trainer.start.train.first_stages(stages).steps;
         trainer.model = model;
+        trainer.model.recompute_layers(trainer.start.train.recompute);
         Ok(trainer)
     }
 

@@ -7,8 +7,7 @@
 use super::batch::{Batch, Gradient, Losses, scope, weigh};
 use crate::error::EngineError;
 use crate::mask::PrefixMask;
-use crate::model::{ElasticTok, Layer};
-use crate::ops;
+use crate::model::{ElasticTok, Layer, through};
 use crate::parameters::Parameters;
 use crate::ring::ranks::{RankSums, Ranks};
 use crate::ring::{Mesh, Place, Ring, SequenceRing, Sums, Trace, Workers};
@@ -147,11 +146,8 @@ impl Worker<'_> {
         let party = SequenceRing { ring, slices, trace };
         let outgoing = Rc::new(Outgoing::new(model, bring));
         let through = |layers: &[Layer], h: Tokens<Tape>| {
-            layers.iter().fold(h, |h, layer| {
-                let (outgoing, own) = (outgoing.clone(), layer.clone());
-                let h = ops::after_backward(h, move |grads| outgoing.bring(&own, grads));
-                layer.forward_in_ring(h, &rope, &scope, &party)
-            })
+            let outgoing = outgoing.clone();
+            through(layers, h, &rope, &scope, &party, move |layer, grads| outgoing.bring(layer, grads))
         };
         let loss = model.loss_through(patches.leaky_trace(), &patches, &mask, noise, kl_weight, through);
         let all = batch.kept.len() * layout.tokens_per_block;

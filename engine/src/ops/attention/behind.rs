@@ -1,58 +1,78 @@
 //! Attention of one more block behind a past that is remembered.
 
-use super::heads::Heads;
-use super::tile::{QUERIES, QueryTile, Run};
+use super::heads::{Heads, Incoming};
+use super::sweep::Sweep;
+use super::tile::Run;
 use super::{RopeTable, Scope};
 use crate::block::Layout;
 use crate::precision::Precision;
-use crate::tensor::{Tokens, shape, tokens, values};
-use rayon::prelude::*;
+use std::ops::Range;
 
-/// Attention of every head for one more block of each of several sequences that share their earlier blocks:
-/// (n, q | k | v) → (n, width), with the block's own keys and values, which [`Past::append`] remembers.
+/// Attention of every head for one more block of each of several sequences that share their earlier blocks, on plain rows.
 ///
-/// n is sequences · tokens of the block, which are the positions that `rope` has: it starts at the block's first.
-/// Without a tape: what is searched is not trained.
-///
-/// # Panics
-/// If the rows are no whole blocks.
-pub fn attention_behind(
-    qkv: Tokens,
-    heads: usize,
-    rope: &RopeTable,
-    past: &Past,
-    precision: Precision,
-) -> (Tokens, BlockKeys) {
-    let (n, triple) = shape(&qkv);
-    let (width, length) = (triple / 3, rope.positions());
-    assert!(n % length == 0, "{n} rows are no whole blocks of {length}");
-    let sizes = Heads { sequences: n / length, heads, length, dim: width / heads };
-    // All that a token may see is what came before and its own block: one block of everything, to the mask.
-    let before = past.tokens(sizes.dim);
-    let layout = Layout { sequences: sizes.sequences, blocks: 1, tokens_per_block: before + length };
-    let scope = Scope::block_causal(layout);
+/// Without a backward pass: what is searched is not trained.
+pub(in crate::ops) struct AttentionBehind<'p> {
+    past: &'p Past,
+    sweep: Sweep,
+    rope: RopeTable,
+}
 
-    let queries = sizes.queries(values(&qkv), rope);
-    let pairs = sizes.pairs(values(&qkv), rope, &(0..length));
-    let (rows, tile) = (length * sizes.dim, QUERIES * sizes.dim);
-    let mut out = vec![0.0; n * width]; // (sequence, head, token, dim)
-    let all = out.par_chunks_mut(rows).zip(&queries).zip(&pairs).enumerate();
-    all.for_each(|(index, ((out, queries), pair))| {
-        let earlier = past.heads.get(index % heads).unwrap_or(&NOTHING);
-        let runs = [Run { first: 0, keys: &earlier.keys, values: &earlier.values }, Run::of_pair(before, pair)];
-        out.par_chunks_mut(tile).zip(queries.par_chunks(tile)).enumerate().for_each(|(tile, (out, queries))| {
-            let (mut maxima, mut sums) = ([f32::NEG_INFINITY; QUERIES], [0.0; QUERIES]);
-            let (sequence, count) = (index / heads, queries.len() / sizes.dim);
-            let (maxima, sums) = (&mut maxima[..count], &mut sums[..count]);
-            let mut tile =
-                QueryTile { sequence, precision, first: before + tile * QUERIES, queries, out, maxima, sums };
-            for run in runs {
-                tile.attend(run, &scope);
-            }
-            tile.finish();
-        });
-    });
-    (tokens(sizes.merge(&out), n, width), BlockKeys { sizes, pairs })
+/// Keys and values of one block: those of each sequence that was attended behind its past.
+pub struct BlockKeys {
+    sizes: Heads,
+    /// (k|v, token, d) of each head.
+    pairs: Vec<Vec<f32>>,
+}
+
+impl<'p> AttentionBehind<'p> {
+    /// Of n tokens that are `width` wide: sequences · tokens of the block, which are the positions that `rope` has; it starts
+    /// at the block's first.
+    ///
+    /// # Panics
+    /// If the rows are no whole blocks.
+    pub(in crate::ops) fn new(
+        past: &'p Past,
+        n: usize,
+        heads: usize,
+        width: usize,
+        rope: &RopeTable,
+        precision: Precision,
+    ) -> Self {
+        let length = rope.positions();
+        assert!(n.is_multiple_of(length), "{n} rows are no whole blocks of {length}");
+        let sizes = Heads { sequences: n / length, heads, length, dim: width / heads };
+        // All that a token may see is what came before and its own block: one block of everything, to the mask.
+        let before = past.tokens(sizes.dim);
+        let layout = Layout { sequences: sizes.sequences, blocks: 1, tokens_per_block: before + length };
+        let scope = Scope::block_causal(layout);
+        let sweep = Sweep { scope, sizes, precision, spans: std::iter::once(before..before + length).collect() };
+        Self { past, sweep, rope: rope.clone() }
+    }
+
+    /// Where the block's rows (q | k | v) are put.
+    pub(in crate::ops) fn incoming(&self) -> Incoming {
+        Incoming::new(self.sweep.sizes, self.sweep.rows(), &self.rope)
+    }
+
+    /// O, (sequence, head, token, d), and the block's own keys and values, which [`Past::append`] remembers.
+    pub(in crate::ops) fn forward(&self, incoming: Incoming) -> (Vec<f32>, BlockKeys) {
+        let (queries, mut pairs) = incoming.all();
+        let (pairs, sizes) = (pairs.remove(0), self.sweep.sizes);
+        let mut running = self.sweep.begin(&queries);
+        let runs = |index: usize| {
+            let KeysValues { keys, values } = self.past.heads.get(index % sizes.heads).unwrap_or(&NOTHING);
+            let earlier = Run { first: 0, keys, values, dim: sizes.dim };
+            [earlier, Run::of_pair(self.sweep.spans[0].start, &pairs[index], sizes.dim)]
+        };
+        self.sweep.forward(&mut running, runs, true);
+        let out = running.out;
+        (out, BlockKeys { sizes, pairs })
+    }
+
+    /// Rows of its result, (rows, width).
+    pub(in crate::ops) fn write(&self, y: &mut [f32], rows: Range<usize>, out: &[f32]) {
+        self.sweep.sizes.merge(y, &rows, out);
+    }
 }
 
 /// What one layer remembers of earlier blocks of one sequence: their keys and values, (token, d) of each head.
@@ -69,13 +89,6 @@ struct KeysValues {
 }
 
 static NOTHING: KeysValues = KeysValues { keys: Vec::new(), values: Vec::new() };
-
-/// Keys and values of one block: those of each sequence that [`attention_behind`] was given.
-pub struct BlockKeys {
-    sizes: Heads,
-    /// (k|v, token, d) of each head.
-    pairs: Vec<Vec<f32>>,
-}
 
 impl Past {
     /// Adds a block that was computed behind this past, alone (one sequence), and forgets all but the last

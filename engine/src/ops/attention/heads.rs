@@ -1,14 +1,14 @@
 //! Rows of all heads ↔ one head after another, where a head's rows lie together.
 
-use super::tile::{Strided, dot_rows};
-use crate::kernel::rows;
+use super::backward::dot_rows;
+use super::tile::Strided;
 use crate::ops::{ROWS_PER_TASK, RopeTable};
 use rayon::prelude::*;
 use std::ops::Range;
 
 /// The sizes of a batch of rows (n, q | k | v), as far as one worker has it.
 #[derive(Clone, Copy)]
-pub(super) struct Heads {
+pub(in crate::ops) struct Heads {
     pub(super) sequences: usize,
     pub(super) heads: usize,
     /// Rows of each sequence.
@@ -28,51 +28,30 @@ impl Heads {
         self.sequences * self.heads
     }
 
-    /// Queries of every head, turned to their places: (n, q | k | v) → (token, d) each.
-    pub(super) fn queries(&self, qkv: &[f32], rope: &RopeTable) -> Vec<Vec<f32>> {
-        let head = |index| {
-            let mut queries = Vec::with_capacity(self.length * self.dim);
-            self.append_rows(&mut queries, qkv, index, 0, &(0..self.length));
-            rope.rotate_rows(&mut queries, self.dim, 0);
-            queries
-        };
-        (0..self.all()).into_par_iter().map(head).collect()
+    /// Which of the rows `rows` of the batch are a sequence's, counted from its first.
+    fn rows_of(&self, sequence: usize, rows: &Range<usize>) -> Range<usize> {
+        let first = sequence * self.length;
+        let within = |row: usize| row.clamp(first, first + self.length) - first;
+        within(rows.start)..within(rows.end)
     }
 
-    /// Keys, turned to their places, and values of every head, of some rows of each sequence: (n, q | k | v) → (k|v,
-    /// token, d) each.
-    pub(super) fn pairs(&self, qkv: &[f32], rope: &RopeTable, rows: &Range<usize>) -> Vec<Vec<f32>> {
-        let head = |index| {
-            let mut pair = Vec::with_capacity(2 * rows.len() * self.dim);
-            self.append_rows(&mut pair, qkv, index, 1, rows);
-            rope.rotate_rows(&mut pair, self.dim, rows.start);
-            self.append_rows(&mut pair, qkv, index, 2, rows);
-            pair
-        };
-        (0..self.all()).into_par_iter().map(head).collect()
-    }
-
-    /// Appends rows of part q, k or v (0, 1, 2) of a head.
-    fn append_rows(&self, to: &mut Vec<f32>, qkv: &[f32], index: usize, part: usize, rows: &Range<usize>) {
-        let (sequence, head) = (index / self.heads, index % self.heads);
-        let column = (part * self.heads + head) * self.dim;
-        for row in rows.clone() {
-            let at = (sequence * self.length + row) * 3 * self.width() + column;
-            to.extend_from_slice(&qkv[at..at + self.dim]);
-        }
-    }
-
-    /// (sequence, head, token, d) → (n, width).
-    pub(super) fn merge(&self, out: &[f32]) -> Vec<f32> {
-        let mut merged = vec![0.0; out.len()];
-        merged.par_chunks_mut(self.width()).enumerate().with_min_len(ROWS_PER_TASK).for_each(|(row, merged)| {
-            let (sequence, t) = (row / self.length, row % self.length);
+    /// Rows of all heads: (sequence, head, token, d) → (rows, width).
+    pub(super) fn merge(&self, merged: &mut [f32], rows: &Range<usize>, out: &[f32]) {
+        self.each_row(merged, rows, |sequence, t, merged| {
             for (head, merged) in merged.chunks_mut(self.dim).enumerate() {
                 let from = ((sequence * self.heads + head) * self.length + t) * self.dim;
                 merged.copy_from_slice(&out[from..from + self.dim]);
             }
         });
-        merged
+    }
+
+    /// Lets `write` fill rows that follow each other in `to`; it is told each one's sequence and place there.
+    fn each_row(&self, to: &mut [f32], rows: &Range<usize>, write: impl Fn(usize, usize, &mut [f32]) + Sync) {
+        let width = to.len() / rows.len().max(1);
+        to.par_chunks_mut(width.max(1)).enumerate().with_min_len(ROWS_PER_TASK).for_each(|(at, to)| {
+            let row = rows.start + at;
+            write(row / self.length, row % self.length, to);
+        });
     }
 
     /// The rows of the `index`-th head among rows of all heads (n, width).
@@ -81,40 +60,133 @@ impl Heads {
         Strided { data: &rows[sequence * self.length * self.width() + head * self.dim..], width: self.width() }
     }
 
-    /// D of every row of every head: Σ y·dy, one a token.
-    pub(super) fn pulls(&self, y: &[f32], dy: &[f32]) -> Vec<Vec<f32>> {
+    /// D of every row of every head: Σ O∘dO, one a token. O is (sequence, head, token, d), dO (n, width).
+    pub(super) fn pulls(&self, out: &[f32], dy: &[f32]) -> Vec<Vec<f32>> {
         let head = |index| {
             let mut pulls = vec![0.0; self.length];
-            dot_rows(&mut pulls, self.head_of(y, index), self.head_of(dy, index), self.dim);
+            let out = Strided { data: &out[index * self.length * self.dim..], width: self.dim };
+            dot_rows(&mut pulls, out, self.head_of(dy, index), self.dim);
             pulls
         };
         (0..self.all()).into_par_iter().map(head).collect()
     }
+}
 
-    /// dqkv (n, q | k | v) += the gradients of queries, (token, d) of each head, and of the keys and values of each run
-    /// of rows, (k|v, token, d) of each head; those of queries and keys are turned back from their places first.
-    pub(super) fn add_gradients(
-        &self,
-        dqkv: &mut [f32],
+/// Queries, keys and values of all heads, turned to their places, while rows (q | k | v) come one after the other.
+pub(in crate::ops) struct Incoming {
+    sizes: Heads,
+    /// Rows of a sequence that travel together.
+    runs: Vec<Range<usize>>,
+    rope: RopeTable,
+    heads: Vec<HeadRows>,
+}
+
+/// Of one head: (token, d) each, keys and values by runs.
+struct HeadRows {
+    queries: Vec<f32>,
+    keys: Vec<Vec<f32>>,
+    values: Vec<Vec<f32>>,
+}
+
+impl Incoming {
+    /// # Panics
+    /// If `rope` has fewer positions than a sequence rows.
+    pub(super) fn new(sizes: Heads, runs: Vec<Range<usize>>, rope: &RopeTable) -> Self {
+        assert!(rope.positions() >= sizes.length, "{} rows, but RoPE's table has {}", sizes.length, rope.positions());
+        // Values come behind the keys at last.
+        let room = |times: usize| runs.iter().map(move |run| Vec::with_capacity(times * run.len() * sizes.dim));
+        let head = |_| HeadRows {
+            queries: Vec::with_capacity(sizes.length * sizes.dim),
+            keys: room(2).collect(),
+            values: room(1).collect(),
+        };
+        let heads = (0..sizes.all()).map(head).collect();
+        Self { sizes, runs, rope: rope.clone(), heads }
+    }
+
+    /// Takes the next rows of the batch.
+    pub(in crate::ops) fn put(&mut self, rows: Range<usize>, qkv: &[f32]) {
+        let Self { sizes, runs, rope, heads } = self;
+        heads.par_iter_mut().enumerate().for_each(|(index, of_head)| {
+            let (sequence, head) = (index / sizes.heads, index % sizes.heads);
+            let new = sizes.rows_of(sequence, &rows);
+            let append = |to: &mut Vec<f32>, part: usize, new: &Range<usize>| {
+                let column = (part * sizes.heads + head) * sizes.dim;
+                for t in new.clone() {
+                    let row = sequence * sizes.length + t - rows.start;
+                    to.extend_from_slice(&qkv[row * 3 * sizes.width() + column..][..sizes.dim]);
+                }
+            };
+            let append_turned = |to: &mut Vec<f32>, part, new: &Range<usize>| {
+                let from = to.len();
+                append(to, part, new);
+                rope.rotate_rows(&mut to[from..], sizes.dim, new.start);
+            };
+            append_turned(&mut of_head.queries, 0, &new);
+            for (run, (keys, values)) in runs.iter().zip(of_head.keys.iter_mut().zip(&mut of_head.values)) {
+                let new = new.start.max(run.start)..new.end.min(run.end);
+                append_turned(keys, 1, &new);
+                append(values, 2, &new);
+            }
+        });
+    }
+
+    /// Queries of every head, (token, d), and keys and values of each run, (k|v, token, d) of every head.
+    ///
+    /// # Panics
+    /// If rows are missing.
+    pub(super) fn all(self) -> (Vec<Vec<f32>>, Vec<Vec<Vec<f32>>>) {
+        let Self { sizes, runs, heads, .. } = self;
+        let mut pairs: Vec<_> = runs.iter().map(|_| Vec::with_capacity(heads.len())).collect();
+        let mut queries = Vec::with_capacity(heads.len());
+        for head in heads {
+            assert_eq!(head.queries.len(), sizes.length * sizes.dim, "rows against the layout and the worker's slices");
+            queries.push(head.queries);
+            for (pairs, (mut pair, values)) in pairs.iter_mut().zip(head.keys.into_iter().zip(head.values)) {
+                pair.extend_from_slice(&values);
+                pairs.push(pair);
+            }
+        }
+        (queries, pairs)
+    }
+}
+
+/// Gradients of queries, keys and values of all heads, turned back from their places.
+pub(in crate::ops) struct QkvGradient {
+    sizes: Heads,
+    /// (token, d) of each head.
+    dq: Vec<Vec<f32>>,
+    /// Of each run of rows: (k|v, token, d) of each head.
+    dpairs: Vec<(Range<usize>, Vec<Vec<f32>>)>,
+}
+
+impl QkvGradient {
+    pub(super) fn new(
+        sizes: Heads,
         mut dq: Vec<Vec<f32>>,
         mut dpairs: Vec<(Range<usize>, Vec<Vec<f32>>)>,
         rope: &RopeTable,
-    ) {
-        dq.par_iter_mut().for_each(|dq| rope.rotate_rows_back(dq, self.dim, 0));
+    ) -> Self {
+        dq.par_iter_mut().for_each(|dq| rope.rotate_rows_back(dq, sizes.dim, 0));
         for (rows, dpairs) in &mut dpairs {
-            let keys = rows.len() * self.dim;
-            dpairs.par_iter_mut().for_each(|d| rope.rotate_rows_back(&mut d[..keys], self.dim, rows.start));
+            let keys = rows.len() * sizes.dim;
+            dpairs.par_iter_mut().for_each(|d| rope.rotate_rows_back(&mut d[..keys], sizes.dim, rows.start));
         }
-        dqkv.par_chunks_mut(3 * self.width()).enumerate().with_min_len(ROWS_PER_TASK).for_each(|(row, dqkv)| {
-            let (sequence, t) = (row / self.length, row % self.length);
-            let (rows, dpairs) = dpairs.iter().find(|(rows, _)| rows.contains(&t)).expect("every row is in a run");
-            for (i, dqkv) in dqkv.chunks_mut(self.dim).enumerate() {
-                let (part, index) = (i / self.heads, sequence * self.heads + i % self.heads);
+        Self { sizes, dq, dpairs }
+    }
+
+    /// Rows of the batch, (rows, q | k | v).
+    pub(in crate::ops) fn write(&self, dqkv: &mut [f32], rows: &Range<usize>) {
+        let Heads { heads, dim, .. } = self.sizes;
+        self.sizes.each_row(dqkv, rows, |sequence, t, dqkv| {
+            let (rows, dpairs) = self.dpairs.iter().find(|(rows, _)| rows.contains(&t)).expect("every row is in a run");
+            for (i, dqkv) in dqkv.chunks_mut(dim).enumerate() {
+                let (part, index) = (i / heads, sequence * heads + i % heads);
                 let d = match part {
-                    0 => &dq[index][t * self.dim..],
-                    part => &dpairs[index][((part - 1) * rows.len() + t - rows.start) * self.dim..],
+                    0 => &self.dq[index][t * dim..],
+                    part => &dpairs[index][((part - 1) * rows.len() + t - rows.start) * dim..],
                 };
-                rows::add(dqkv, &d[..self.dim]);
+                dqkv.copy_from_slice(&d[..dim]);
             }
         });
     }

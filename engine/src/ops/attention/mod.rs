@@ -53,14 +53,15 @@
 //! ```
 //!
 //! (In the code dS has its 1/√d already.) At last dQ and dK are turned back: a rotation's transpose is its inverse.
-//! Heads and sequences run in parallel, and forward so do tiles of queries; backward these add to the same dK and dV.
+//! Heads and sequences run in parallel, and forward so do tiles of queries. Backward, pieces of queries and pieces of keys make
+//! squares; those that share neither run in parallel, so that few heads keep many cores busy.
 //!
 //! # Tiles
 //!
 //! A tile is up to 128 queries × 256 keys. Keys behind the block of its last query i, from (b(i) + 1)·tokens_per_block
 //! on, are skipped: no tile reaches there. Inside a tile, a row whose own block ends earlier has P_ij = 0 behind it.
 //! B blocks of T tokens need T²·B·(B + 1)/2 scores instead of (B·T)²; a few more are made where a tile lies across the
-//! end of a block. Segments and invisible keys skip nothing: their scores are made and then set to −10³⁰, whose weight
+//! end of a block. What a product needs of a tile of keys is made ready once for up to 1024 queries. Segments and invisible keys skip nothing: their scores are made and then set to −10³⁰, whose weight
 //! is nothing beside that of a real score. So every query must see a key.
 //!
 //! # A cached past
@@ -79,13 +80,19 @@
 //! step to step, since the formulas above do not ask in which order tiles come. Backward, dK and dV of a worker's keys
 //! travel behind them and collect what each reader adds. [`attention()`] is the ring of one worker.
 
+mod backward;
 mod behind;
+mod forward;
 mod heads;
 mod ring;
+mod squares;
 mod sweep;
 mod tile;
 
-pub use behind::{BlockKeys, Past, attention_behind};
+pub(super) use behind::AttentionBehind;
+pub use behind::{BlockKeys, Past};
+pub(super) use ring::Attended;
+pub(crate) use ring::Attention;
 pub use ring::ring_attention;
 
 use super::{MaybeTape, RopeTable};

@@ -4,7 +4,7 @@
 //! Backward they do too, one step ahead of their gradients: each worker adds its part to what the workers before it
 //! found, and the sum goes on around the ring until it is home.
 
-use super::heads::Heads;
+use super::heads::{Heads, Incoming, QkvGradient};
 use super::sweep::{Finished, Pairs, Running, Sweep};
 use super::{MaybeTape, RopeTable, Scope};
 use crate::kernel::rows;
@@ -35,34 +35,96 @@ pub fn ring_attention<T: MaybeTape>(
 ) -> Tokens<T> {
     let (qkv, mut tape) = qkv.split_tape();
     let (n, triple) = shape(&qkv);
-    let width = triple / 3;
-    let turns = Turns::new(party, scope, heads, width / heads, precision);
-    let sizes = turns.sweep.sizes;
-    assert_eq!(n, sizes.sequences * sizes.length, "rows against the layout and the worker's slices");
-    assert!(rope.positions() >= sizes.length, "{} rows, but RoPE's table has {}", sizes.length, rope.positions());
-
-    let queries = sizes.queries(values(&qkv), rope);
-    let pairs = |rows| Arc::new(sizes.pairs(values(&qkv), rope, rows));
-    let own: Vec<Packet> = turns.sweep.rows().iter().map(pairs).collect();
-    let Running { out, maxima: log_sum_exp, .. } =
-        turns.forward(&queries, own.clone()).unwrap_or_else(|lost| lost.unwind());
-    let y = tokens(sizes.merge(&out), n, width);
-    drop(out);
-
+    let attention = Attention::new(party, scope, heads, triple / 3, rope, precision);
+    let mut incoming = attention.incoming();
+    incoming.put(0..n, values(&qkv));
+    let attended = attention.forward(incoming);
+    let mut y = vec![0.0; n * triple / 3];
+    attention.write(&mut y, 0..n, &attended);
+    let y = tokens(y, n, triple / 3);
     if T::OWNS_TAPE {
-        let (qkv, y_kept, rope) = (qkv.ghost(), y.clone(), rope.clone());
+        let (qkv, result) = (qkv.ghost(), y.ghost());
         tape.add_backward_op(move |grads| {
-            let dy = take(grads.get_or_alloc_mut(&y_kept.ghost())?);
-            let finished = Finished { pulls: sizes.pulls(values(&y_kept), &dy), queries, log_sum_exp, dy };
-            drop(y_kept);
-            let (dq, dpairs) = turns.backward(&finished, own).unwrap_or_else(|lost| lost.unwind());
-            // What is made last has room when queries, keys and values are gone.
-            drop(finished);
-            sizes.add_gradients(grads.get_or_alloc_mut(&qkv)?, dq, dpairs, &rope);
+            let dy = take(grads.get_or_alloc_mut(&result)?);
+            let mut dqkv = vec![0.0; n * triple];
+            attention.backward(attended, dy).write(&mut dqkv, &(0..n));
+            rows::add_on_all_threads(grads.get_or_alloc_mut(&qkv)?, &dqkv);
             Ok(())
         });
     }
     y.put_tape(tape)
+}
+
+/// A worker's attention on plain rows.
+pub(crate) struct Attention {
+    turns: Turns,
+    rope: RopeTable,
+}
+
+/// What its backward pass needs of the forward pass.
+pub(in crate::ops) struct Attended {
+    /// (token, d) of each head.
+    queries: Vec<Vec<f32>>,
+    /// Its own keys and values.
+    own: Vec<Packet>,
+    /// L, head after head.
+    log_sum_exp: Vec<f32>,
+    /// O: (sequence, head, token, d).
+    out: Vec<f32>,
+}
+
+impl Attention {
+    /// Of tokens that are `width` wide; all else as [`ring_attention`].
+    pub(crate) fn new(
+        party: &SequenceRing,
+        scope: &Scope,
+        heads: usize,
+        width: usize,
+        rope: &RopeTable,
+        precision: Precision,
+    ) -> Self {
+        Self { turns: Turns::new(party, scope, heads, width / heads, precision), rope: rope.clone() }
+    }
+
+    fn sizes(&self) -> Heads {
+        self.turns.sweep.sizes
+    }
+
+    /// Of whole sequences, whoever has their rows.
+    pub(in crate::ops) fn tokens_per_sequence(&self) -> usize {
+        self.turns.sweep.scope.layout.tokens_per_sequence()
+    }
+
+    /// Where rows (q | k | v) are put that it is to be for.
+    pub(in crate::ops) fn incoming(&self) -> Incoming {
+        Incoming::new(self.sizes(), self.turns.sweep.rows(), &self.rope)
+    }
+
+    pub(in crate::ops) fn forward(&self, incoming: Incoming) -> Attended {
+        let (queries, pairs) = incoming.all();
+        let own: Vec<Packet> = pairs.into_iter().map(Arc::new).collect();
+        let running = self.turns.forward(&queries, own.clone()).unwrap_or_else(|lost| lost.unwind());
+        let Running { out, maxima: log_sum_exp, .. } = running;
+        Attended { queries, own, log_sum_exp, out }
+    }
+
+    /// Rows of its result, (rows, width).
+    pub(in crate::ops) fn write(&self, y: &mut [f32], rows: Range<usize>, attended: &Attended) {
+        self.sizes().merge(y, &rows, &attended.out);
+    }
+
+    /// The gradient of what was put in, from that of the result (n, width).
+    pub(in crate::ops) fn backward(&self, attended: Attended, dy: Vec<f32>) -> QkvGradient {
+        let Attended { queries, own, log_sum_exp, out } = attended;
+        let finished = Finished { pulls: self.sizes().pulls(&out, &dy), queries, log_sum_exp, dy };
+        // Gradients have its room.
+        drop(out);
+        let (dq, dpairs) = match self.turns.steps() {
+            1 => self.turns.backward_alone(finished, own),
+            _ => self.turns.backward(&finished, own).unwrap_or_else(|lost| lost.unwind()),
+        };
+        QkvGradient::new(self.sizes(), dq, dpairs, &self.rope)
+    }
 }
 
 /// A worker's steps: when it sends, computes and waits.
@@ -88,6 +150,9 @@ struct Passing {
 
 /// Gradients of keys and values of one span: (k|v, token, d) of each head.
 type PairGradient = Vec<Vec<f32>>;
+
+/// The gradients of a worker's queries, (token, d) of each head, and of its own keys and values by their rows.
+type QkvParts = (Vec<Vec<f32>>, Vec<(Range<usize>, PairGradient)>);
 
 impl Turns {
     fn new(party: &SequenceRing, scope: &Scope, heads: usize, dim: usize, precision: Precision) -> Self {
@@ -125,20 +190,16 @@ impl Turns {
             self.receive(self.spans(step + 1).filter(|span| span.comes_at(step + 1)))?;
             let is_last = step + 1 == self.steps();
             let read: Vec<_> = read(&held).collect();
-            self.computing(&mut trace, || ((), self.sweep.forward(&mut running, &read, is_last)));
+            let dim = self.sweep.sizes.dim;
+            let runs = |index| read.iter().map(move |pairs: &Pairs<'_>| pairs.run(index, dim));
+            self.computing(&mut trace, || ((), self.sweep.forward(&mut running, runs, is_last)));
             held = self.next(step, &mut trace)?;
             self.record(|all| all.forward(step).add(&trace));
         }
         Ok(running)
     }
 
-    /// The gradients of the queries, (token, d) of each head, and of its own keys and values by their rows.
-    #[allow(clippy::type_complexity)]
-    fn backward(
-        &self,
-        finished: &Finished,
-        own: Vec<Packet>,
-    ) -> Result<(Vec<Vec<f32>>, Vec<(Range<usize>, PairGradient)>), RingError> {
+    fn backward(&self, finished: &Finished, own: Vec<Packet>) -> Result<QkvParts, RingError> {
         let mut dq: Vec<Vec<f32>> = finished.queries.par_iter().map(|queries| vec![0.0; queries.len()]).collect();
         let mut own_gradients = Vec::new();
         let mut held = self.own(own);
@@ -149,7 +210,7 @@ impl Turns {
             self.receive(self.spans(step).filter(|span| span.has_gradient_at(step)))?;
             self.receive(self.spans(step + 1).filter(|span| span.comes_at(step + 1)))?;
             let read: Vec<_> = read(&held).collect();
-            let found = self.computing(&mut trace, || self.sweep.backward(finished, &read, &mut dq));
+            let found = self.computing(&mut trace, || self.sweep.backward(finished, &read, 0, &mut dq));
             match step {
                 0 => own_gradients = found,
                 _ => self.pass_on_gradients(step, found, &mut trace)?,
@@ -159,6 +220,34 @@ impl Turns {
         }
         self.gather_own(&mut own_gradients)?;
         Ok((dq, self.sweep.rows().into_iter().zip(own_gradients).collect()))
+    }
+
+    /// [`backward`](Self::backward) of a ring of one worker, some heads after the others: their queries, keys and values go
+    /// when their gradients have come.
+    fn backward_alone(&self, mut finished: Finished, mut own: Vec<Packet>) -> QkvParts {
+        let all = self.sweep.sizes.all();
+        // Few enough to save memory, enough to keep every core at work.
+        let together = all.div_ceil(4).max(rayon::current_num_threads());
+        let (mut dq, mut trace) = (Vec::new(), StepTrace::default());
+        let mut found: Vec<PairGradient> = own.iter().map(|_| Vec::with_capacity(all)).collect();
+        for first in (0..all).step_by(together) {
+            let heads = first..all.min(first + together);
+            let held: Vec<_> = self.spans(0).zip(&own).filter(|(span, _)| span.is_read).collect();
+            let read: Vec<_> =
+                held.iter().map(|(span, pairs)| Pairs { span: &span.positions, values: pairs }).collect();
+            let zeros = finished.queries[heads.clone()].par_iter().map(|queries| vec![0.0; queries.len()]);
+            let mut dq_of: Vec<Vec<f32>> = zeros.collect();
+            let found_of = self.computing(&mut trace, || self.sweep.backward(&finished, &read, first, &mut dq_of));
+            drop(held);
+            dq.append(&mut dq_of);
+            found.iter_mut().zip(found_of).for_each(|(found, mut of_heads)| found.append(&mut of_heads));
+            for index in heads {
+                finished.queries[index] = Vec::new();
+                own.iter_mut().filter_map(Arc::get_mut).for_each(|pairs| pairs[index] = Vec::new());
+            }
+        }
+        self.record(|all| all.backward(0).add(&trace));
+        (dq, self.sweep.rows().into_iter().zip(found).collect())
     }
 
     /// Its own keys and values, which the first step works on.

@@ -1,17 +1,28 @@
-//! One sweep: all queries that a worker has against some runs of keys, on every core.
+//! One sweep forward: all queries that a worker has against some runs of keys, on every core.
 
 use super::Scope;
+use super::forward::{QueryTile, attend};
 use super::heads::Heads;
-use super::tile::{QUERIES, QueryRun, QueryTile, Run, RunGradient};
+use super::tile::{QUERIES, Run};
 use crate::precision::Precision;
 use rayon::prelude::*;
 use std::ops::Range;
+
+/// Tiles of queries that go through the keys together, at most: 1024 queries.
+const TILES_TOGETHER: usize = 8;
 
 /// Keys and values at the positions `span`: (k|v, token, d) of each head.
 #[derive(Clone, Copy)]
 pub(super) struct Pairs<'a> {
     pub(super) span: &'a Range<usize>,
     pub(super) values: &'a [Vec<f32>],
+}
+
+impl<'a> Pairs<'a> {
+    /// Those of the `index`-th head.
+    pub(super) fn run(self, index: usize, dim: usize) -> Run<'a> {
+        Run::of_pair(self.span.start, &self.values[index], dim)
+    }
 }
 
 /// The queries of a worker, (token, d) of each head, and what the online softmax has of them so far, head after head.
@@ -60,98 +71,51 @@ impl Sweep {
         Running { queries, out: vec![0.0; rows * self.sizes.dim], maxima, sums }
     }
 
-    /// Attends to more keys, `is_last` if no others follow; returns how many scores that were.
-    pub(super) fn forward(&self, running: &mut Running<'_>, pairs: &[Pairs<'_>], is_last: bool) -> u64 {
-        let attend = |(index, mut tile): (usize, QueryTile<'_>)| {
-            let scores = self.runs(pairs, index).map(|run| tile.attend(run, &self.scope)).sum::<u64>();
-            if is_last {
-                tile.finish();
-            }
-            scores
-        };
-        self.tiles(running).into_par_iter().map(attend).sum()
-    }
-
-    /// Adds to the gradients of all queries, (token, d) of each head; returns those of keys and values, one for each of
-    /// `pairs` and of its shape, and how many scores that were.
-    pub(super) fn backward(
+    /// Attends to more keys, those of each head in `runs`, `is_last` if no others follow; returns how many scores that were.
+    pub(super) fn forward<'k, R: IntoIterator<Item = Run<'k>>>(
         &self,
-        finished: &Finished,
-        pairs: &[Pairs<'_>],
-        dq: &mut [Vec<f32>],
-    ) -> (Vec<Vec<Vec<f32>>>, u64) {
-        let of_heads = dq.par_iter_mut().enumerate().map(|(index, dq)| {
-            let mut found: Vec<Vec<f32>> = pairs.iter().map(|pairs| vec![0.0; pairs.values[index].len()]).collect();
-            let gradients = found.iter_mut().map(|d| RunGradient::of_pair(d));
-            let mut runs: Vec<_> = self.runs(pairs, index).zip(gradients).collect();
-            let scores = self.backward_head(finished, index, &mut runs, dq);
-            (found, scores)
-        });
-        let of_heads: Vec<_> = of_heads.collect();
-        let mut found: Vec<Vec<Vec<f32>>> = pairs.iter().map(|_| Vec::with_capacity(self.sizes.all())).collect();
-        let mut scores = 0;
-        for (of_head, computed) in of_heads {
-            found.iter_mut().zip(of_head).for_each(|(found, d)| found.push(d));
-            scores += computed;
-        }
-        (found, scores)
-    }
-
-    fn backward_head(
-        &self,
-        finished: &Finished,
-        index: usize,
-        runs: &mut [(Run<'_>, RunGradient<'_>)],
-        dq: &mut [f32],
+        running: &mut Running<'_>,
+        runs: impl Fn(usize) -> R + Sync,
+        is_last: bool,
     ) -> u64 {
-        let Heads { heads, length, dim, .. } = self.sizes;
-        let log_sum_exp = &finished.log_sum_exp[index * length..(index + 1) * length];
-        let mut scores = 0;
-        for (span, rows) in self.spans.iter().zip(self.rows()) {
-            let mut queries = QueryRun {
-                sequence: index / heads,
-                precision: self.precision,
-                first: span.start,
-                queries: &finished.queries[index][rows.start * dim..rows.end * dim],
-                log_sum_exp: &log_sum_exp[rows.clone()],
-                pulls: &finished.pulls[index][rows.clone()],
-                dy: self.sizes.head_of(&finished.dy, index).from(rows.start),
-                dq: &mut dq[rows.start * dim..rows.end * dim],
+        let mut heads = self.tiles(running);
+        // Tiles that go through the keys together share what is made of these, as far as that leaves work for every core.
+        let all = heads.iter().map(Vec::len).sum::<usize>();
+        let together = (all / (4 * rayon::current_num_threads())).clamp(1, TILES_TOGETHER);
+        let of_head = |(index, tiles): (usize, &mut Vec<QueryTile<'_>>)| {
+            let attend = |tiles: &mut [QueryTile<'_>]| {
+                let scores = attend(tiles, runs(index), &self.scope, self.precision);
+                if is_last {
+                    tiles.iter_mut().for_each(QueryTile::finish);
+                }
+                scores
             };
-            scores += queries.backward(runs, &self.scope);
-        }
-        scores
+            tiles.par_chunks_mut(together).map(attend).sum::<u64>()
+        };
+        heads.par_iter_mut().enumerate().map(of_head).sum()
     }
 
-    /// The keys and values of the `index`-th head.
-    fn runs<'p>(&self, pairs: &'p [Pairs<'p>], index: usize) -> impl Iterator<Item = Run<'p>> {
-        pairs.iter().map(move |pairs| Run::of_pair(pairs.span.start, &pairs.values[index]))
-    }
-
-    /// All tiles of queries, each with the number of its head.
-    fn tiles<'t>(&self, running: &'t mut Running<'_>) -> Vec<(usize, QueryTile<'t>)> {
+    /// All tiles of queries, head after head.
+    fn tiles<'t>(&self, running: &'t mut Running<'_>) -> Vec<Vec<QueryTile<'t>>> {
         let Heads { heads, dim, .. } = self.sizes;
         let mut out = &mut running.out[..];
         let (mut maxima, mut sums) = (&mut running.maxima[..], &mut running.sums[..]);
-        let mut tiles = Vec::new();
-        for (index, queries) in running.queries.iter().enumerate() {
+        let of_head = |(index, queries): (usize, &'t Vec<f32>)| {
             let mut queries = &queries[..];
-            for span in &self.spans {
-                for first in span.clone().step_by(QUERIES) {
-                    let count = QUERIES.min(span.end - first);
-                    let tile = QueryTile {
-                        sequence: index / heads,
-                        precision: self.precision,
-                        first,
-                        queries: queries.split_off(..count * dim).expect("rows of a tile"),
-                        out: out.split_off_mut(..count * dim).expect("rows of a tile"),
-                        maxima: maxima.split_off_mut(..count).expect("rows of a tile"),
-                        sums: sums.split_off_mut(..count).expect("rows of a tile"),
-                    };
-                    tiles.push((index, tile));
+            let firsts = self.spans.iter().flat_map(|span| span.clone().step_by(QUERIES).map(move |at| (at, span.end)));
+            let tile = |(first, end): (usize, usize)| {
+                let count = QUERIES.min(end - first);
+                QueryTile {
+                    sequence: index / heads,
+                    first,
+                    queries: queries.split_off(..count * dim).expect("rows of a tile"),
+                    out: out.split_off_mut(..count * dim).expect("rows of a tile"),
+                    maxima: maxima.split_off_mut(..count).expect("rows of a tile"),
+                    sums: sums.split_off_mut(..count).expect("rows of a tile"),
                 }
-            }
-        }
-        tiles
+            };
+            firsts.map(tile).collect()
+        };
+        running.queries.iter().enumerate().map(of_head).collect()
     }
 }

@@ -1,0 +1,54 @@
+//! Matrix products of factors that are rounded to bfloat16, summed in f32, for CPUs without instructions for it.
+
+use super::matrix::{Matrix, MatrixMut, Threads};
+
+/// c = scale·a·b, or c += scale·a·b, in f32, of rounded copies.
+pub(super) fn product_of_rounded(
+    c: MatrixMut<'_>,
+    add: bool,
+    scale: f32,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    threads: Threads,
+) {
+    let [rounded_a, rounded_b] = [a, b].map(|m| m.iter().map(round).collect::<Vec<_>>());
+    let a = Matrix::new(&rounded_a, a.rows, a.columns);
+    let b = Matrix::new(&rounded_b, b.rows, b.columns);
+    c.plain_product(add, scale, a, b, threads);
+}
+
+/// The value with the eight leading bits of its mantissa, to nearest, ties to even. What is too small for a normal number
+/// becomes 0, as in the instruction.
+fn round(x: f32) -> f32 {
+    if x.is_subnormal() {
+        return 0.0_f32.copysign(x);
+    }
+    if !x.is_finite() {
+        return x;
+    }
+    let bits = x.to_bits();
+    f32::from_bits((bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff_0000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounding_keeps_eight_bits_to_the_nearest_even() {
+        // 1 + 2⁻⁷ has eight bits; 1 + 2⁻⁸ lies between 1 and it, and 1 is even; 1 + 3·2⁻⁸ lies between 1 + 2⁻⁷ and 1 + 2⁻⁶.
+        let above_one = |steps: f32| 1.0 + steps / 256.0;
+        let cases = [
+            (above_one(2.0), above_one(2.0)),
+            (above_one(1.0), 1.0),
+            (above_one(3.0), above_one(4.0)),
+            (above_one(2.5), above_one(2.0)),
+            (-0.0, -0.0),
+        ];
+        for (x, expected) in cases {
+            assert_eq!(f32::to_bits(round(x)), f32::to_bits(expected), "{x}");
+        }
+        assert_eq!(round(1e-40), 0.0);
+        assert!(round(f32::NAN).is_nan() && round(f32::INFINITY) == f32::INFINITY);
+    }
+}

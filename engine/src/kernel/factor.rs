@@ -1,0 +1,56 @@
+//! Factors of several small products, made ready once for all of them.
+
+use super::matrix::{Matrix, MatrixMut, Threads};
+#[cfg(target_arch = "x86_64")]
+use super::tiles::{self, LaidLeft, LaidRight};
+use crate::precision::Precision;
+
+/// A of A·B, no wider than 512 values.
+pub(crate) enum Left<'a> {
+    #[cfg(target_arch = "x86_64")]
+    Laid(LaidLeft),
+    /// Nothing is gained by laying it out.
+    Plain(Matrix<'a>, Precision),
+}
+
+/// B of A·B, no higher than 512 values.
+pub(crate) enum Right<'a> {
+    #[cfg(target_arch = "x86_64")]
+    Laid(LaidRight),
+    /// Nothing is gained by laying it out.
+    Plain(Matrix<'a>),
+}
+
+impl<'a> Left<'a> {
+    pub(crate) fn of(a: Matrix<'a>, precision: Precision) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if tiles::is_there() {
+            return Self::Laid(LaidLeft::of(a, precision));
+        }
+        Self::Plain(a, precision)
+    }
+
+    /// c = scale·self·b, or c += scale·self·b.
+    pub(super) fn multiply(&self, c: MatrixMut<'_>, add: bool, scale: f32, b: &Right<'_>) {
+        match (self, b) {
+            #[cfg(target_arch = "x86_64")]
+            (Self::Laid(a), Right::Laid(b)) => a.multiply(c, add, scale, b),
+            (Self::Plain(a, precision), Right::Plain(b)) => {
+                c.multiply_anywhere(add, scale, *a, *b, *precision, Threads::One);
+            }
+            #[cfg(target_arch = "x86_64")]
+            _ => unreachable!("the CPU has the instructions or not"),
+        }
+    }
+}
+
+impl<'a> Right<'a> {
+    pub(crate) fn of(b: Matrix<'a>, precision: Precision) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if tiles::is_there() {
+            return Self::Laid(LaidRight::of(b, precision));
+        }
+        let _ = precision;
+        Self::Plain(b)
+    }
+}

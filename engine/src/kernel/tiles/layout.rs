@@ -1,0 +1,181 @@
+//! Lays factors out as lanes, in the order in which a [tile](super::tile) reads them.
+//!
+//! Lanes are kept in `f32`s, which nobody reads as numbers.
+
+#![allow(unsafe_code)] // Stores and instructions the compiler does not choose by itself.
+
+use super::is_there;
+use super::tile::{COLUMNS, TILE_ROWS};
+use super::words::Words;
+use crate::kernel::matrix::Matrix;
+use std::arch::x86_64::*;
+
+/// Lanes of so many values along k.
+pub(super) fn words<W: Words>(depth: usize) -> usize {
+    depth.div_ceil(W::VALUES)
+}
+
+/// How the rows of a left factor lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Row after row, so many lanes apart.
+    Rows(usize),
+    /// In panels of [`TILE_ROWS`] rows, lane after lane.
+    Panels,
+}
+
+/// Lanes from one row to the next, for rows of up to 16 lanes less: no powers of two, so that rows do not compete for the
+/// same lines of a cache.
+pub(super) const STEPS: [usize; 4] = [80, 144, 272, 528];
+
+impl Order {
+    /// The order in which a factor is laid out best, with up to [`DEPTH`](super::product::DEPTH) lanes a row.
+    pub(super) fn of<W: Words>(a: Matrix<'_>) -> Self {
+        if a.column_stride != 1 {
+            return Self::Panels;
+        }
+        let words = words::<W>(a.columns);
+        let step = STEPS.into_iter().find(|step| step - 16 >= words);
+        Self::Rows(step.expect("a block is not deeper than the longest row"))
+    }
+
+    /// Lanes for so many rows of so many lanes, which fill whole tiles. The last row of a panel is written with four lanes
+    /// too many, which the next panel overwrites.
+    pub(super) fn room(self, rows: usize, words: usize) -> usize {
+        let rows = rows.next_multiple_of(TILE_ROWS);
+        match self {
+            Self::Rows(step) => rows * step,
+            Self::Panels => rows * words + 16,
+        }
+    }
+
+    /// Lays out all rows in `out`. What it has of rows that are missing in the last tile is whatever it was before, or zero.
+    pub(super) fn lay<W: Words>(self, a: Matrix<'_>, out: &mut [f32]) {
+        let words = words::<W>(a.columns);
+        assert!(is_there() && out.len() >= self.room(a.rows, words));
+        match self {
+            Self::Rows(step) => {
+                assert!(a.column_stride == 1 && words.next_multiple_of(16) <= step);
+                for (row, out) in out.chunks_exact_mut(step).enumerate().take(a.rows) {
+                    // SAFETY: the CPU has the instructions; `out` has room for whole 16 lanes.
+                    unsafe { lay_row::<W>(&a.data[row * a.row_stride..][..a.columns], out) };
+                }
+            }
+            Self::Panels => {
+                for (tile, from) in (0..a.rows).step_by(TILE_ROWS).enumerate() {
+                    let part = a.part(from..a.rows.min(from + TILE_ROWS), 0..a.columns).transposed();
+                    let out = &mut out[tile * TILE_ROWS * words..];
+                    // SAFETY: the CPU has the instructions; there is room for 16 lanes behind the last panel.
+                    unsafe { lay_across::<W, TILE_ROWS>(part, out) };
+                }
+            }
+        }
+    }
+}
+
+/// Lays out a panel of up to [`COLUMNS`] columns of a right factor, lane after lane; columns that are missing are zero.
+pub(super) fn columns<W: Words>(b: Matrix<'_>, out: &mut [f32]) {
+    assert!(is_there() && b.columns <= COLUMNS && out.len() == COLUMNS * words::<W>(b.rows));
+    if b.column_stride == 1 {
+        // SAFETY: the CPU has the instructions; COLUMNS is a multiple of 16, so that nothing is written behind `out`.
+        unsafe { lay_across::<W, COLUMNS>(b, out) };
+    } else {
+        // SAFETY: the CPU has the instructions.
+        unsafe { transpose::<W>(b.transposed(), out) };
+    }
+}
+
+/// A row's values as lanes; what fills up the last 16 is zero.
+///
+/// # Safety
+/// The CPU has the instructions.
+#[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl,avx512dq")]
+unsafe fn lay_row<W: Words>(values: &[f32], out: &mut [f32]) {
+    let lanes = words::<W>(values.len()).next_multiple_of(16);
+    assert!(out.len() >= lanes, "room for the row");
+    for at in (0..lanes).step_by(16) {
+        // SAFETY: `along` reads what the slice has; 16 lanes are inside `out` (asserted).
+        unsafe {
+            let lanes = W::along(&values[W::VALUES * at..]);
+            _mm512_storeu_si512(out.as_mut_ptr().add(at).cast(), lanes);
+        }
+    }
+}
+
+/// Lanes of `WIDTH` neighbouring columns, `WIDTH` after `WIDTH`; missing values are zero. Writes whole 16 lanes, the last of
+/// which may lie up to 16 behind the `WIDTH`-th.
+///
+/// # Safety
+/// The CPU has the instructions.
+#[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl,avx512dq")]
+unsafe fn lay_across<W: Words, const WIDTH: usize>(m: Matrix<'_>, out: &mut [f32]) {
+    let (words, steps) = (words::<W>(m.rows), WIDTH.div_ceil(16));
+    assert!(m.column_stride == 1, "rows are contiguous");
+    assert!(words == 0 || out.len() >= (words - 1) * WIDTH + steps * 16, "room for the last lanes");
+    for word in 0..words {
+        for step in 0..steps {
+            // SAFETY: the rows of a lane are inside the matrix; `out` has room (asserted).
+            unsafe {
+                let lanes = W::across(m, word, 16 * step);
+                _mm512_storeu_si512(out.as_mut_ptr().add(word * WIDTH + 16 * step).cast(), lanes);
+            }
+        }
+    }
+}
+
+/// Lanes of up to [`COLUMNS`] rows, lane after lane: rows become columns. Missing rows and values are zero.
+///
+/// # Safety
+/// The CPU has the instructions.
+#[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl,avx512dq")]
+unsafe fn transpose<W: Words>(m: Matrix<'_>, out: &mut [f32]) {
+    assert!(m.column_stride == 1, "rows are contiguous");
+    let words = words::<W>(m.columns);
+    for half in (0..COLUMNS).step_by(16) {
+        for start in (0..words).step_by(16) {
+            let mut block = [_mm512_setzero_si512(); 16];
+            let rows = m.rows.saturating_sub(half).min(16);
+            for (row, block) in block.iter_mut().enumerate().take(rows) {
+                let values = &m.data[(half + row) * m.row_stride..][W::VALUES * start..m.columns];
+                // SAFETY: reads what the slice has.
+                *block = unsafe { W::along(values) };
+            }
+            for (i, lanes) in transposed(block).into_iter().enumerate().take(words - start) {
+                let out = &mut out[(start + i) * COLUMNS + half..][..16];
+                // SAFETY: 16 lanes, as many as the slice has.
+                unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), lanes) };
+            }
+        }
+    }
+}
+
+/// The transpose of 16 × 16 lanes.
+#[target_feature(enable = "avx512f")]
+fn transposed(r: [__m512i; 16]) -> [__m512i; 16] {
+    // Within 128 bits: first lanes of two rows, then of four.
+    let two: [__m512i; 16] = std::array::from_fn(|i| match i % 2 {
+        0 => _mm512_unpacklo_epi32(r[i], r[i + 1]),
+        _ => _mm512_unpackhi_epi32(r[i - 1], r[i]),
+    });
+    let four: [__m512i; 16] = std::array::from_fn(|i| {
+        let first = i / 4 * 4;
+        match i % 4 {
+            0 => _mm512_unpacklo_epi64(two[first], two[first + 2]),
+            1 => _mm512_unpackhi_epi64(two[first], two[first + 2]),
+            2 => _mm512_unpacklo_epi64(two[first + 1], two[first + 3]),
+            _ => _mm512_unpackhi_epi64(two[first + 1], two[first + 3]),
+        }
+    });
+    // four[4g + j] has, in its q-th 128 bits, column 4q + j of rows 4g … 4g + 3.
+    let mut columns = [_mm512_setzero_si512(); 16];
+    for j in 0..4 {
+        let [a, b, c, d] = [four[j], four[4 + j], four[8 + j], four[12 + j]];
+        let even = [_mm512_shuffle_i32x4::<0x88>(a, b), _mm512_shuffle_i32x4::<0x88>(c, d)];
+        let odd = [_mm512_shuffle_i32x4::<0xdd>(a, b), _mm512_shuffle_i32x4::<0xdd>(c, d)];
+        columns[j] = _mm512_shuffle_i32x4::<0x88>(even[0], even[1]);
+        columns[8 + j] = _mm512_shuffle_i32x4::<0xdd>(even[0], even[1]);
+        columns[4 + j] = _mm512_shuffle_i32x4::<0x88>(odd[0], odd[1]);
+        columns[12 + j] = _mm512_shuffle_i32x4::<0xdd>(odd[0], odd[1]);
+    }
+    columns
+}

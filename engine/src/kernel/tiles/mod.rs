@@ -1,0 +1,26 @@
+//! Matrix products on a CPU with AVX512-BF16, in f32 and of factors that are rounded to bfloat16.
+//!
+//! Factors are laid out first ([`layout`]), in lanes of 32 bits ([`words`]) and in the order in which a tile of the product
+//! reads them ([`tile`]). A product lays out its own, block by block ([`product`]); a factor of several small products
+//! is laid out once for all of them ([`Left`], [`Right`]).
+
+mod laid;
+mod layout;
+mod product;
+mod tile;
+mod words;
+
+pub(super) use laid::{LaidLeft, LaidRight};
+pub(super) use product::product;
+
+/// Whether the CPU has the instructions.
+pub(super) fn is_there() -> bool {
+    is_x86_feature_detected!("avx512bf16")
+        && is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl")
+}
+
+#[cfg(test)]
+mod tests;

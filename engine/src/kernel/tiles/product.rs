@@ -1,0 +1,80 @@
+//! A large product, block by block.
+//!
+//! ```text
+//! C (m, n) = A (m, k)·B (k, n)     k in blocks of DEPTH lanes, one after the other
+//!   B's block, in panels of COLUMNS columns      once for all rows
+//!   A's block of STRIP rows                       once for all columns: one task
+//!     TILE_ROWS × COLUMNS of C                    whose sums stay in registers for the whole block of k
+//! ```
+
+use super::layout::{self, Order, words};
+use super::tile::{COLUMNS, Rows, TILE_ROWS, Target};
+use super::words::{Pair, Single, Words};
+use crate::kernel::matrix::{Matrix, MatrixMut, Threads};
+use crate::kernel::scratch::Scratch;
+use crate::precision::Precision;
+use rayon::prelude::*;
+
+/// Lanes of k in one block: as many as let a panel of B, 64 KiB, stay in the second-level cache. Each block but the first
+/// reads and writes all of C again: with a quarter of it a product of 2048 × 2048 in bf16 takes 1.5 times as long.
+pub(super) const DEPTH: usize = 512;
+
+/// Rows of A that one task lays out: 120 KiB, which stay in the second-level cache, and few enough for tasks to be dealt
+/// evenly.
+const STRIP: usize = 5 * TILE_ROWS;
+
+/// c = scale·a·b, or c += scale·a·b, of matrices whose shapes fit.
+pub(in crate::kernel) fn product(
+    c: MatrixMut<'_>,
+    add: bool,
+    scale: f32,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    precision: Precision,
+    threads: Threads,
+) {
+    match precision {
+        Precision::F32 => product_of::<Single>(c, add, scale, a, b, threads),
+        Precision::Bf16 => product_of::<Pair>(c, add, scale, a, b, threads),
+    }
+}
+
+fn product_of<W: Words>(c: MatrixMut<'_>, mut add: bool, scale: f32, a: Matrix<'_>, b: Matrix<'_>, threads: Threads) {
+    let MatrixMut { data, rows, columns, row_stride } = c;
+    if rows == 0 || columns == 0 {
+        return;
+    }
+    let data = &mut data[..(rows - 1) * row_stride + columns];
+    let (depth, panels, block) = (a.columns, columns.div_ceil(COLUMNS), DEPTH * W::VALUES);
+    let mut space = Scratch::of(panels * COLUMNS * words::<W>(block.min(depth)));
+    for first in (0..depth.max(1)).step_by(block) {
+        let deep = block.min(depth - first);
+        let panel = COLUMNS * words::<W>(deep);
+        let (a, b) = (a.part(0..rows, first..first + deep), b.part(first..first + deep, 0..columns));
+        let laid_b = &mut space[..panels * panel];
+        let lay_out = |(index, out): (usize, &mut [f32])| {
+            let from = index * COLUMNS;
+            layout::columns::<W>(b.part(0..deep, from..columns.min(from + COLUMNS)), out);
+        };
+        match threads {
+            Threads::One => laid_b.chunks_exact_mut(panel.max(1)).enumerate().for_each(lay_out),
+            Threads::All => laid_b.par_chunks_exact_mut(panel.max(1)).enumerate().with_min_len(4).for_each(lay_out),
+        }
+        let laid_b = &laid_b[..];
+        let multiply = |(index, c): (usize, &mut [f32])| {
+            let from = index * STRIP;
+            let rows = STRIP.min(rows - from);
+            let a = a.part(from..from + rows, 0..deep);
+            let (order, words) = (Order::of::<W>(a), words::<W>(deep));
+            let mut laid_a = Scratch::of(order.room(rows, words));
+            order.lay::<W>(a, &mut laid_a);
+            let mut target = Target { data: c, stride: row_stride, rows, columns, scale, add };
+            target.multiply::<W>(Rows { lanes: &laid_a, words, order }, laid_b);
+        };
+        match threads {
+            Threads::One => data.chunks_mut(STRIP * row_stride).enumerate().for_each(multiply),
+            Threads::All => data.par_chunks_mut(STRIP * row_stride).enumerate().for_each(multiply),
+        }
+        add = true;
+    }
+}

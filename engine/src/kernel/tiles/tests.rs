@@ -1,0 +1,70 @@
+use super::*;
+use crate::kernel::factor::{Left, Right};
+use crate::kernel::matrix::{Matrix, MatrixMut, Threads};
+use crate::precision::Precision;
+use crate::random;
+use rand::Rng as _;
+
+fn drawn(count: usize, seed: u64) -> Vec<f32> {
+    let mut random = random::stream(0, "tiles", seed);
+    (0..count).map(|_| random.random_range(-1.0..1.0)).collect()
+}
+
+/// Fails unless a product is what other instructions make of it, whichever way its factors are given: contiguous or not,
+/// transposed or not, set or added to.
+fn compare(
+    [rows, columns, depth]: [usize; 3],
+    precision: Precision,
+    multiply: impl Fn(MatrixMut<'_>, bool, Matrix<'_>, Matrix<'_>),
+) {
+    for case in 0..8 {
+        let flag = |bit: usize| case >> bit & 1 == 1;
+        let (a, b) = (drawn(rows * (depth + 3), 1), drawn(depth * (columns + 2), 2));
+        let a = match flag(0) {
+            false => Matrix::strided(&a, rows, depth, depth + 3),
+            true => Matrix::new(&a, depth, rows).transposed(),
+        };
+        let b = match flag(1) {
+            false => Matrix::strided(&b, depth, columns, columns + 2),
+            true => Matrix::new(&b, columns, depth).transposed(),
+        };
+        let [mut c, mut expected] = [0, 1].map(|_| drawn(rows * (columns + 1), 3));
+        multiply(MatrixMut::strided(&mut c, rows, columns, columns + 1), flag(2), a, b);
+        let expected_view = MatrixMut::strided(&mut expected, rows, columns, columns + 1);
+        expected_view.multiply_anywhere(flag(2), 0.5, a, b, precision, Threads::One);
+        let worst = c.iter().zip(&expected).map(|(c, e)| (c - e).abs()).fold(0.0, f32::max);
+        assert!(worst < 1e-4, "{rows}×{depth}·{depth}×{columns} in {}, case {case:03b}: {worst}", precision.name());
+    }
+}
+
+/// Every remainder of rows, columns and depth.
+const SIZES: [[usize; 3]; 7] =
+    [[1, 1, 1], [12, 32, 256], [13, 33, 257], [120, 64, 512], [121, 31, 3], [250, 100, 700], [7, 5, 31]];
+
+#[test]
+fn products_are_those_of_other_instructions() {
+    if !is_there() {
+        return eprintln!("SKIPPED: this CPU has no AVX512-BF16");
+    }
+    for size in SIZES {
+        for precision in Precision::ALL {
+            for threads in [Threads::One, Threads::All] {
+                compare(size, precision, |c, add, a, b| product(c, add, 0.5, a, b, precision, threads));
+            }
+        }
+    }
+}
+
+#[test]
+fn products_of_factors_that_were_laid_out_are_the_same() {
+    if !is_there() {
+        return eprintln!("SKIPPED: this CPU has no AVX512-BF16");
+    }
+    for size in SIZES.into_iter().filter(|[_, _, depth]| *depth <= product::DEPTH) {
+        for precision in Precision::ALL {
+            compare(size, precision, |c, add, a, b| {
+                Left::of(a, precision).multiply(c, add, 0.5, &Right::of(b, precision));
+            });
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! A tile of the product: sums that stay in registers.
+
+#![allow(unsafe_code)] // Loads, stores and instructions the compiler does not choose by itself.
+
+use super::is_there;
+use super::layout::{Order, STEPS};
+use super::words::Words;
+use std::arch::x86_64::*;
+
+/// Rows of a tile. Its 24 registers of sums, two of B and one of A leave five of the 32 to the compiler.
+pub(super) const TILE_ROWS: usize = 12;
+
+/// Columns of a tile: two registers.
+pub(super) const COLUMNS: usize = 32;
+
+/// Rows of A that are laid out, `words` lanes each.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a> {
+    pub(super) lanes: &'a [f32],
+    pub(super) words: usize,
+    pub(super) order: Order,
+}
+
+const S0: usize = STEPS[0];
+const S1: usize = STEPS[1];
+const S2: usize = STEPS[2];
+const S3: usize = STEPS[3];
+
+/// Some rows of C, and what is done to them.
+pub(super) struct Target<'a> {
+    pub(super) data: &'a mut [f32],
+    /// Elements from one row to the next.
+    pub(super) stride: usize,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    pub(super) scale: f32,
+    /// Whether what is there is added to.
+    pub(super) add: bool,
+}
+
+impl Target<'_> {
+    /// All of it: `a` times the columns of `b`, panel after panel.
+    pub(super) fn multiply<W: Words>(&mut self, a: Rows<'_>, b: &[f32]) {
+        let &mut Target { ref data, stride, rows, columns, .. } = self;
+        if rows == 0 || columns == 0 {
+            return;
+        }
+        assert!(is_there() && data.len() >= (rows - 1) * stride + columns, "the product reaches past its matrix");
+        assert!(b.len() >= columns.div_ceil(COLUMNS) * COLUMNS * a.words, "the right factor is too short");
+        type Tiles<'a> = unsafe fn(&mut Target<'a>, &[f32], usize, usize, &[f32]);
+        let (step, tiles): (usize, Tiles<'_>) = match a.order {
+            Order::Panels => (a.words, Self::tiles::<W, 1, TILE_ROWS>),
+            Order::Rows(S0) => (S0, Self::tiles::<W, S0, 1>),
+            Order::Rows(S1) => (S1, Self::tiles::<W, S1, 1>),
+            Order::Rows(S2) => (S2, Self::tiles::<W, S2, 1>),
+            Order::Rows(S3) => (S3, Self::tiles::<W, S3, 1>),
+            Order::Rows(other) => unreachable!("rows are never {other} lanes apart"),
+        };
+        let enough = rows.next_multiple_of(TILE_ROWS) * step;
+        assert!(a.words <= step && a.lanes.len() >= enough, "the left factor is too short");
+        // SAFETY: the CPU has the instructions, and A, B and C have what is read and written (all asserted).
+        unsafe { tiles(self, a.lanes, a.words, step, b) }
+    }
+
+    /// Every tile, rows of A `step` lanes after each other on average.
+    ///
+    /// # Safety
+    /// As [`sums`], for every tile.
+    #[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl,avx512dq")]
+    unsafe fn tiles<W: Words, const ROW_STEP: usize, const WORD_STEP: usize>(
+        &mut self,
+        a: &[f32],
+        words: usize,
+        step: usize,
+        b: &[f32],
+    ) {
+        let &mut Target { ref mut data, stride, rows, columns, scale, add } = self;
+        let (a, b, c) = (a.as_ptr().cast::<i32>(), b.as_ptr().cast::<i32>(), data.as_mut_ptr());
+        for column in (0..columns).step_by(COLUMNS) {
+            for row in (0..rows).step_by(TILE_ROWS) {
+                let (rows, columns) = (TILE_ROWS.min(rows - row), COLUMNS.min(columns - column));
+                let shape = Shape { words, rows, columns, stride, scale, add };
+                // SAFETY: the tile lies in C, its rows in A and its panel in B, as the caller says.
+                unsafe {
+                    sums::<W, ROW_STEP, WORD_STEP>(
+                        a.add(row * step),
+                        b.add(column * words),
+                        c.add(row * stride + column),
+                        &shape,
+                    );
+                };
+            }
+        }
+    }
+}
+
+struct Shape {
+    words: usize,
+    rows: usize,
+    columns: usize,
+    stride: usize,
+    scale: f32,
+    add: bool,
+}
+
+/// Sums over all lanes; lane w of row r of A lies at a + r · `ROW_STEP` + w · `WORD_STEP`.
+///
+/// # Safety
+/// The CPU has the instructions; A has [`TILE_ROWS`] rows and B a panel of `words` lanes, C the rows and columns of `shape`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl,avx512dq")]
+unsafe fn sums<W: Words, const ROW_STEP: usize, const WORD_STEP: usize>(
+    a: *const i32,
+    b: *const i32,
+    c: *mut f32,
+    shape: &Shape,
+) {
+    // C arrives while the sums are made: its rows lie too far apart for the CPU to expect them.
+    for row in 0..shape.rows {
+        let at = c.wrapping_add(row * shape.stride);
+        _mm_prefetch::<_MM_HINT_T0>(at.cast());
+        _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(16).cast());
+    }
+    let mut sums = [[_mm512_setzero_ps(); 2]; TILE_ROWS];
+    for word in 0..shape.words {
+        // SAFETY: inside the panel and the rows, as the caller says.
+        unsafe {
+            let b = b.add(word * COLUMNS);
+            let b = [_mm512_loadu_si512(b.cast()), _mm512_loadu_si512(b.add(16).cast())];
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let a = _mm512_set1_epi32(a.add(row * ROW_STEP + word * WORD_STEP).read());
+                sums[0] = W::multiply_add(sums[0], a, b[0]);
+                sums[1] = W::multiply_add(sums[1], a, b[1]);
+            }
+        }
+    }
+    let Shape { rows, columns, stride, scale, add, .. } = *shape;
+    let scale = _mm512_set1_ps(scale);
+    // Most tiles are whole; the constants make their loop straight.
+    // SAFETY: as the caller says.
+    unsafe {
+        match (rows, columns) {
+            (TILE_ROWS, COLUMNS) => store(sums, c, stride, TILE_ROWS, [!0; 2], scale, add),
+            _ => {
+                let lanes = |first: usize| columns.saturating_sub(first).min(16);
+                let masks = [0, 16].map(|first| ((1u32 << lanes(first)) - 1) as __mmask16);
+                store(sums, c, stride, rows, masks, scale, add);
+            }
+        }
+    }
+}
+
+/// C = scale·sums, or C += scale·sums, in the lanes of both `masks`.
+///
+/// # Safety
+/// The CPU has the instructions; C has so many rows, with all lanes of the masks.
+#[inline(always)]
+unsafe fn store(
+    sums: [[__m512; 2]; TILE_ROWS],
+    c: *mut f32,
+    stride: usize,
+    rows: usize,
+    masks: [__mmask16; 2],
+    scale: __m512,
+    add: bool,
+) {
+    for (row, sums) in sums.into_iter().enumerate().take(rows) {
+        for (half, sum) in sums.into_iter().enumerate() {
+            let (at, mask) = (c.wrapping_add(row * stride + 16 * half), masks[half]);
+            // SAFETY: masked lanes are neither read nor written, the others lie in C, as the caller says.
+            unsafe {
+                let sum = match add {
+                    true => _mm512_fmadd_ps(sum, scale, _mm512_maskz_loadu_ps(mask, at)),
+                    false => _mm512_mul_ps(sum, scale),
+                };
+                _mm512_mask_storeu_ps(at, mask, sum);
+            }
+        }
+    }
+}

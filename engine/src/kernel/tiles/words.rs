@@ -1,0 +1,108 @@
+//! What a lane of 32 bits holds: a value, or two neighbours along k that are rounded to bfloat16.
+
+#![allow(unsafe_code)] // Loads and instructions the compiler does not choose by itself.
+#![allow(unsafe_op_in_unsafe_fn)] // Each function is a few of them.
+
+use crate::kernel::matrix::Matrix;
+use std::arch::x86_64::*;
+
+/// How a factor's values become lanes, and what two lanes add to a sum.
+///
+/// # Safety
+/// Of all functions: the CPU [has the instructions](super::is_there).
+pub(super) trait Words {
+    /// Values along k in a lane.
+    const VALUES: usize;
+
+    /// 16 lanes of values that follow each other in memory; what is behind the last is zero.
+    ///
+    /// # Safety
+    /// As the trait.
+    unsafe fn along(values: &[f32]) -> __m512i;
+
+    /// Lane `word` of 16 columns, of which the first is `column`; columns that are missing are zero.
+    ///
+    /// # Safety
+    /// As the trait, and the rows of `m` are contiguous and reach as far as the lane.
+    unsafe fn across(m: Matrix<'_>, word: usize, column: usize) -> __m512i;
+
+    /// sum + a·b, lane by lane.
+    ///
+    /// # Safety
+    /// As the trait.
+    unsafe fn multiply_add(sum: __m512, a: __m512i, b: __m512i) -> __m512;
+}
+
+/// A value a lane.
+pub(super) struct Single;
+
+/// Two values a lane, the earlier one in its lower half: an instruction multiplies 32 and adds each two neighbours to one
+/// of 16 sums, at twice the rate of f32.
+pub(super) struct Pair;
+
+impl Words for Single {
+    const VALUES: usize = 1;
+
+    #[inline(always)]
+    unsafe fn along(values: &[f32]) -> __m512i {
+        _mm512_castps_si512(_mm512_maskz_loadu_ps(lanes(values.len()), values.as_ptr()))
+    }
+
+    #[inline(always)]
+    unsafe fn across(m: Matrix<'_>, word: usize, column: usize) -> __m512i {
+        let row = m.data.as_ptr().wrapping_add(word * m.row_stride + column);
+        _mm512_castps_si512(_mm512_maskz_loadu_ps(lanes(m.columns.saturating_sub(column)), row))
+    }
+
+    #[inline(always)]
+    unsafe fn multiply_add(sum: __m512, a: __m512i, b: __m512i) -> __m512 {
+        _mm512_fmadd_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b), sum)
+    }
+}
+
+impl Words for Pair {
+    const VALUES: usize = 2;
+
+    #[inline(always)]
+    unsafe fn along(values: &[f32]) -> __m512i {
+        let low = _mm512_maskz_loadu_ps(lanes(values.len()), values.as_ptr());
+        let high = values.as_ptr().wrapping_add(16);
+        let high = _mm512_maskz_loadu_ps(lanes(values.len().saturating_sub(16)), high);
+        std::mem::transmute(_mm512_cvtne2ps_pbh(high, low))
+    }
+
+    #[inline(always)]
+    unsafe fn across(m: Matrix<'_>, word: usize, column: usize) -> __m512i {
+        let count = m.columns.saturating_sub(column);
+        let first = m.data.as_ptr().wrapping_add(2 * word * m.row_stride + column);
+        let second_count = if 2 * word + 1 < m.rows { count } else { 0 };
+        let low = _mm512_maskz_loadu_ps(lanes(count), first);
+        let high = _mm512_maskz_loadu_ps(lanes(second_count), first.wrapping_add(m.row_stride));
+        // Lane 2i of the result is value i of the first row, lane 2i + 1 value i of the second.
+        let both: __m512i = std::mem::transmute(_mm512_cvtne2ps_pbh(high, low));
+        let order = _mm512_loadu_si512(INTERLEAVED.as_ptr().cast());
+        _mm512_permutexvar_epi16(order, both)
+    }
+
+    #[inline(always)]
+    unsafe fn multiply_add(sum: __m512, a: __m512i, b: __m512i) -> __m512 {
+        let [a, b] = [a, b].map(|lanes| std::mem::transmute::<__m512i, __m512bh>(lanes));
+        _mm512_dpbf16_ps(sum, a, b)
+    }
+}
+
+static INTERLEAVED: [u16; 32] = {
+    let mut order = [0; 32];
+    let mut lane = 0;
+    while lane < 32 {
+        order[lane] = (lane / 2 + lane % 2 * 16) as u16;
+        lane += 1;
+    }
+    order
+};
+
+/// The first `count` of 16 lanes.
+#[inline(always)]
+fn lanes(count: usize) -> __mmask16 {
+    if count >= 16 { !0 } else { (1 << count) - 1 }
+}

@@ -1,0 +1,168 @@
+//! What keys did to queries, taken back a tile at a time.
+
+use super::Scope;
+use super::tile::{Held, KEYS, QUERIES, Run, Strided, Tile, scale};
+use crate::kernel::factor::{Left, Right};
+use crate::kernel::matrix::{Matrix, MatrixMut};
+use crate::kernel::scratch::Scratch;
+use crate::kernel::{exp, rows, simd::vectorized};
+use crate::precision::Precision;
+use std::ops::Range;
+
+/// The gradients of a run's keys and values: (token, d) each.
+pub(super) struct RunGradient<'a> {
+    pub(super) keys: &'a mut [f32],
+    pub(super) values: &'a mut [f32],
+}
+
+/// Queries of one head at consecutive positions, with all that gradients need of them.
+#[derive(Clone, Copy)]
+pub(super) struct QueryRun<'a> {
+    pub(super) sequence: usize,
+    /// The first one's position.
+    pub(super) first: usize,
+    /// (token, d).
+    pub(super) queries: &'a [f32],
+    /// L, one a token.
+    pub(super) log_sum_exp: &'a [f32],
+    /// D, one a token.
+    pub(super) pulls: &'a [f32],
+    /// dO.
+    pub(super) dy: Strided<'a>,
+    pub(super) dim: usize,
+}
+
+/// A tile of queries, for products with many tiles of keys: Q and dO as left and as right factors.
+struct QueryTile<'a> {
+    first: usize,
+    log_sum_exp: &'a [f32],
+    pulls: &'a [f32],
+    q: (Left<'a>, Right<'a>),
+    dy: (Left<'a>, Right<'a>),
+}
+
+/// A tile of keys, for products with many tiles of queries.
+struct KeyTile<'a> {
+    k: Right<'a>,
+    k_transposed: Right<'a>,
+    v_transposed: Right<'a>,
+}
+
+impl<'a> KeyTile<'a> {
+    fn of(run: Run<'a>, precision: Precision) -> Self {
+        let [k, k_transposed, v_transposed] =
+            [run.k(), run.k().transposed(), run.v().transposed()].map(|factor| Right::of(factor, precision));
+        Self { k, k_transposed, v_transposed }
+    }
+}
+
+impl<'a> QueryRun<'a> {
+    /// Some of its queries.
+    pub(super) fn part(self, rows: Range<usize>) -> Self {
+        Self {
+            first: self.first + rows.start,
+            queries: &self.queries[rows.start * self.dim..rows.end * self.dim],
+            log_sum_exp: &self.log_sum_exp[rows.clone()],
+            pulls: &self.pulls[rows.clone()],
+            dy: self.dy.from(rows.start),
+            ..self
+        }
+    }
+
+    /// Adds what a run of keys did to these queries to dQ and to the run's gradient; returns how many scores that were.
+    /// With P = softmax(S), S = Q·Kᵀ·scale: dV = Pᵀ·dO, dS = P∘(dO·Vᵀ − D)·scale, dQ = dS·K, dK = dSᵀ·Q.
+    pub(super) fn backward(
+        self,
+        dq: &mut [f32],
+        run: Run<'_>,
+        d: &mut RunGradient<'_>,
+        scope: &Scope,
+        precision: Precision,
+    ) -> u64 {
+        let dim = self.dim;
+        if run.before(scope.layout.reach(self.first + self.pulls.len() - 1)).len() == 0 {
+            return 0;
+        }
+        let tiles: Vec<QueryTile<'_>> = self.tiles(precision).collect();
+        let (mut p, mut ds) = (Scratch::of(QUERIES * KEYS), Scratch::of(QUERIES * KEYS));
+        let gradients = d.keys.chunks_mut(KEYS * dim).zip(d.values.chunks_mut(KEYS * dim));
+        let mut computed = 0;
+        for (keys, (dk, dv)) in run.tiles().zip(gradients) {
+            let mut held = Held::nothing();
+            for (tile, dq) in tiles.iter().zip(dq.chunks_mut(QUERIES * dim)) {
+                let queries = tile.pulls.len();
+                let seen = keys.before(scope.layout.reach(tile.first + queries - 1));
+                let keys = seen.len();
+                if keys == 0 {
+                    continue;
+                }
+                let ready = held.of(seen, |run| KeyTile::of(run, precision));
+                let (p, ds) = (&mut p[..queries * keys], &mut ds[..queries * keys]);
+                MatrixMut::new(p, queries, keys).set_product_of(scale(dim), &tile.q.0, &ready.k_transposed);
+                MatrixMut::new(ds, queries, keys).set_product_of(1.0, &tile.dy.0, &ready.v_transposed);
+                let place = Tile { sequence: self.sequence, first_query: tile.first, first_key: seen.first, keys };
+                backward_rows(p, ds, tile.log_sum_exp, tile.pulls, scale(dim), place, scope);
+                let (p, ds) = (Matrix::new(p, queries, keys), Matrix::new(ds, queries, keys));
+                MatrixMut::new(dv, keys, dim).add_product_of(&Left::of(p.transposed(), precision), &tile.dy.1);
+                MatrixMut::new(dk, keys, dim).add_product_of(&Left::of(ds.transposed(), precision), &tile.q.1);
+                MatrixMut::new(dq, queries, dim).add_product_of(&Left::of(ds, precision), &ready.k);
+                computed += queries * keys;
+            }
+        }
+        computed as u64
+    }
+
+    fn tiles(self, precision: Precision) -> impl Iterator<Item = QueryTile<'a>> {
+        let both = move |factor| (Left::of(factor, precision), Right::of(factor, precision));
+        let length = self.pulls.len();
+        (0..length).step_by(QUERIES).map(move |from| {
+            let part = self.part(from..length.min(from + QUERIES));
+            let count = part.pulls.len();
+            QueryTile {
+                first: part.first,
+                log_sum_exp: part.log_sum_exp,
+                pulls: part.pulls,
+                q: both(Matrix::new(part.queries, count, part.dim)),
+                dy: both(Matrix::strided(part.dy.data, count, part.dim, part.dy.width)),
+            }
+        })
+    }
+}
+
+vectorized! {
+    /// Row-wise Σ y·dy.
+    pub(super) fn dot_rows(sums: &mut [f32], y: Strided<'_>, dy: Strided<'_>, dim: usize) {
+        for (i, sum) in sums.iter_mut().enumerate() {
+            *sum = rows::dot(&y.data[i * y.width..][..dim], &dy.data[i * dy.width..][..dim]);
+        }
+    }
+}
+
+vectorized! {
+    /// Scores → P = exp(score − log Σ exp), and dP → dS = P∘(dP − pull)·scale.
+    fn backward_rows(
+        p: &mut [f32],
+        ds: &mut [f32],
+        log_sum_exp: &[f32],
+        pulls: &[f32],
+        scale: f32,
+        tile: Tile,
+        scope: &Scope,
+    ) {
+        let rows = p.chunks_exact_mut(tile.keys).zip(ds.chunks_exact_mut(tile.keys)).zip(log_sum_exp).zip(pulls);
+        for (i, (((p, ds), total), pull)) in rows.enumerate() {
+            let (total, pull) = (*total, *pull);
+            let seen = tile.seen(scope, i);
+            let (p, unseen) = p.split_at_mut(seen);
+            unseen.fill(0.0);
+            let (ds, unseen) = ds.split_at_mut(seen);
+            unseen.fill(0.0);
+            tile.hide(scope, i, p);
+            for (p, ds) in p.iter_mut().zip(ds) {
+                let weight = exp::exp(*p - total);
+                *p = weight;
+                *ds = weight * (*ds - pull) * scale;
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Queries that attend to keys, a tile at a time.
+
+use super::Scope;
+use super::tile::{Held, KEYS, QUERIES, Run, Tile, scale};
+use crate::kernel::factor::{Left, Right};
+use crate::kernel::matrix::{Matrix, MatrixMut};
+use crate::kernel::scratch::Scratch;
+use crate::kernel::{exp, rows, simd::vectorized};
+use crate::precision::Precision;
+
+/// Up to [`QUERIES`] queries of one head at consecutive positions, and what the online softmax has of them so far.
+pub(super) struct QueryTile<'a> {
+    pub(super) sequence: usize,
+    /// The first one's position.
+    pub(super) first: usize,
+    /// (token, d).
+    pub(super) queries: &'a [f32],
+    /// o, and after [`finish`](Self::finish) O: (token, d).
+    pub(super) out: &'a mut [f32],
+    /// m, −∞ at first, and after [`finish`](Self::finish) L: one a token.
+    pub(super) maxima: &'a mut [f32],
+    /// l, 0 at first: one a token.
+    pub(super) sums: &'a mut [f32],
+}
+
+/// Kᵀ and V of a tile of keys.
+type Keys<'a> = (Right<'a>, Right<'a>);
+
+/// Lets tiles of one head's queries attend to those keys of some runs that they may see; returns how many scores that were.
+/// A tile of keys is made ready once for all of them.
+pub(super) fn attend<'r>(
+    tiles: &mut [QueryTile<'_>],
+    runs: impl IntoIterator<Item = Run<'r>>,
+    scope: &Scope,
+    precision: Precision,
+) -> u64 {
+    let lefts: Vec<Left<'_>> = tiles.iter().map(|tile| Left::of(tile.q(), precision)).collect();
+    let mut scores = Scratch::of(QUERIES * KEYS);
+    let mut computed = 0;
+    for keys in runs.into_iter().flat_map(Run::tiles) {
+        let mut held = Held::nothing();
+        for (tile, q) in tiles.iter_mut().zip(&lefts) {
+            let seen = keys.before(scope.layout.reach(tile.first + tile.count() - 1));
+            if seen.len() > 0 {
+                let ready =
+                    held.of(seen, |run| (Right::of(run.k().transposed(), precision), Right::of(run.v(), precision)));
+                let place =
+                    Tile { sequence: tile.sequence, first_query: tile.first, first_key: seen.first, keys: seen.len() };
+                tile.attend(q, ready, &mut scores, place, scope, precision);
+                computed += tile.count() * seen.len();
+            }
+        }
+    }
+    computed as u64
+}
+
+impl<'a> QueryTile<'a> {
+    fn count(&self) -> usize {
+        self.sums.len()
+    }
+
+    /// Q, (queries, d).
+    fn q(&self) -> Matrix<'a> {
+        Matrix::new(self.queries, self.count(), self.dim())
+    }
+
+    fn dim(&self) -> usize {
+        self.queries.len() / self.count()
+    }
+
+    fn attend(
+        &mut self,
+        q: &Left<'_>,
+        (transposed, values): &Keys<'_>,
+        scores: &mut [f32],
+        place: Tile,
+        scope: &Scope,
+        precision: Precision,
+    ) {
+        let (queries, dim, keys) = (self.count(), self.dim(), place.keys);
+        let scores = &mut scores[..queries * keys];
+        MatrixMut::new(scores, queries, keys).set_product_of(scale(dim), q, transposed);
+        softmax_rows(scores, self.out, self.maxima, self.sums, dim, place, scope);
+        let p = Left::of(Matrix::new(scores, queries, keys), precision);
+        MatrixMut::new(self.out, queries, dim).add_product_of(&p, values);
+    }
+
+    /// After the last run: o becomes O, m becomes L.
+    pub(super) fn finish(&mut self) {
+        let dim = self.dim();
+        finish_rows(self.out, self.maxima, self.sums, dim);
+    }
+}
+
+vectorized! {
+    /// Online softmax: turns a tile's scores into weights relative to each row's running maximum, adds them to its
+    /// running sum, and rescales what the row's output holds from earlier tiles.
+    fn softmax_rows(
+        scores: &mut [f32],
+        out: &mut [f32],
+        maxima: &mut [f32],
+        sums: &mut [f32],
+        dim: usize,
+        tile: Tile,
+        scope: &Scope,
+    ) {
+        let rows = scores.chunks_exact_mut(tile.keys).zip(out.chunks_exact_mut(dim)).zip(maxima).zip(sums).enumerate();
+        for (i, (((scores, out), maximum), sum)) in rows {
+            let (scores, unseen) = scores.split_at_mut(tile.seen(scope, i));
+            unseen.fill(0.0);
+            if scores.is_empty() {
+                continue;
+            }
+            tile.hide(scope, i, scores);
+            let new = rows::maximum(scores).max(*maximum);
+            let rescale = exp::exp(*maximum - new);
+            *sum = *sum * rescale + rows::map_and_sum(scores, |score| exp::exp(score - new));
+            *maximum = new;
+            rows::scale(out, rescale);
+        }
+    }
+}
+
+vectorized! {
+    /// Divides each output row by its sum of weights and turns its maximum into the logarithm of Σ exp(score).
+    fn finish_rows(out: &mut [f32], maxima: &mut [f32], sums: &[f32], dim: usize) {
+        for ((out, maximum), sum) in out.chunks_exact_mut(dim).zip(maxima).zip(sums) {
+            rows::scale(out, 1.0 / *sum);
+            *maximum += sum.ln();
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! One sweep backward: square by square, so that many cores have work where there are few heads.
+//!
+//! Queries and keys of a head are cut in pieces; a square is what a piece of keys did to a piece of queries. It adds to dQ of
+//! the one and to dK and dV of the other, so squares that share either come one after the other, always in the same order:
+//! wave w has the squares whose numbers of queries and keys add up to w. Sums are the same for any number of threads.
+
+use super::backward::{QueryRun, RunGradient};
+use super::heads::Heads;
+use super::sweep::{Finished, Pairs, Sweep};
+use super::tile::Run;
+use rayon::prelude::*;
+use std::ops::Range;
+use std::sync::Mutex;
+
+/// Queries and keys of a square: some milliseconds of work.
+const SIDE: usize = 1024;
+
+/// What a head's gradients are found from and added to.
+struct Head<'a> {
+    queries: Vec<Queries<'a>>,
+    keys: Vec<Keys<'a>>,
+}
+
+/// A piece of the queries with its dQ. Squares of a wave do not share it: nobody waits.
+struct Queries<'a> {
+    run: QueryRun<'a>,
+    dq: Mutex<&'a mut [f32]>,
+}
+
+/// A piece of a run of keys with its gradient, which squares of a wave do not share either.
+struct Keys<'a> {
+    run: Run<'a>,
+    gradient: Mutex<RunGradient<'a>>,
+}
+
+impl Sweep {
+    /// Adds to the gradients of the queries of some heads, (token, d) of each, of which the first is the `first`-th; returns
+    /// those of keys and values, one for each of `pairs` and of its shape, and how many scores that were.
+    pub(super) fn backward(
+        &self,
+        finished: &Finished,
+        pairs: &[Pairs<'_>],
+        first: usize,
+        dq: &mut [Vec<f32>],
+    ) -> (Vec<Vec<Vec<f32>>>, u64) {
+        let heads = first..first + dq.len();
+        let zeros = |pairs: &Pairs<'_>| {
+            let values = pairs.values[heads.clone()].par_iter();
+            values.map(|values| vec![0.0; values.len()]).collect()
+        };
+        let mut found: Vec<Vec<Vec<f32>>> = pairs.iter().map(zeros).collect();
+        let mut gradients: Vec<_> = found.iter_mut().map(|of_heads| of_heads.iter_mut()).collect();
+        let head = |(index, dq)| {
+            let of_head = gradients.iter_mut().map(|of_heads| of_heads.next().expect("as many as pairs have heads"));
+            let dim = self.sizes.dim;
+            let keys =
+                pairs.iter().zip(of_head).flat_map(|(pairs, d)| Keys::pieces(pairs.run(index, dim), d)).collect();
+            Head { queries: self.query_pieces(finished, index, dq), keys }
+        };
+        let heads: Vec<Head<'_>> = heads.clone().zip(dq.iter_mut().map(|dq| &mut dq[..])).map(head).collect();
+        let waves = heads.first().map_or(0, |head| head.queries.len() + head.keys.len());
+        let square = |(queries, keys): (&Queries<'_>, &Keys<'_>)| {
+            let (mut dq, mut d) = (alone(&queries.dq), alone(&keys.gradient));
+            queries.run.backward(&mut dq, keys.run, &mut d, &self.scope, self.precision)
+        };
+        let wave = |wave| {
+            let squares: Vec<_> = heads.iter().flat_map(|head| head.wave(wave)).collect();
+            squares.into_par_iter().map(square).sum::<u64>()
+        };
+        let scores = (0..waves).map(wave).sum();
+        drop(heads);
+        (found, scores)
+    }
+
+    fn query_pieces<'a>(&self, finished: &'a Finished, index: usize, dq: &'a mut [f32]) -> Vec<Queries<'a>> {
+        let Heads { heads, length, dim, .. } = self.sizes;
+        let log_sum_exp = &finished.log_sum_exp[index * length..(index + 1) * length];
+        let mut dq = dq;
+        let mut pieces = Vec::new();
+        for (span, rows) in self.spans.iter().zip(self.rows()) {
+            let all = QueryRun {
+                sequence: index / heads,
+                first: span.start,
+                queries: &finished.queries[index][rows.start * dim..rows.end * dim],
+                log_sum_exp: &log_sum_exp[rows.clone()],
+                pulls: &finished.pulls[index][rows.clone()],
+                dy: self.sizes.head_of(&finished.dy, index).from(rows.start),
+                dim,
+            };
+            for piece in cut(rows.len()) {
+                let dq = dq.split_off_mut(..piece.len() * dim).expect("rows of a piece");
+                pieces.push(Queries { run: all.part(piece), dq: Mutex::new(dq) });
+            }
+        }
+        pieces
+    }
+}
+
+impl<'a> Keys<'a> {
+    /// Of a run whose gradient, (k|v, token, d), is `d`.
+    fn pieces(run: Run<'a>, d: &'a mut [f32]) -> impl Iterator<Item = Self> {
+        let (dk, dv) = d.split_at_mut(d.len() / 2);
+        let gradients = dk.chunks_mut(SIDE * run.dim).zip(dv.chunks_mut(SIDE * run.dim));
+        cut(run.len()).zip(gradients).map(move |(piece, (keys, values))| Self {
+            run: run.part(piece.start, piece.len()),
+            gradient: Mutex::new(RunGradient { keys, values }),
+        })
+    }
+}
+
+impl<'a> Head<'a> {
+    /// Squares that share neither queries nor keys.
+    fn wave(&self, wave: usize) -> impl Iterator<Item = (&Queries<'a>, &Keys<'a>)> {
+        let keys = self.keys.iter().enumerate().take(wave + 1);
+        keys.filter_map(move |(k, keys)| Some((self.queries.get(wave - k)?, keys)))
+    }
+}
+
+/// Pieces of up to [`SIDE`].
+fn cut(length: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..length).step_by(SIDE).map(move |start| start..length.min(start + SIDE))
+}
+
+fn alone<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.try_lock().expect("squares of a wave share neither queries nor keys")
+}
