@@ -23,7 +23,7 @@ make_figure() { # EXPERIMENT FIGURE
 }
 
 for experiment in satisfaction search search-live similarity regressor mask-conditioning mask-distribution scale-256 \
-    scale-1024 video context; do
+    scale-1024 video context context-16k; do
     elastictok "${options[@]}" run "experiments/$experiment.toml" >/dev/null
     mkdir -p "experiments/results/$experiment"
 done
@@ -43,5 +43,7 @@ make_table scale-256 search
 for table in search search-cost; do make_table scale-1024 "$table"; done
 for table in video satisfaction fewer-tokens search search-cost regressor; do make_table video "$table"; done
 make_figure video over-time
-make_table context context
-for figure in context loss-by-block; do make_figure context "$figure"; done
+for experiment in context context-16k; do
+    make_table "$experiment" context
+    for figure in context loss-by-block; do make_figure "$experiment" "$figure"; done
+done

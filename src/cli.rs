@@ -12,6 +12,7 @@ use engine::model::Preset;
 use engine::ring::Mesh;
 use evaluator::report::{FIGURES, TABLES};
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 /// A workbench for adaptive visual tokenizers (ElasticTok, arXiv 2410.08368).
@@ -538,6 +539,8 @@ pub(crate) enum BenchCommand {
     Search(BenchSearch),
     /// Seconds of training steps on long sequences, beside what `plan` foretells.
     Plan(BenchPlan),
+    /// Memory and time of a training step as its sequence grows.
+    Tokens(BenchTokens),
     /// Make a step for each line that says so.
     #[command(hide = true)]
     Racer(BenchRacer),
@@ -567,6 +570,22 @@ pub(crate) struct BenchRacer {
     pub(crate) blocks: Option<usize>,
     #[arg(long, value_parser = precisions())]
     pub(crate) precision: Precision,
+    /// As `train.recompute`.
+    #[arg(long)]
+    pub(crate) recompute: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchTokens {
+    /// Tokens of the one sequence, in thousands of 1024.
+    #[arg(long, value_name = "K,…", value_delimiter = ',', default_value = "1,2,4,8,16,32,64")]
+    pub(crate) thousands: Vec<NonZeroUsize>,
+    /// Arithmetic of the layers.
+    #[arg(long, value_name = "P", default_value = "f32", value_parser = precisions())]
+    pub(crate) precision: Precision,
+    /// Steps of each, in turn, of which the median is shown.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) rounds: u16,
 }
 
 #[derive(Debug, Args)]

@@ -45,6 +45,7 @@ fn main() -> ExitCode {
         Command::Bench(Bench { command: Some(command), .. }) => match command {
             BenchCommand::Search(command) => bench::search(&cli, command),
             BenchCommand::Plan(command) => bench::plan(&cli, command),
+            BenchCommand::Tokens(command) => bench::tokens(&cli, command),
             BenchCommand::Racer(command) => bench::racer(&cli, command),
         },
         Command::Bench(Bench { command: None, steps }) => bench::steps(&cli, steps),

@@ -4,12 +4,14 @@ mod plan;
 mod racer;
 mod search;
 mod steps;
+mod tokens;
 mod work;
 
 pub(crate) use plan::plan;
 pub(crate) use racer::racer;
 pub(crate) use search::search;
 pub(crate) use steps::steps;
+pub(crate) use tokens::tokens;
 pub(crate) use work::WorkName;
 
 use crate::cli::Cli;

@@ -18,7 +18,13 @@ use evaluator::EvaluatorError;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Steps before the first that counts.
+const WARM_UP: usize = 2;
+
+/// What differs between the first of such steps and the next is little of it.
+const LONG_STEP: Duration = Duration::from_secs(10);
 
 /// How the other program computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,14 +42,16 @@ pub(super) struct Racer {
 }
 
 impl Racer {
-    /// This program; `blocks` a sequence, if not those of the name.
-    pub(super) fn own(name: WorkName, blocks: Option<usize>, precision: Precision, threads: usize) -> Result<Self> {
+    /// This program.
+    pub(super) fn own(name: WorkName, precision: Precision, threads: usize) -> Result<Self> {
+        Self::own_with(name, precision, threads, &[])
+    }
+
+    /// This program with further arguments of [`BenchRacer`].
+    pub(super) fn own_with(name: WorkName, precision: Precision, threads: usize, further: &[&str]) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe().context("finding this program")?);
         command.args(["bench", "racer", &value_name(&name), "--precision", precision.name()]);
-        command.args(["--threads", &threads.to_string()]);
-        if let Some(blocks) = blocks {
-            command.args(["--blocks", &blocks.to_string()]);
-        }
+        command.args(["--threads", &threads.to_string()]).args(further);
         Self::start(command, "elastictok")
     }
 
@@ -108,9 +116,13 @@ pub(crate) fn racer(cli: &Cli, asked: &BenchRacer) -> Result<()> {
     use_threads(cli)?;
     let bare = status("VmRSS")?;
     let work = Work::named(asked.work, asked.blocks, asked.precision)?;
-    let mut step = stepper(&work)?;
-    for _ in 0..2 {
+    let mut step = stepper(&work, asked.recompute)?;
+    for _ in 0..WARM_UP {
+        let began = Instant::now();
         step()?;
+        if began.elapsed() > LONG_STEP {
+            break;
+        }
     }
     println!("ready");
     for line in std::io::stdin().lines() {
@@ -130,10 +142,10 @@ pub(crate) fn racer(cli: &Cli, asked: &BenchRacer) -> Result<()> {
 }
 
 /// What makes one step.
-fn stepper(work: &Work) -> Result<Box<dyn FnMut() -> Result<()>>> {
+fn stepper(work: &Work, recompute: bool) -> Result<Box<dyn FnMut() -> Result<()>>> {
     let Work { ref model, sequences, blocks, is_training } = *work;
     if is_training {
-        let train = TrainConfig { batch: sequences, ..TrainConfig::default() };
+        let train = TrainConfig { batch: sequences, recompute, ..TrainConfig::default() };
         let grey = Grey { blocks, block: model.block.values() };
         let start = Start { model: model.clone(), train, seed: 0 };
         let mut trainer = Trainer::new(start, grey).map_err(EvaluatorError::from)?;
