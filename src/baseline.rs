@@ -1,6 +1,6 @@
 //! `baseline approve`: makes today's numbers those that `check` compares with.
 
-use crate::check::{Evaluation, Unusable};
+use crate::check::{Evaluation, Unusable, costs, this_program};
 use crate::cli::{Approve, Cli};
 use crate::console::{print, write_file};
 use anyhow::{Context as _, Result};
@@ -10,7 +10,7 @@ use evaluator::sweep::current_provenance;
 use std::path::{Path, PathBuf};
 
 pub(crate) fn approve(cli: &Cli, command: &Approve) -> Result<()> {
-    let Approve { baseline: path, reason, experiment } = command;
+    let Approve { baseline: path, reason, experiment, costs: with_costs } = command;
     let reason = reason.trim();
     if reason.is_empty() {
         return Err(Unusable("--reason: say why the numbers are right; a review will read it".to_owned()).into());
@@ -29,7 +29,11 @@ pub(crate) fn approve(cli: &Cli, command: &Approve) -> Result<()> {
     };
     let relative = below(path, &experiment)?;
     let evaluation = Evaluation::new(cli, &experiment, before.as_ref())?;
-    let measured = evaluation.run(&evaluation.experiment.seeds, cli.asked_db.as_deref())?;
+    let seeds = &evaluation.experiment.seeds;
+    let mut measured = evaluation.run(seeds, cli.asked_db.as_deref())?;
+    if *with_costs {
+        measured.costs = costs(&this_program()?, &evaluation, &seeds[..1])?;
+    }
     let made_by = current_provenance();
     let mut told = String::new();
     if let Some(before) = &before {
@@ -38,7 +42,13 @@ pub(crate) fn approve(cli: &Cli, command: &Approve) -> Result<()> {
     }
     let name = &evaluation.experiment.name;
     let approved = Baseline::approved(before, name, relative, measured, reason, made_by);
-    write_file(path, approved.to_json().as_bytes())?;
+    let text = approved.to_json();
+    // What a check would refuse, or could tell nothing by, is said now.
+    Baseline::parse(&text, path).map_err(EvaluatorError::from)?;
+    let host = &approved.approval().made_by.host;
+    let (_, notes) = gate::compare(&approved, &approved.measured, None, host, gate::today());
+    write_file(path, text.as_bytes())?;
+    told.extend(notes.iter().map(|note| format!("note: {note}\n")));
     let trials = approved.measured.trials.len();
     print(&format!("{told}approved {trials} trials of {name} as {}: review and commit it\n", path.display()))
 }

@@ -3,7 +3,9 @@
 mod common;
 
 use common::{Bench, signal, texts, wait_until};
-use evaluator::gate::{Baseline, ExpectedFailure, Observed};
+use evaluator::gate::{Baseline, ExpectedFailure, Observed, Report, Verdict};
+use evaluator::store::NewProvenance;
+use sqlx::Connection as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -41,25 +43,25 @@ fn approved() -> Bench {
     bench
 }
 
-fn approve(bench: &Bench, experiment: &str) {
+fn approve(bench: &Bench, experiment: &str) -> String {
     let new = ["baseline", "approve", "--baseline", "gate.json", "--experiment", experiment, "--reason", "the first"];
-    bench.succeed(&new);
+    bench.succeed(&new).0
 }
 
-/// Approves other numbers than were measured, as if this program had since changed.
-fn pretend(bench: &Bench, change: impl FnOnce(&mut Observed)) {
+/// Approves other numbers than were measured, as if this program or its machine had since changed.
+fn pretend(bench: &Bench, change: impl FnOnce(&mut Observed, &mut NewProvenance)) {
     let file = bench.path("gate.json");
     let before = Baseline::read(&file).unwrap();
-    let (mut measured, made_by) = (before.measured.clone(), before.approval().made_by.clone());
+    let (mut measured, mut made_by) = (before.measured.clone(), before.approval().made_by.clone());
     let (name, experiment) = (before.name.clone(), before.experiment.clone());
-    change(&mut measured);
+    change(&mut measured, &mut made_by);
     let other = Baseline::approved(Some(before), &name, experiment, measured, "pretended", made_by);
     std::fs::write(file, other.to_json()).unwrap();
 }
 
 /// Adds to every value of a metric.
 fn shift(bench: &Bench, metric: &str, by: f64) {
-    pretend(bench, |measured| {
+    pretend(bench, |measured, _| {
         let trials = measured.trials.iter_mut();
         trials.for_each(|trial| trial.values.get_mut(metric).unwrap().iter_mut().for_each(|value| *value += by));
     });
@@ -126,7 +128,7 @@ fn what_got_better_passes() {
 #[test]
 fn a_metric_that_the_run_lacks_fails_and_a_new_one_is_told() {
     let bench = approved();
-    pretend(&bench, |measured| {
+    pretend(&bench, |measured, _| {
         for trial in &mut measured.trials {
             let psnr = trial.values["psnr"].clone();
             trial.values.insert("ms_ssim".to_owned(), psnr);
@@ -163,12 +165,35 @@ fn what_cannot_be_compared_is_code_3_unless_allowed() {
 }
 
 #[test]
+fn costs_of_another_machine_are_not_comparable_and_without_them_any_machine_will_do() {
+    let bench = approved();
+    let elsewhere = || pretend(&bench, |_, made_by| made_by.host = "another".to_owned());
+    elsewhere();
+    assert!(expect(&bench, &[], 0).contains("3 advice"));
+
+    bench.succeed(&["baseline", "approve", "--baseline", "gate.json", "--reason", "with costs", "--costs"]);
+    let costs = Baseline::read(&bench.path("gate.json")).unwrap().measured.costs;
+    assert_eq!(costs.keys().collect::<Vec<_>>(), ["peak_memory", "run_seconds", "search_seconds"]);
+    assert!(costs.values().all(|cost| *cost > 0.0), "{costs:?}");
+    let report: Report = serde_json::from_slice(&checked(&bench, &["--format", "json"]).stdout).unwrap();
+    let advice = report.findings.iter().filter(|finding| finding.verdict == Verdict::Advice);
+    assert_eq!((report.exit_code, advice.filter(|finding| finding.run > Some(0.0)).count()), (0, 3), "{report:?}");
+
+    elsewhere();
+    assert!(expect(&bench, &[], 3).contains("approved on another machine: compare it with --against BINARY"));
+    assert!(expect(&bench, &["--allow-missing-baseline"], 0).contains("3 not comparable"));
+    let said = expect(&bench, &["--against", env!("CARGO_BIN_EXE_elastictok"), "--pairs", "2"], 0);
+    assert!(!said.contains("not comparable"), "{said}");
+}
+
+#[test]
 fn what_cannot_be_used_is_code_2() {
     let bench = approved();
     assert!(bench.refuse(&["check"]).contains("--baseline"));
     assert!(expect(&bench, &["--against", "absent"], 2).contains("--against absent"));
     assert!(expect(&bench, &["--against", "gate.toml", "--pairs", "1"], 2).contains("gate.toml"));
     assert!(expect(&bench, &["--db", "gate.toml"], 2).contains("gate.toml"));
+    assert!(expect(&bench, &["--report", "gate.toml"], 2).contains("--report gate.toml: cannot make the folder"));
     let text = std::fs::read_to_string(bench.path("gate.json")).unwrap();
     std::fs::write(bench.path("gate.json"), &text[..text.len() / 2]).unwrap();
     assert!(expect(&bench, &[], 2).contains("gate.json is damaged or not one: EOF"));
@@ -223,6 +248,10 @@ fn a_training_that_no_longer_learns_fails() {
     let said = expect(&bench, &[], 1);
     assert!(said.contains("psnr: regression") && said.contains("another run shows it too"), "{said}");
 
+    shift(&bench, "psnr", -3.0);
+    std::fs::write(bench.path("training.toml"), toml.replace("steps = 12", "steps = 11")).unwrap();
+    let said = expect(&bench, &[], 1);
+    assert!(said.contains("seed 0 · configuration: regression") && said.contains("another run shows it too"), "{said}");
     std::fs::write(bench.path("training.toml"), toml.replace("steps = 12", "steps = 12\nlearning_rate = 1e30"))
         .unwrap();
     assert!(expect(&bench, &[], 1).contains("the loss at step"));
@@ -252,7 +281,7 @@ fn reports_are_written_in_every_format() {
     let json: serde_json::Value = serde_json::from_str(&read("gate.json")).unwrap();
     assert_eq!((&json["schema"], &json["exit_code"]), (&1.into(), &1.into()));
     assert!(read("gate.xml").starts_with("<?xml") && read("gate.xml").contains("<failure"));
-    assert!(read("gate.md").contains("![") && read("gate.md").contains("(gate.svg)"));
+    assert!(read("gate.md").contains("```text\nbetter by 4") && read("gate.md").contains("●"));
     assert!(read("gate.svg").starts_with("<svg"));
     assert!(read("gate.annotations").starts_with("::error file=gate.json,title="));
     for (format, begins) in [("json", "{"), ("junit", "<?xml"), ("markdown", "## gate"), ("github", "::error")] {
@@ -261,12 +290,22 @@ fn reports_are_written_in_every_format() {
 }
 
 #[test]
-fn a_store_that_is_given_is_used_and_kept() {
+fn a_store_that_is_given_keeps_what_was_measured_and_is_not_believed() {
     let bench = approved();
-    expect(&bench, &["--db", "kept.sqlite"], 0);
-    let (status, _) = bench.succeed(&["status", "--db", "kept.sqlite"]);
-    assert!(status.contains("trials 6/6"), "{status}");
-    assert!(expect(&bench, &["--db", "kept.sqlite"], 0).contains("6 trials evaluated before, reused"));
+    for time in ["made", "there already"] {
+        assert!(!expect(&bench, &["--db", "kept.sqlite"], 0).contains("reused"), "{time}");
+        let (status, _) = bench.succeed(&["status", "--db", "kept.sqlite"]);
+        assert!(status.contains("trials 6/6"), "{time}: {status}");
+    }
+    // Numbers under the same key that another program, or hand, had left there.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut store = sqlx::SqliteConnection::connect(bench.path("kept.sqlite").to_str().unwrap()).await.unwrap();
+        sqlx::query("update measurement set value = value + 1").execute(&mut store).await.unwrap();
+        store.close().await.unwrap();
+    });
+    let said = expect(&bench, &["--db", "kept.sqlite"], 0);
+    assert!(said.contains("unchanged") && said.contains("not kept in kept.sqlite: "), "{said}");
 }
 
 /// A program that takes no time: it copies a store that was made before to where it is asked for one.
@@ -310,4 +349,14 @@ fn approving_says_what_changed_and_keeps_what_was_said() {
         .map(|approval| approval.reason)
         .collect();
     assert_eq!(reasons, ["the first", "pretended", "a faster resize"]);
+}
+
+#[test]
+fn approving_too_few_photographs_says_that_they_tell_nothing() {
+    let bench = with_checkpoint();
+    assert!(!approve(&bench, "gate.toml").contains("note: "));
+    for file in std::fs::read_dir(bench.path("photos/test")).unwrap().skip(3) {
+        std::fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    assert!(approve(&bench, "gate.toml").contains("note: 3 files or pairs cannot tell any difference from chance"));
 }

@@ -1,4 +1,4 @@
-//! Runs the experiment of a baseline, in a store that is thrown away unless one is asked for.
+//! Runs the experiment of a baseline, always anew: what a store holds may be another program's.
 
 use crate::cli::Cli;
 use crate::console::Console;
@@ -7,7 +7,8 @@ use anyhow::{Context as _, Result};
 use engine::ring::Mesh;
 use evaluator::EvaluatorError;
 use evaluator::experiment::Experiment;
-use evaluator::gate::{Baseline, Observed};
+use evaluator::gate::{Baseline, Observed, Rule};
+use evaluator::store::{Sources, Store, StoreError};
 use evaluator::sweep::{self, DataSets, Options, Stop, Until};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,9 +17,9 @@ use std::time::Duration;
 pub(crate) struct Evaluation<'a> {
     pub(crate) file: PathBuf,
     pub(crate) experiment: Experiment,
-    cli: &'a Cli,
+    pub(super) cli: &'a Cli,
     sets: DataSets,
-    stop: Stop,
+    pub(super) stop: Stop,
     /// Metrics that are compared.
     gated: Vec<String>,
 }
@@ -37,11 +38,30 @@ impl<'a> Evaluation<'a> {
         Ok(Self { file: file.to_owned(), experiment, cli, sets, stop: stop_on_ctrl_c()?, gated })
     }
 
-    /// Runs it with these seeds, in the store at `db` or a temporary one.
-    pub(crate) fn run(&self, seeds: &[u64], db: Option<&Path>) -> Result<Observed> {
+    /// Runs it with these seeds in a temporary store, and copies that into the one at `kept`, if there is to be one.
+    pub(crate) fn run(&self, seeds: &[u64], kept: Option<&Path>) -> Result<Observed> {
         let folder = temporary()?;
         let own = folder.path().join("elastictok.sqlite");
         let experiment = load(&self.file, Some(seeds))?;
+        runtime()?.block_on(async {
+            // What cannot be opened is found before anything is run.
+            let kept = match kept {
+                Some(db) => Some(open(db).await?),
+                None => None,
+            };
+            let store = open(&own).await?;
+            let observed = self.observed(&experiment, &store).await;
+            store.close().await;
+            if let Some(kept) = kept {
+                let copied = if observed.is_ok() { copy(&own, &kept).await } else { Ok(()) };
+                kept.close().await;
+                copied?;
+            }
+            observed
+        })
+    }
+
+    async fn observed(&self, experiment: &Experiment, store: &Store) -> Result<Observed> {
         let options = Options {
             until: Until::Evaluated,
             checkpoint_every: CHECKPOINT_EVERY,
@@ -51,19 +71,21 @@ impl<'a> Evaluation<'a> {
             ranks: None,
         };
         let trains = experiment.variants.iter().any(|variant| variant.given.is_none());
-        let gates = |metric: &str| {
-            self.gated.iter().any(|gated| gated == metric) || evaluator::gate::Rule::is_usual(metric, trains)
-        };
-        runtime()?.block_on(async {
-            let store = open(db.unwrap_or(&own)).await?;
-            let observed = async {
-                let (id, _) = sweep::run(&experiment, &self.sets, &store, &options, &Console::new(self.cli)).await?;
-                Observed::read(&store, id, gates).await
-            };
-            let observed = observed.await;
-            store.close().await;
-            Ok(observed?)
-        })
+        let gates = |metric: &str| self.gated.iter().any(|gated| gated == metric) || Rule::is_usual(metric, trains);
+        let (id, _) = sweep::run(experiment, &self.sets, store, &options, &Console::new(self.cli)).await?;
+        Ok(Observed::read(store, id, gates).await?)
+    }
+}
+
+/// Copies the store at `own` into another. Numbers that contradict those it holds stay out of it, but are compared.
+async fn copy(own: &Path, kept: &Store) -> Result<()> {
+    let sources = Sources::open(&[own.to_owned()]).await.map_err(EvaluatorError::from)?;
+    match kept.merge(&sources).await {
+        Err(StoreError::MergeConflict { what, ours, theirs, .. }) => {
+            eprintln!("elastictok: not kept in {}: {what} is {theirs} now, but {ours} there", kept.path().display());
+            Ok(())
+        }
+        merged => merged.map(drop).map_err(|error| EvaluatorError::from(error).into()),
     }
 }
 

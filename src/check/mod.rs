@@ -2,9 +2,11 @@
 
 mod against;
 mod evaluation;
+mod process;
 mod reports;
 
 pub(crate) use evaluation::Evaluation;
+pub(crate) use process::{costs, this_program};
 
 use crate::cli::{Check, Cli};
 use crate::console::{Console, print};
@@ -13,12 +15,11 @@ use against::Against;
 use anyhow::Result;
 use engine::EngineError;
 use evaluator::EvaluatorError;
-use evaluator::gate::{self, Baseline, Finding, GateError, Report, Verdict};
+use evaluator::gate::{self, Baseline, Finding, GateError, Kind, Observed, Report, Verdict};
 use evaluator::store::StoreError;
 use evaluator::sweep::{Progress as _, current_provenance};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::process::ExitCode;
 
 pub(crate) fn check(cli: &Cli, command: &Check) -> ExitCode {
@@ -72,27 +73,34 @@ fn perform(cli: &Cli, command: &Check) -> Result<u8> {
     let path = &command.baseline;
     let baseline = match Baseline::read(path) {
         Err(missing @ GateError::Missing { .. }) if command.allow_missing_baseline => {
-            print(&format!("nothing was compared: {missing}\n"))?;
+            eprintln!("elastictok: nothing was compared: {missing}");
             return Ok(0);
         }
         read => read.map_err(EvaluatorError::from)?,
     };
+    if let Some(folder) = &command.report {
+        reports::make(folder)?;
+    }
     let [seeds, others] = baseline.seeds();
     let evaluation = Evaluation::new(cli, &baseline.experiment_file(path), Some(&baseline))?;
-    let against = command.against.as_deref().map(|binary| Against::new(cli, binary, &evaluation, command.pairs));
+    let against = command.against.as_deref().map(|binary| Against::new(binary, &evaluation, command.pairs));
     let against = against.transpose()?;
-    let compare = |seeds: &[u64], db: Option<&Path>, against: Option<&Against<'_>>| -> Result<_> {
-        let run = evaluation.run(seeds, db)?;
+    let host = current_provenance().host;
+    let compare = |run: &Observed, seeds: &[u64], against: Option<&Against<'_>>| -> Result<_> {
         let pairs = against.map(|against| against.pairs(seeds)).transpose()?;
-        Ok(gate::compare(&baseline, &run, pairs.as_deref(), &current_provenance().host, gate::today()))
+        Ok(gate::compare(&baseline, run, pairs.as_deref(), &host, gate::today()))
     };
 
-    let (mut findings, notes) = compare(&seeds, cli.asked_db.as_deref(), against.as_ref())?;
+    let mut run = evaluation.run(&seeds, cli.asked_db.as_deref())?;
+    if against.is_none() && !baseline.measured.costs.is_empty() && baseline.is_of_host(&host) {
+        run.costs = costs(&this_program()?, &evaluation, &seeds[..1])?;
+    }
+    let (mut findings, notes) = compare(&run, &seeds, against.as_ref())?;
     let regressed = |finding: &&Finding| finding.verdict == Verdict::Regression;
     if findings.iter().any(|finding| regressed(&finding)) {
         Console::new(cli).say("something got worse: running again to see whether it shows again");
-        let costs_too = findings.iter().filter(regressed).any(|finding| finding.kind == "noisy");
-        let (again, _) = compare(&others, None, against.as_ref().filter(|_| costs_too))?;
+        let costs_too = findings.iter().filter(regressed).any(|finding| finding.kind == Kind::Noisy);
+        let (again, _) = compare(&evaluation.run(&others, None)?, &others, against.as_ref().filter(|_| costs_too))?;
         gate::confirm(&mut findings, &again);
     }
     let report = Report::new(&baseline, path, current_provenance(), findings, notes, command.allow_missing_baseline);

@@ -9,15 +9,17 @@ pub(super) const CHECK_HELP: &str = "Examples:
   elastictok check --baseline experiments/baselines/quality.json --against ../main/target/release/elastictok
   elastictok check --baseline new.json --allow-missing-baseline
 
-It evaluates the baseline's experiment in a temporary store (or the one given with --db) and compares sample by sample. \
-It fails only where something got worse beyond its tolerance, chance is excluded, and another run shows it too. Seconds \
-and memory are compared only with --against, else they are advice.
+It evaluates the baseline's experiment anew and compares sample by sample; what was measured is copied into the store given \
+with --db, if one is. It fails only where something got worse beyond its tolerance, chance is excluded, and another run \
+shows it too. Seconds and memory are compared only with --against. Without it, those of a baseline that holds some are \
+advice on the machine where it was approved, and not comparable on another one.
 
 Exit codes:
   0    nothing got worse
   1    something got worse, or what the baseline has is missing
   2    an argument, the experiment or the baseline's file cannot be used
-  3    not comparable: no baseline, other data, another protocol or version (0 with --allow-missing-baseline)
+  3    not comparable: no baseline, other data, another protocol or version, seconds and memory of another machine
+       (0 with --allow-missing-baseline)
   4    a fault of this program or its machine
   130  stopped by Ctrl-C";
 
@@ -27,7 +29,10 @@ const APPROVE_HELP: &str = "Examples:
 
 It runs the experiment, says what changed, and writes the file with reason, program and machine; commit it with the change \
 that it belongs to. Rules (`metrics`) are kept: how strict they are, and which failures are expected until when \
-(`expected_failures`), is edited in the file. The experiment lies in the baseline's folder, or below it.";
+(`expected_failures`), is edited in the file. The experiment lies in the baseline's folder, or below it.
+
+With --costs the seconds and memory of a run with the first seed are kept too. Leave it out where checks run on other \
+machines: there they end with 3, unless they pass --against BINARY.";
 
 #[derive(Debug, Args)]
 pub(crate) struct Check {
@@ -81,4 +86,7 @@ pub(crate) struct Approve {
     /// The experiment of a new baseline; an old one names it.
     #[arg(long, value_name = "FILE.toml")]
     pub(crate) experiment: Option<PathBuf>,
+    /// Keep what a run costs too, for checks on this machine.
+    #[arg(long)]
+    pub(crate) costs: bool,
 }

@@ -16,7 +16,7 @@ mod tests;
 
 pub use error::ExperimentError;
 pub use given::GivenWeights;
-pub use read::Overrides;
+pub use read::{Overrides, is_name};
 
 use crate::metric::PerceptualJudge;
 use crate::search::SearchStrategy;

@@ -17,6 +17,12 @@ use toml::{Table, Value};
 /// Keys given on the command line: (`section.key`, value as TOML, or as a bare word).
 pub type Overrides = [(String, String)];
 
+/// Whether an experiment may be called so: files and reports are called by it.
+pub fn is_name(text: &str) -> bool {
+    let is_known = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(is_known)
+}
+
 impl Experiment {
     /// Reads, completes and checks an experiment file; `overrides` win over everything the file says.
     ///
@@ -55,8 +61,7 @@ impl Experiment {
             variants.push(variant(name, sections, &mut networks)?);
         }
         let problem = |message: &str| Err(toml_error(&message));
-        let is_known = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if !(file.name.starts_with(|c: char| c.is_ascii_alphanumeric()) && file.name.chars().all(is_known)) {
+        if !is_name(&file.name) {
             return problem(
                 "name must begin with a letter or digit and hold only these, `-`, `_` and `.`: results are called by it",
             );

@@ -3,12 +3,13 @@
 //! What was measured, and why it was approved, is sealed with a hash: [`Baseline::approved`] alone writes it. Rules and
 //! expected failures are for people to edit. A baseline names its experiment, so that a check is one file and one command.
 
-use super::cost::{PEAK_MEMORY, RUN_SECONDS};
+use super::cost::COSTS;
 use super::error::GateError;
 use super::expected::ExpectedFailure;
 use super::json::to_json;
-use super::observed::Observed;
+use super::observed::{Observed, ObservedTrial};
 use super::rule::{Gated, Rule, definition};
+use crate::experiment::is_name;
 use crate::store::{ContentHash, NewProvenance, now};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,9 @@ use std::path::{Path, PathBuf};
 
 /// The format of the file; another one is refused.
 const SCHEMA: u32 = 1;
+
+/// No metric is as large. Sums of such numbers are still finite.
+const LARGEST: f64 = 1e100;
 
 /// Seeds that a check trains, where training is part of it.
 const CHECKED_SEEDS: usize = 3;
@@ -71,7 +75,10 @@ impl Baseline {
     }
 
     /// Reads the text of the baseline at `path`.
-    pub(super) fn parse(text: &str, path: &Path) -> Result<Self, GateError> {
+    ///
+    /// # Errors
+    /// Those of [`Baseline::read`] that are not about reading the file.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, GateError> {
         #[derive(Deserialize)]
         struct Format {
             schema: u32,
@@ -109,8 +116,8 @@ impl Baseline {
             None => (BTreeMap::new(), Vec::new(), None),
         };
         approvals.push(Approval { reason: reason.to_owned(), at: now(), made_by });
-        // What a whole process costs is not measured here, but gated where two are run in turn.
-        let costs = measured.costs.keys().map(String::as_str).chain([RUN_SECONDS.name, PEAK_MEMORY.name]);
+        // Costs are gated where two programs are run in turn, whether or not some were approved.
+        let costs = COSTS.iter().map(|cost| cost.name);
         let values = measured.trials.iter().flat_map(|trial| trial.values.keys()).map(String::as_str);
         let gated = values.chain(costs).collect::<BTreeSet<&str>>().into_iter().filter_map(|name| {
             let metric = definition(name)?;
@@ -149,6 +156,11 @@ impl Baseline {
         self.approvals.last().expect("checked when it was read")
     }
 
+    /// Whether it was approved on this machine.
+    pub fn is_of_host(&self, host: &str) -> bool {
+        self.approval().made_by.host == host
+    }
+
     /// The seeds of a check, and those of another one that confirms it: others, if there are enough.
     pub fn seeds(&self) -> [Vec<u64>; 2] {
         let all = self.measured.seeds();
@@ -163,14 +175,25 @@ impl Baseline {
         if trials.is_empty() || samples == 0 || self.approvals.is_empty() {
             return Some("it holds no trial, no sample or no approval".to_owned());
         }
-        let values =
-            trials.iter().flat_map(|trial| trial.values.iter().map(move |(metric, of)| (trial, metric, of.len())));
-        let short = values.into_iter().find(|(_, _, length)| *length != samples);
-        short.map(|(trial, metric, length)| format!("{} has {length} values of {metric}, not {samples}", trial.name))
+        let mut seen = BTreeSet::new();
+        if let Some(trial) = trials.iter().find(|trial| !seen.insert((&trial.name, trial.seed))) {
+            return Some(format!("{}, seed {}, stands there twice", trial.name, trial.seed));
+        }
+        let wrong = |trial: &ObservedTrial| {
+            trial.values.iter().find_map(|(metric, values)| match values.iter().find(|value| value.abs() > LARGEST) {
+                Some(value) => Some(format!("{} has {value:e} as {metric}", trial.name)),
+                None if values.len() == samples => None,
+                None => Some(format!("{} has {} values of {metric}, not {samples}", trial.name, values.len())),
+            })
+        };
+        trials.iter().find_map(wrong)
     }
 
     /// The first place that people edit where something impossible stands, and what must hold there.
     fn impossible(&self) -> Option<(String, String)> {
+        if !is_name(&self.name) {
+            return Some(("name".to_owned(), format!("{:?} is no name of an experiment", self.name)));
+        }
         let seeds = self.measured.seeds().len();
         if !(1..=seeds).contains(&self.checked_seeds) {
             let rule = format!("{}: must be from 1 to its {seeds} seeds", self.checked_seeds);

@@ -1,13 +1,13 @@
 //! A run beside its baseline: every comparison, what came of each, the worst first.
 
 use super::baseline::Baseline;
-use super::cost::Pair;
+use super::cost::{Costs, Pair};
 use super::finding::{Finding, Verdict};
 use super::observed::{Observed, ObservedTrial};
 use super::paired::Tolerance;
-use super::rule::{Gated, Rule, definition};
+use super::rule::{Gated, Kind, Rule, definition};
 use super::{exact, expected, noisy, paired, seeds};
-use crate::metric::Protocol;
+use crate::metric::{Direction, Protocol};
 use crate::statistics::{holm, mean};
 use jiff::civil::Date;
 use std::collections::BTreeSet;
@@ -49,14 +49,13 @@ pub fn compare(
 /// Takes back the regressions that another run did not show.
 pub fn confirm(findings: &mut [Finding], again: &[Finding]) {
     for finding in findings.iter_mut().filter(|finding| finding.verdict == Verdict::Regression) {
-        let same = |other: &&Finding| other.trial == finding.trial && other.metric == finding.metric;
-        let shows_again = again.iter().find(same).is_some_and(|other| other.verdict.fails());
-        if !finding.detail.is_empty() {
-            finding.detail += "; ";
-        }
-        finding.detail += if shows_again { "another run shows it too" } else { "another run does not show it" };
-        if !shows_again {
+        let is_same = |other: &&Finding| other.trial == finding.trial && other.metric == finding.metric;
+        // Of whichever seed: another run of what is trained has others.
+        if again.iter().filter(is_same).any(|other| other.verdict.fails()) {
+            finding.tell("another run shows it too");
+        } else {
             finding.verdict = Verdict::NotConfirmed;
+            finding.tell("another run does not show it");
         }
     }
     sort(findings);
@@ -90,7 +89,7 @@ fn decide(findings: &mut [Finding]) {
 fn too_few(findings: &[Finding]) -> Option<String> {
     let flipped: Vec<&Finding> = findings
         .iter()
-        .filter(|finding| finding.effect.is_some() && matches!(finding.kind.as_str(), "paired" | "noisy"))
+        .filter(|finding| finding.effect.is_some() && matches!(finding.kind, Kind::Paired | Kind::Noisy))
         .collect();
     let comparisons = findings.iter().filter(|finding| finding.p_value.is_some()).count().max(1);
     let needed = (2.0 * comparisons as f64 / SIGNIFICANT).log2().floor() as usize + 1;
@@ -137,9 +136,10 @@ impl<'a> SideBySide<'a> {
         of_seeds.map(|trial| (trial, self.run.trial(&trial.name, trial.seed)))
     }
 
-    /// The trial in findings, with its seed where several are run.
-    fn title(&self, trial: &ObservedTrial) -> String {
-        if self.seeds.len() == 1 { trial.name.clone() } else { format!("{} · seed {}", trial.name, trial.seed) }
+    /// A finding's place in a trial: with its seed, where several are run.
+    fn of(&self, trial: &ObservedTrial, finding: Finding) -> Finding {
+        let seed = (self.seeds.len() > 1).then_some(trial.seed);
+        Finding { trial: trial.name.clone(), seed, ..finding }
     }
 
     /// Whether the same was asked, of the same weights where they are given.
@@ -147,7 +147,7 @@ impl<'a> SideBySide<'a> {
         let mut findings = Vec::new();
         for (approved, now) in self.trials().filter_map(|(approved, now)| Some((approved, now?))) {
             let same = |what: &str, before: String, after: String| {
-                let finding = Finding::of(&self.title(approved), what, "exact");
+                let finding = self.of(approved, Finding::of("", what, Kind::Exact));
                 match before == after {
                     true => finding,
                     false => finding.decided(Verdict::Regression, format!("is {after:.12}, not {before:.12}")),
@@ -166,13 +166,13 @@ impl<'a> SideBySide<'a> {
     fn missing_trials(&self) -> Vec<Finding> {
         let missing = self.trials().filter(|(_, now)| now.is_none());
         let of = |(trial, _): (&ObservedTrial, _)| {
-            let finding = Finding::of(&self.title(trial), "trial", "exact");
+            let finding = self.of(trial, Finding::of("", "trial", Kind::Exact));
             finding.decided(Verdict::Missing, "the run has no such trial")
         };
         let mut findings: Vec<Finding> = missing.map(of).collect();
         if self.trials().next().is_none() {
             let detail = format!("the run has the seeds {:?}, the baseline others", self.seeds);
-            findings.push(Finding::of("", "trial", "exact").decided(Verdict::Missing, detail));
+            findings.push(Finding::of("", "trial", Kind::Exact).decided(Verdict::Missing, detail));
         }
         findings
     }
@@ -182,13 +182,14 @@ impl<'a> SideBySide<'a> {
         let mut findings = Vec::new();
         for trial in &self.run.trials {
             if self.baseline.measured.trial(&trial.name, trial.seed).is_none() {
-                let finding = Finding::of(&self.title(trial), "trial", "exact");
+                let finding = self.of(trial, Finding::of("", "trial", Kind::Exact));
                 findings.push(finding.decided(Verdict::New, "not in the baseline"));
             }
         }
         let metrics: BTreeSet<&String> = self.run.trials.iter().flat_map(|trial| trial.values.keys()).collect();
         for metric in metrics.into_iter().filter(|metric| !self.baseline.metrics.contains_key(*metric)) {
-            findings.push(Finding::of("", metric, "exact").decided(Verdict::New, "not in the baseline"));
+            let finding = Finding::of("", metric, Kind::Exact);
+            findings.push(finding.decided(Verdict::New, "the baseline has no rule for it"));
         }
         findings
     }
@@ -202,14 +203,23 @@ impl<'a> SideBySide<'a> {
         };
         match definition(name) {
             None => return vec![blank("").decided(Verdict::Missing, "this version does not measure it")],
-            Some(known) if known.version != gated.version || known.direction != gated.better => {
-                let detail = format!(
-                    "version {} ({:?} is better) was approved, this is version {} ({:?})",
-                    gated.version, gated.better, known.version, known.direction
-                );
-                return vec![blank("").decided(Verdict::NotComparable, detail)];
+            Some(known) => {
+                let approved = (gated.version, &*gated.unit, gated.better);
+                let now = (known.version, known.unit, known.direction);
+                if approved != now {
+                    let told = |(version, unit, better): (u32, &str, Direction)| match unit {
+                        "" => format!("version {version} ({better:?} is better)"),
+                        unit => format!("version {version} (in {unit}, {better:?} is better)"),
+                    };
+                    let detail = format!("{} was approved, this is {}", told(approved), told(now));
+                    return vec![blank("").decided(Verdict::NotComparable, detail)];
+                }
             }
-            Some(_) => {}
+        }
+        let was_approved = |trial: &ObservedTrial| trial.values.contains_key(name);
+        if gated.rule.kind() != Kind::Noisy && !self.baseline.measured.trials.iter().any(was_approved) {
+            let detail = "there is a rule for it and no number: approve the baseline again";
+            return vec![blank("").decided(Verdict::NotComparable, detail)];
         }
         match gated.rule {
             Rule::Noisy { percent } => self.cost(blank(""), percent, pairs, host).into_iter().collect(),
@@ -220,7 +230,7 @@ impl<'a> SideBySide<'a> {
             Rule::Exact { .. } | Rule::Paired { .. } => {
                 let both = self.trials().filter_map(|(approved, now)| Some((approved, now?)));
                 both.filter_map(|(approved, now)| {
-                    self.of_trial(blank(&self.title(approved)), gated.rule, approved, now)
+                    self.of_trial(self.of(approved, blank("")), gated.rule, approved, now)
                 })
                 .collect()
             }
@@ -272,14 +282,16 @@ impl<'a> SideBySide<'a> {
         Some(seeds::compare(finding, &approved, &pairs, minimum_effect))
     }
 
-    /// Compares a cost where there are pairs; else says what it is.
+    /// Compares a cost where there are pairs, unless neither program has it: some searches take no seconds. Else says what
+    /// it is.
     fn cost(&self, finding: Finding, percent: f64, pairs: Option<&[Pair]>, host: &str) -> Option<Finding> {
         if let Some(pairs) = pairs {
-            return Some(noisy::compare(finding, pairs, percent));
+            let has_it = |costs: &Costs| costs.contains_key(&finding.metric);
+            let is_measured = pairs.iter().any(|pair| has_it(&pair.before) || has_it(&pair.after));
+            return is_measured.then(|| noisy::compare(finding, pairs, percent));
         }
         let of = |observed: &Observed| observed.costs.get(&finding.metric).copied();
         let (baseline, run) = (of(&self.baseline.measured), of(self.run));
-        let is_same_host = self.baseline.approval().made_by.host == host;
-        run.is_some().then(|| noisy::advice(Finding { baseline, run, ..finding }, is_same_host))
+        Some(noisy::alone(Finding { baseline, run, ..finding }, self.baseline.is_of_host(host)))
     }
 }

@@ -1,6 +1,9 @@
 //! What a run costs: noisy, and so compared only with another program's run on the same machine, a moment before or after.
 
+use crate::error::Result;
 use crate::metric::{Direction, MetricDef, SEARCH_SECONDS};
+use crate::statistics::mean;
+use crate::store::{ExperimentId, Reader, TrialStatus};
 use std::collections::BTreeMap;
 
 /// Of the whole process.
@@ -28,6 +31,20 @@ pub static COSTS: &[MetricDef] = &[SEARCH_SECONDS, RUN_SECONDS, PEAK_MEMORY];
 
 /// Costs of one run, by the name of the metric.
 pub type Costs = BTreeMap<String, f64>;
+
+/// Mean seconds that the searches of an experiment's finished trials took for a sample. `None` if they took none: a search
+/// that asks the model nothing takes no time worth comparing.
+///
+/// # Errors
+/// Those of the store.
+pub async fn search_seconds(reader: &Reader, experiment: ExperimentId) -> Result<Option<f64>> {
+    let mut seconds = Vec::new();
+    for trial in reader.trials(experiment).await?.iter().filter(|trial| trial.status == TrialStatus::Done) {
+        let rows = reader.measurements(trial.id).await?;
+        seconds.extend(rows.iter().filter(|row| row.metric == SEARCH_SECONDS.name).map(|row| row.value));
+    }
+    Ok(seconds.iter().any(|seconds| *seconds > 0.0).then(|| mean(&seconds)))
+}
 
 /// Runs of two programs, one right behind the other.
 #[derive(Clone, Debug, PartialEq)]

@@ -26,7 +26,7 @@ pub enum GateError {
     },
     /// It is no baseline, or only a part of one.
     #[error(
-        "the baseline {path} is damaged or not one: {reason}; restore the committed file, or approve a new one",
+        "the baseline {path} is damaged or not one: {reason}; restore the committed file, or remove it and approve a new one",
         path = path.display()
     )]
     Damaged {

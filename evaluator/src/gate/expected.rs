@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExpectedFailure {
-    /// The trial as findings name it; empty for all.
+    /// Variant, search and threshold, as findings name them, of whichever seed; empty for all.
     pub trial: String,
     /// The metric.
     pub metric: String,
@@ -35,20 +35,23 @@ pub(super) fn tolerate(findings: &mut [Finding], expected: &[ExpectedFailure], t
     let mut notes = Vec::new();
     for failure in expected {
         let ExpectedFailure { metric, reason, expires, .. } = failure;
-        let mut of_it =
-            findings.iter_mut().filter(|finding| failure.is_of(finding) && finding.verdict.fails()).peekable();
-        if of_it.peek().is_none() {
-            notes
-                .push(format!("the failure of {metric} expected until {expires} ({reason}) did not happen: remove it"));
-        }
-        for finding in of_it {
-            finding.detail = match today <= *expires {
-                true => format!("expected until {expires}: {reason}"),
-                false => format!("was expected until {expires}, which is over: {reason}"),
-            };
+        let (mut happened, mut compared) = (false, true);
+        for finding in findings.iter_mut().filter(|finding| finding.metric == *metric) {
+            compared &= finding.verdict != Verdict::NotComparable;
+            if !(failure.is_of(finding) && finding.verdict.fails()) {
+                continue;
+            }
+            happened = true;
             if today <= *expires {
                 finding.verdict = Verdict::Expected;
+                finding.tell(&format!("expected until {expires}: {reason}"));
+            } else {
+                finding.tell(&format!("was expected until {expires}, which is over: {reason}"));
             }
+        }
+        if compared && !happened {
+            notes
+                .push(format!("the failure of {metric} expected until {expires} ({reason}) did not happen: remove it"));
         }
     }
     notes

@@ -5,7 +5,7 @@ use super::report::Report;
 use crate::chart::{Axis, Chart, Mark, Panel, Point, Scale, Series};
 
 /// Beyond so many tolerances a mark lies at the edge: how far it is, the table says.
-const EDGE: f64 = 4.0;
+pub(super) const EDGE: f64 = 4.0;
 
 /// Effects in tolerances, a row for each comparison that has one, as in the table; past the dashed line is beyond
 /// tolerance.
@@ -58,8 +58,8 @@ const KINDS: [(&str, Holds); 4] = [
     }),
 ];
 
-/// Samples that differ are to the left of equal ones where their mean got better.
-fn place(finding: &Finding) -> f64 {
+/// Where a comparison's mark lies, in tolerances. Samples that differ are to the left of equal ones where their mean got better.
+pub(super) fn place(finding: &Finding) -> f64 {
     let tolerances = finding.severity();
     at(if finding.verdict == Verdict::Improved { -tolerances.abs() } else { tolerances })
 }
@@ -74,10 +74,16 @@ fn upright(name: &str, x: f64, rows: f64) -> Series {
     Series { name: name.to_owned(), mark: Mark::DashedLine, slot: 7, points, band: Vec::new() }
 }
 
+/// Both ends of the interval, as [`place`].
+pub(super) fn ends(finding: &Finding) -> Option<(f64, f64)> {
+    let (low, high) = finding.interval.filter(|_| finding.tolerance > 0.0)?;
+    Some((at(low / finding.tolerance), at(high / finding.tolerance)))
+}
+
 /// A line as long as the interval.
 fn interval(finding: &Finding, y: f64) -> Option<Series> {
-    let (low, high) = finding.interval.filter(|_| finding.tolerance > 0.0)?;
-    let end = |x: f64| Point { x: at(x / finding.tolerance), y, title: String::new(), href: None };
+    let (low, high) = ends(finding)?;
+    let end = |x: f64| Point { x, y, title: String::new(), href: None };
     let points = vec![end(low), end(high)];
     Some(Series { name: String::new(), mark: Mark::Line, slot: 7, points, band: Vec::new() })
 }

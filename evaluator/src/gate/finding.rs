@@ -1,5 +1,6 @@
 //! One comparison, and what came of it.
 
+use super::rule::Kind;
 use crate::metric::Direction;
 use crate::statistics::{Comparison, Interval};
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ pub enum Verdict {
     Regression,
     /// In the baseline, and not in the run.
     Missing,
-    /// Of other data, protocol or version.
+    /// Of other data, protocol or version; a cost of another machine.
     NotComparable,
     /// A regression that is expected until some day.
     Expected,
@@ -26,7 +27,7 @@ pub enum Verdict {
     New,
     /// Better beyond its tolerance.
     Improved,
-    /// Not equal, within its tolerance.
+    /// Not equal, and not surely beyond its tolerance for the better.
     WithinTolerance,
     /// Equal.
     Unchanged,
@@ -63,14 +64,16 @@ pub struct Finding {
     pub verdict: Verdict,
     /// Variant, search and threshold; empty for the whole run.
     pub trial: String,
+    /// Its seed, where trials of several seeds are compared one by one.
+    pub seed: Option<u64>,
     /// The metric, or «configuration», «weights».
     pub metric: String,
     /// Unit of its values.
     pub unit: String,
     /// Which values are better.
     pub better: Direction,
-    /// The kind of its rule: exact, paired, seeds or noisy.
-    pub kind: String,
+    /// The kind of its rule.
+    pub kind: Kind,
     /// Mean in the baseline.
     pub baseline: Option<f64>,
     /// Mean of the run.
@@ -101,14 +104,15 @@ pub(super) const ROUNDING: f64 = 1e-9;
 
 impl Finding {
     /// A comparison of which nothing is known yet but what it is of.
-    pub(super) fn of(trial: &str, metric: &str, kind: &str) -> Self {
+    pub(super) fn of(trial: &str, metric: &str, kind: Kind) -> Self {
         Self {
             verdict: Verdict::Unchanged,
             trial: trial.to_owned(),
+            seed: None,
             metric: metric.to_owned(),
             unit: String::new(),
             better: Direction::Neither,
-            kind: kind.to_owned(),
+            kind,
             baseline: None,
             run: None,
             effect: None,
@@ -126,6 +130,14 @@ impl Finding {
     /// With this verdict, for this reason.
     pub(super) fn decided(self, verdict: Verdict, detail: impl Into<String>) -> Self {
         Self { verdict, detail: detail.into(), ..self }
+    }
+
+    /// Says more of it.
+    pub(super) fn tell(&mut self, more: &str) {
+        if !self.detail.is_empty() {
+            self.detail += "; ";
+        }
+        self.detail += more;
     }
 
     /// With the numbers of a statistical comparison whose difference is how much worse the run is.
@@ -171,13 +183,18 @@ impl Finding {
         matches!(self.verdict, Verdict::Advice | Verdict::WithinTolerance | Verdict::Unchanged)
     }
 
+    /// The trial and its seed, for people, in one line; empty for the whole run.
+    pub fn trial_title(&self) -> String {
+        one_line(&match self.seed {
+            Some(seed) => format!("{} · seed {seed}", self.trial),
+            None => self.trial.clone(),
+        })
+    }
+
     /// What it is of, for people, in one line.
     pub fn title(&self) -> String {
-        if self.trial.is_empty() {
-            self.metric.clone()
-        } else {
-            one_line(&format!("{} · {}", self.trial, self.metric))
-        }
+        let (trial, metric) = (self.trial_title(), one_line(&self.metric));
+        if trial.is_empty() { metric } else { format!("{trial} · {metric}") }
     }
 
     /// What was found, in a sentence for people, in one line.
@@ -189,7 +206,7 @@ impl Finding {
             text += &if self.unit.is_empty() { String::new() } else { format!(" ({})", self.unit) };
         }
         if let Some(effect) = self.effect {
-            let what = if self.kind == "exact" { "unequal" } else { "worse by" };
+            let what = if self.kind == Kind::Exact { "unequal" } else { "worse by" };
             text += &format!(
                 "; {what} {} {unit}, tolerated {} {unit}",
                 significant(effect, 3),
@@ -203,11 +220,15 @@ impl Finding {
         if let Some(p_value) = self.adjusted_p_value {
             text += &format!(", p = {} (Holm)", significant(p_value, 2));
         }
-        if self.detail.is_empty() { text } else { one_line(&format!("{text}; {}", self.detail)) }
+        if !self.detail.is_empty() {
+            text += &format!("; {}", self.detail);
+        }
+        one_line(&text)
     }
 }
 
-/// Text that begins no line: what a variant is called, or why a failure is expected, may hold anything.
+/// Text that ends no line and steers no terminal: what a variant is called, or why a failure is expected, may hold
+/// anything.
 pub(super) fn one_line(text: &str) -> String {
     text.replace(char::is_control, " ")
 }
@@ -238,7 +259,7 @@ mod tests {
 
     #[test]
     fn rounding_alone_is_not_beyond_a_tolerance() {
-        let worse = |effect| Finding { effect: Some(effect), tolerance: 0.3, ..Finding::of("", "psnr", "paired") };
+        let worse = |effect| Finding { effect: Some(effect), tolerance: 0.3, ..Finding::of("", "psnr", Kind::Paired) };
         assert!(!worse(0.1 + 0.2).is_beyond() && worse(0.300_001).is_beyond() && !worse(-1.0).is_beyond());
         assert_eq!((worse(0.6).severity(), worse(0.0).severity()), (2.0, 0.0));
     }

@@ -7,7 +7,8 @@
 //! - *exact* ones (token counts, bytes) are equal or not;
 //! - *deterministic* ones (PSNR) differ by rounding between CPUs: samples are compared in pairs, what is within tolerance
 //!   counts as equal. Where training is part of the run they differ by chance, and are held against the spread of seeds;
-//! - *noisy* ones (seconds, memory) tell nothing across machines or hours: only two programs run in turn do.
+//! - *noisy* ones (seconds, memory) tell nothing across machines or hours: only two programs run in turn do. A baseline holds
+//!   some if that was asked for: they are advice on its machine, and on another one not comparable.
 //!
 //! A difference is a regression if it is beyond its tolerance, its interval lies wholly past zero with Holm's correction
 //! over all comparisons of the run, and another run shows it again ([`confirm`]). Everything that was compared is
@@ -36,7 +37,7 @@ mod tests;
 
 pub use baseline::{Approval, Baseline};
 pub use compare::{compare, confirm};
-pub use cost::{COSTS, Costs, PEAK_MEMORY, Pair, RUN_SECONDS};
+pub use cost::{COSTS, Costs, PEAK_MEMORY, Pair, RUN_SECONDS, search_seconds};
 pub use error::GateError;
 pub use expected::{ExpectedFailure, today};
 pub use figure::figure;
@@ -44,4 +45,4 @@ pub use finding::{Finding, Verdict};
 pub use observed::{Observed, ObservedTrial};
 pub use render::{to_annotations, to_junit, to_markdown, to_text};
 pub use report::{Outcome, Report, SCHEMA as REPORT_SCHEMA};
-pub use rule::{Gated, Rule};
+pub use rule::{Gated, Kind, Rule};

@@ -19,7 +19,8 @@ pub(super) fn compare(finding: Finding, pairs: &[Pair], percent: f64) -> Finding
     let Some(costs) = pairs.iter().map(both).collect::<Option<Vec<(f64, f64)>>>() else {
         return finding.decided(Verdict::Missing, "not every run of both programs has it");
     };
-    if let Some((before, after)) = costs.iter().find(|(before, after)| !(before * after).is_normal()) {
+    let has_ratio = |(before, after): &(f64, f64)| *before > 0.0 && *after > 0.0 && (after / before).is_normal();
+    if let Some((before, after)) = costs.iter().find(|costs| !has_ratio(costs)) {
         return finding.decided(Verdict::Missing, format!("{before} and {after} have no ratio"));
     }
     let of = |part: fn(&(f64, f64)) -> f64| Some(median(&costs.iter().map(part).collect::<Vec<_>>()));
@@ -39,9 +40,16 @@ pub(super) fn compare(finding: Finding, pairs: &[Pair], percent: f64) -> Finding
     }
 }
 
-/// What is said of a cost that nothing was run beside.
-pub(super) fn advice(finding: Finding, is_same_host: bool) -> Finding {
-    let host = if is_same_host { "at another time" } else { "on another machine" };
-    let detail = format!("not comparable, approved {host}: run both programs in turn with --against");
-    finding.decided(Verdict::Advice, detail)
+/// What is said of a cost that no other program was run beside: on the machine where it was approved it is advice; the cost
+/// of another machine is no measure, and where none was approved there is nothing to compare.
+pub(super) fn alone(finding: Finding, is_same_host: bool) -> Finding {
+    let (verdict, detail) = match (finding.baseline, finding.run) {
+        (None, _) => (Verdict::Advice, "no costs were approved: --against BINARY compares them"),
+        (Some(_), _) if !is_same_host => {
+            (Verdict::NotComparable, "approved on another machine: compare it with --against BINARY")
+        }
+        (Some(_), None) => (Verdict::Missing, "the run does not have it"),
+        (Some(_), Some(_)) => (Verdict::Advice, "approved at another time: only --against BINARY compares it"),
+    };
+    finding.decided(verdict, detail)
 }

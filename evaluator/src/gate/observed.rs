@@ -4,8 +4,6 @@ use super::cost::Costs;
 use super::error::GateError;
 use super::rule::definition;
 use crate::error::Result;
-use crate::metric::SEARCH_SECONDS;
-use crate::statistics::mean;
 use crate::store::{ContentHash, ExperimentId, MeasurementRow, Reader, TrialReport, TrialStatus};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -25,7 +23,7 @@ pub struct Observed {
     pub sources: BTreeMap<String, usize>,
     /// Every trial, in the order of the experiment.
     pub trials: Vec<ObservedTrial>,
-    /// What it cost: noisy.
+    /// What a process cost that ran it with its first seed; empty if nobody asked for it.
     pub costs: Costs,
 }
 
@@ -46,7 +44,7 @@ pub struct ObservedTrial {
 }
 
 impl Observed {
-    /// Reads what `gates` says yes to of an experiment's finished trials.
+    /// Reads what `gates` says yes to of an experiment's finished trials, without costs.
     ///
     /// # Errors
     /// [`GateError::Nothing`], [`GateError::Mixed`], or the store's.
@@ -64,22 +62,15 @@ impl Observed {
         }
         let data = reader.dataset(first.dataset_id).await?.key;
         let protocol = reader.protocol(first.protocol_id).await?.description;
-        let (mut sources, mut trials, mut seconds) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let (mut sources, mut trials) = (BTreeMap::new(), Vec::new());
         for trial in &finished {
             let rows = reader.measurements(trial.id).await?;
             if sources.is_empty() {
                 sources = samples_by_source(&rows);
             }
-            seconds.extend(rows.iter().filter(|row| row.metric == SEARCH_SECONDS.name).map(|row| row.value));
             trials.push(observed(trial, rows, &gates));
         }
-        let mut costs = Costs::new();
-        // A search that asks the model nothing takes no time worth comparing.
-        if seconds.iter().any(|seconds| *seconds > 0.0) {
-            costs.insert(SEARCH_SECONDS.name.to_owned(), mean(&seconds));
-        }
-        let evaluator = first.evaluator_version;
-        Ok(Self { data, protocol, evaluator, sources, trials, costs })
+        Ok(Self { data, protocol, evaluator: first.evaluator_version, sources, trials, costs: Costs::new() })
     }
 
     /// The file of every sample, in the order of values.
@@ -89,7 +80,7 @@ impl Observed {
 
     /// How many samples a trial has.
     pub(super) fn samples(&self) -> usize {
-        self.sources.values().sum()
+        self.sources.values().fold(0, |all, samples| all.saturating_add(*samples))
     }
 
     /// The trial of this name and seed.

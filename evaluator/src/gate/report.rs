@@ -27,7 +27,7 @@ impl Outcome {
     pub fn of(findings: &[Finding], allows_incomparable: bool) -> Self {
         if findings.iter().any(|finding| finding.verdict.fails()) {
             Self::Regression
-        } else if !allows_incomparable && findings.iter().any(|finding| finding.verdict == Verdict::NotComparable) {
+        } else if findings.iter().any(|finding| is_incomparable(finding, allows_incomparable)) {
             Self::NotComparable
         } else {
             Self::Pass
@@ -66,6 +66,8 @@ pub struct Report {
     pub outcome: Outcome,
     /// What the process ended with.
     pub exit_code: u8,
+    /// Whether what could not be compared was let pass.
+    pub allows_incomparable: bool,
     /// When, and why, the baseline was approved.
     pub approval: Approval,
     /// Program and machine of this run.
@@ -93,11 +95,22 @@ impl Report {
             baseline: path.to_string_lossy().into_owned(),
             outcome,
             exit_code: outcome.exit_code(),
+            allows_incomparable,
             approval: baseline.approval().clone(),
             run,
             notes,
             findings,
         }
+    }
+
+    /// Whether the check does not pass because of this comparison.
+    pub fn fails_for(&self, finding: &Finding) -> bool {
+        finding.verdict.fails() || is_incomparable(finding, self.allows_incomparable)
+    }
+
+    /// The day of the approval.
+    pub(super) fn approved_on(&self) -> &str {
+        self.approval.at.split('T').next().unwrap_or_default()
     }
 
     /// How many comparisons there are of each verdict, the worst first: «1 regression, 30 unchanged».
@@ -110,4 +123,8 @@ impl Report {
     pub fn to_json(&self) -> String {
         to_json(self)
     }
+}
+
+fn is_incomparable(finding: &Finding, allows_incomparable: bool) -> bool {
+    finding.verdict == Verdict::NotComparable && !allows_incomparable
 }

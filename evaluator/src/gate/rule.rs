@@ -35,6 +35,20 @@ pub enum Rule {
     },
 }
 
+/// What a comparison is held to: three rules for samples and seeds, one for costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// [`Rule::Exact`], and identities: configuration, weights.
+    Exact,
+    /// [`Rule::Paired`].
+    Paired,
+    /// [`Rule::Seeds`].
+    Seeds,
+    /// [`Rule::Noisy`].
+    Noisy,
+}
+
 /// A metric that a baseline gates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,15 +71,15 @@ impl Rule {
     /// are of models that the run trained.
     pub fn usual(metric: &MetricDef, trains: bool) -> Option<Self> {
         let exact = Self::Exact { equal_percent: 100.0 - UNEQUAL_ACROSS_CPUS };
-        let paired = |absolute| Self::Paired { absolute, relative: 0.0, minimum_effect: absolute };
+        let paired = |absolute, minimum_effect| Self::Paired { absolute, relative: 0.0, minimum_effect };
         match metric.name {
             "psnr" if trains => Some(Self::Seeds { minimum_effect: 0.1 }),
             "ssim" if trains => Some(Self::Seeds { minimum_effect: 0.005 }),
-            "psnr" => Some(paired(0.01)),
-            "ssim" => Some(paired(0.0005)),
-            "kept_tokens" | "bits" | "adaptive_bits" | "threshold_met" | "evaluations" | "flops" if !trains => {
-                Some(exact)
-            }
+            "psnr" => Some(paired(0.01, 0.01)),
+            "ssim" => Some(paired(0.0005, 0.0005)),
+            // A sum of logarithms, which another CPU's library rounds otherwise.
+            "adaptive_bits" if !trains => Some(paired(0.01, 1.0)),
+            "kept_tokens" | "bits" | "threshold_met" | "evaluations" | "flops" if !trains => Some(exact),
             _ if COSTS.contains(metric) => Some(Self::Noisy { percent: 10.0 }),
             _ => None,
         }
@@ -76,13 +90,13 @@ impl Rule {
         definition(metric).is_some_and(|metric| Self::usual(metric, trains).is_some())
     }
 
-    /// Its kind, in a word.
-    pub fn kind(&self) -> &'static str {
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
         match self {
-            Self::Exact { .. } => "exact",
-            Self::Paired { .. } => "paired",
-            Self::Seeds { .. } => "seeds",
-            Self::Noisy { .. } => "noisy",
+            Self::Exact { .. } => Kind::Exact,
+            Self::Paired { .. } => Kind::Paired,
+            Self::Seeds { .. } => Kind::Seeds,
+            Self::Noisy { .. } => Kind::Noisy,
         }
     }
 

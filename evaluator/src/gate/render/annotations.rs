@@ -12,10 +12,10 @@ pub fn to_annotations(report: &Report) -> String {
     let mut text = String::new();
     for finding in &report.findings {
         let level = match finding.verdict {
-            Verdict::Regression | Verdict::Missing | Verdict::NotComparable => "error",
-            Verdict::Expected | Verdict::NotConfirmed | Verdict::NotSignificant => "warning",
+            _ if finding.is_quiet() => continue,
+            _ if report.fails_for(finding) => "error",
             Verdict::New | Verdict::Improved => "notice",
-            Verdict::Advice | Verdict::WithinTolerance | Verdict::Unchanged => continue,
+            _ => "warning",
         };
         let (file, title) = (property(&report.baseline), property(&format!("{}: {}", report.name, finding.title())));
         let _ = writeln!(text, "::{level} file={file},title={title}::{}", data(&finding.sentence()));

@@ -5,15 +5,17 @@ use super::super::report::Report;
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
 /// A test suite with a case for each comparison: what regressed or is missing has failed, what could not be compared is an
-/// error, what says nothing is skipped.
+/// error, what says nothing, or was let pass, is skipped.
 pub fn to_junit(report: &Report) -> String {
     let mut suite = TestSuite::new(report.name.as_str());
     for finding in &report.findings {
         let sentence = finding.sentence();
         let status = match finding.verdict {
             Verdict::Regression | Verdict::Missing => failed(NonSuccessKind::Failure, &finding.verdict, &sentence),
-            Verdict::NotComparable => failed(NonSuccessKind::Error, &finding.verdict, &sentence),
-            Verdict::Expected | Verdict::Advice | Verdict::New => {
+            Verdict::NotComparable if report.fails_for(finding) => {
+                failed(NonSuccessKind::Error, &finding.verdict, &sentence)
+            }
+            Verdict::NotComparable | Verdict::Expected | Verdict::Advice | Verdict::New => {
                 let mut skipped = TestCaseStatus::skipped();
                 skipped.set_message(sentence.as_str());
                 skipped

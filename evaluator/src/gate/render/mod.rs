@@ -1,6 +1,7 @@
 //! A report as text, as Markdown, as JUnit's XML, and as annotations of a code review.
 
 mod annotations;
+mod drawing;
 mod junit;
 mod markdown;
 mod table;

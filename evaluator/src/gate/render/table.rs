@@ -1,6 +1,6 @@
 //! Comparisons as a table, for text and Markdown alike.
 
-use super::super::finding::{Finding, significant};
+use super::super::finding::{Finding, one_line, significant};
 use crate::report::{Cell, Column, Table};
 
 /// A row for each comparison, in their order.
@@ -24,14 +24,14 @@ fn row(finding: &Finding) -> Vec<Cell> {
     let number =
         |value: Option<f64>, digits| value.map_or(Cell::Missing, |value| Cell::Text(significant(value, digits)));
     let with_unit = |value: Option<f64>| match value {
-        Some(value) => Cell::Text(format!("{} {}", significant(value, 3), finding.effect_unit).trim().to_owned()),
+        Some(value) => Cell::Text(one_line(format!("{} {}", significant(value, 3), finding.effect_unit).trim())),
         None => Cell::Missing,
     };
     let interval = finding.interval.map(|(low, high)| format!("{} … {}", significant(low, 3), significant(high, 3)));
     vec![
         Cell::Text(finding.verdict.words().to_owned()),
-        Cell::Text(finding.trial.clone()),
-        Cell::Text(finding.metric.clone()),
+        Cell::Text(finding.trial_title()),
+        Cell::Text(one_line(&finding.metric)),
         number(finding.baseline, 6),
         number(finding.run, 6),
         with_unit(finding.effect),

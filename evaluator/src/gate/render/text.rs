@@ -4,13 +4,13 @@ use super::super::finding::one_line;
 use super::super::report::Report;
 use super::table::table;
 
-/// The outcome, what needs a look in sentences, and every comparison.
+/// The outcome, what needs a look in sentences, and every comparison. No line begins with what somebody named: it might be
+/// a command to a CI that reads the output.
 pub fn to_text(report: &Report) -> String {
-    let at = report.approval.at.get(..10).unwrap_or(&report.approval.at);
     let outcome = format!("{} {}: {}", report.name, report.outcome.words(), report.counts());
-    let against = format!("against {}, approved {at}: {}", report.baseline, report.approval.reason);
+    let against = format!("against {}, approved {}: {}", report.baseline, report.approved_on(), report.approval.reason);
     let loud = report.findings.iter().filter(|finding| !finding.is_quiet());
-    let sentences = loud.map(|finding| format!("{}: {}", finding.title(), finding.sentence()));
+    let sentences = loud.map(|finding| format!("- {}: {}", finding.title(), finding.sentence()));
     let notes = report.notes.iter().map(|note| format!("note: {note}"));
     let lines: Vec<String> = [outcome, against].into_iter().chain(sentences).chain(notes).collect();
     let lines: String = lines.iter().map(|line| one_line(line) + "\n").collect();

@@ -53,7 +53,18 @@ fn an_empty_set_or_a_list_too_short_is_refused() {
     without_samples.sources.clear();
     let mut short = observed();
     short.trials[0].values.get_mut("psnr").unwrap().pop();
-    for (run, told) in [(empty, "no trial"), (without_samples, "no sample"), (short, "39 values of psnr, not 40")] {
+    let mut twice = observed();
+    twice.trials.push(twice.trials[0].clone());
+    let mut endless = observed();
+    endless.sources.values_mut().for_each(|samples| *samples = usize::MAX);
+    for (run, told) in [
+        (empty, "no trial"),
+        (without_samples, "no sample"),
+        (short, "39 values of psnr, not 40"),
+        (twice, "seed 0, stands there twice"),
+        (endless, "has 40 values of kept_tokens"),
+        (changed("psnr", |_, _| f64::MAX), "e308 as psnr"),
+    ] {
         let error = parsed(&approved(run).to_json()).unwrap_err().to_string();
         assert!(error.contains(told), "{error}");
     }
@@ -72,6 +83,8 @@ fn impossible_rules_are_named() {
     assert!(error.contains("metrics.psnr: absolute = -0.01"), "{error}");
     let error = refused("\"checked_seeds\": 1", "\"checked_seeds\": 0");
     assert!(error.contains("checked_seeds: 0: must be from 1 to its 1 seeds"), "{error}");
+    let error = refused("\"name\": \"quality\"", "\"name\": \"::error::\"");
+    assert!(error.contains("name: \"::error::\" is no name"), "{error}");
     let error = refused("\"schema\": 1", "\"schema\": 2");
     assert!(error.contains("its schema is 2, this version reads 1"), "{error}");
     let error = refused("\"kind\": \"exact\",", "\"kind\": \"exact\", \"tolerance\": 1,");

@@ -17,13 +17,53 @@ fn report() -> Report {
     Report::new(&baseline, Path::new("a,b/quality.json"), machine("here"), found, notes, false)
 }
 
+/// Of costs of another machine, let pass or not.
+fn incomparable(allows: bool) -> Report {
+    let baseline = approved(costing(1.0));
+    let (found, notes) = compare(&baseline, &observed(), None, "there", TODAY);
+    Report::new(&baseline, Path::new("quality.json"), machine("there"), found, notes, allows)
+}
+
 #[test]
 fn text_tells_the_outcome_first_and_then_the_worst() {
     let text = to_text(&report());
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines[0], "quality FAILED: 1 regression, 1 advice, 3 unchanged");
+    assert_eq!(lines[0], "quality FAILED: 1 regression, 3 advice, 3 unchanged");
     assert!(text.contains("psnr: regression: 19.7205 in the baseline, 19.6205 now (dB); worse by 0.1 dB"), "{text}");
     assert!(text.contains("note: 100 % of nothing\n") && !lines.iter().any(|line| line.starts_with("::")), "{text}");
+}
+
+#[test]
+fn no_name_steers_a_terminal_or_begins_a_line() {
+    let mut report = report();
+    for finding in &mut report.findings {
+        finding.trial = "::error::\u{1b}[2J\r\n::error::".into();
+        finding.metric = "\u{1b}[31m\n::error::".into();
+        finding.unit = "\n::error::".into();
+        finding.effect_unit = "\n::error::".into();
+    }
+    report.baseline = "\n::error::`<b>`".into();
+    report.approval.reason = "\u{1b}c\n::error::".into();
+    for text in [to_text(&report), to_markdown(&report)] {
+        let is_command = |line: &str| line.trim_start().starts_with("::");
+        assert!(!text.lines().any(is_command) && !text.contains('\u{1b}'), "{text}");
+    }
+    assert!(!to_junit(&report).contains('\u{1b}') && !to_markdown(&report).contains("<b>"));
+    assert!(
+        to_annotations(&report).lines().all(|line| line.starts_with("::error file=") || line.starts_with("::notice"))
+    );
+}
+
+#[test]
+fn what_is_let_pass_is_no_error_in_any_format() {
+    let errors = |report: &Report| {
+        let junit = quick_junit::Report::deserialize_from_str(&to_junit(report)).unwrap();
+        (junit.errors, to_annotations(report).lines().filter(|line| line.starts_with("::error")).count())
+    };
+    let (refused, allowed) = (incomparable(false), incomparable(true));
+    assert_eq!([refused.exit_code, allowed.exit_code], [3, 0]);
+    assert_eq!([errors(&refused), errors(&allowed)], [(1, 1), (0, 0)]);
+    assert!(to_annotations(&allowed).starts_with("::warning file=quality.json,title=quality%3A run_seconds::"));
 }
 
 #[test]
@@ -40,7 +80,7 @@ fn annotations_cannot_be_taken_for_commands() {
 fn junit_has_a_case_for_each_comparison() {
     let xml = to_junit(&report());
     let read = quick_junit::Report::deserialize_from_str(&xml).unwrap();
-    assert_eq!((read.tests, read.failures, read.errors), (5, 1, 0));
+    assert_eq!((read.tests, read.failures, read.errors), (7, 1, 0));
     let case = &read.test_suites[0].test_cases[0];
     assert!(case.name.as_str().contains("<b> & \"c\"") && xml.contains("&lt;b&gt; &amp; "), "{xml}");
     let quick_junit::TestCaseStatus::NonSuccess { message, .. } = &case.status else { panic!("{case:?}") };
@@ -48,13 +88,17 @@ fn junit_has_a_case_for_each_comparison() {
 }
 
 #[test]
-fn markdown_is_one_table_with_the_rest_folded_away() {
-    let text = to_markdown(&report(), Some("quality.svg"));
+fn markdown_is_a_figure_and_a_table_with_the_rest_folded_away() {
+    let text = to_markdown(&report());
     assert!(text.starts_with("## quality FAILED\n"), "{text}");
-    assert!(text.contains("](quality.svg)") && !text.contains("<b>"), "{text}");
+    // Ten tolerances lie at the edge; the name is text in a fence, and escaped elsewhere.
+    let row = "················│···┊···········● a % <b> & \"c\", d ::error:: | `e` · psnr\n```\n";
+    assert!(text.contains(row), "{text}");
+    let is_drawn = |line: &str| line.starts_with('·');
+    assert!(text.lines().all(|line| is_drawn(line) || !line.contains("<b>") && !line.contains(" `e`")), "{text}");
     let before_fold = text.split("<details>").next().unwrap();
     assert_eq!(before_fold.lines().filter(|line| line.starts_with("| regression")).count(), 1, "{text}");
-    assert!(text.contains("4 comparisons without a regression</summary>"), "{text}");
+    assert!(text.contains("6 comparisons without a regression</summary>"), "{text}");
 }
 
 #[test]

@@ -13,6 +13,8 @@ fn the_same_numbers_pass_and_every_comparison_is_told() {
     assert_eq!(
         told,
         [
+            (Verdict::Advice, "peak_memory"),
+            (Verdict::Advice, "run_seconds"),
             (Verdict::Advice, "search_seconds"),
             (Verdict::Unchanged, "configuration"),
             (Verdict::Unchanged, "weights"),
@@ -177,9 +179,16 @@ fn numbers_of_other_data_protocols_or_versions_are_not_compared() {
     let mut older = baseline.clone();
     older.metrics.get_mut("psnr").unwrap().version = 7;
     assert_eq!(verdict(&findings(&older, &observed()), "psnr"), Verdict::NotComparable);
+    let mut without_numbers = baseline.clone();
+    let of_ssim = Gated { unit: String::new(), ..baseline.metrics["psnr"].clone() };
+    without_numbers.metrics.insert("ssim".into(), of_ssim);
+    assert_eq!(verdict(&findings(&without_numbers, &observed()), "ssim"), Verdict::NotComparable, "a rule alone");
     let mut turned = baseline;
     turned.metrics.get_mut("psnr").unwrap().better = crate::metric::Direction::Lower;
     assert_eq!(verdict(&findings(&turned, &observed()), "psnr"), Verdict::NotComparable, "the wrong direction");
+    turned.metrics.get_mut("psnr").unwrap().better = crate::metric::Direction::Higher;
+    turned.metrics.get_mut("psnr").unwrap().unit = "B".into();
+    assert_eq!(verdict(&findings(&turned, &observed()), "psnr"), Verdict::NotComparable, "another unit");
 }
 
 #[test]
@@ -203,7 +212,7 @@ fn seeds_are_held_against_their_spread() {
 }
 
 #[test]
-fn costs_are_compared_in_pairs_and_else_are_advice() {
+fn costs_are_compared_in_pairs() {
     let baseline = approved(observed());
     let paired = |ratios: &[f64]| compare(&baseline, &observed(), Some(&pairs(ratios)), "here", TODAY).0;
     let around =
@@ -219,12 +228,35 @@ fn costs_are_compared_in_pairs_and_else_are_advice() {
     }
     // Beyond, but three pairs are few: p = 2/8.
     assert_eq!(verdict(&paired(&[1.3, 1.4, 1.5]), "run_seconds"), Verdict::NotSignificant);
-    assert_eq!(verdict(&paired(&[f64::INFINITY; 10]), "run_seconds"), Verdict::Missing);
-    let slow = Observed { costs: Costs::from([("search_seconds".into(), 9.0)]), ..observed() };
-    for (host, told) in [("here", "at another time"), ("there", "on another machine")] {
-        let found = compare(&baseline, &slow, None, host, TODAY).0;
-        assert_eq!((verdict(&found, "search_seconds"), Outcome::of(&found, false)), (Verdict::Advice, Outcome::Pass));
-        assert!(found[0].detail.contains(told), "{:?}", found[0]);
+    for ratio in [f64::INFINITY, f64::NAN, 0.0, -1.0, f64::MIN_POSITIVE / 2.0] {
+        assert_eq!(verdict(&paired(&[ratio; 10]), "run_seconds"), Verdict::Missing, "{ratio}");
+    }
+    // A search that asks the model nothing has no seconds; one that has them in one program only has lost them.
+    let without = |costs: &Costs| Costs::from([("run_seconds".into(), costs["run_seconds"])]);
+    let [Pair { before, after }] = &pairs(&[1.0])[..] else { unreachable!() };
+    let of = |pair: Pair| {
+        let found = compare(&baseline, &observed(), Some(&[pair]), "here", TODAY).0;
+        found.into_iter().find(|finding| finding.metric == "search_seconds").map(|finding| finding.verdict)
+    };
+    assert_eq!(of(Pair { before: without(before), after: without(after) }), None);
+    assert_eq!(of(Pair { before: before.clone(), after: without(after) }), Some(Verdict::Missing));
+}
+
+#[test]
+fn costs_alone_are_advice_on_their_machine_and_not_comparable_on_another() {
+    let (with_costs, without) = (approved(costing(1.0)), approved(observed()));
+    let (slow, not_measured) = (costing(9.0), observed());
+    let of = |baseline: &Baseline, run: &Observed, pairs: Option<&[Pair]>, host: &str| {
+        let found = compare(baseline, run, pairs, host, TODAY).0;
+        (verdict(&found, "run_seconds"), [false, true].map(|allows| Outcome::of(&found, allows).exit_code()))
+    };
+    assert_eq!(of(&with_costs, &slow, None, "here"), (Verdict::Advice, [0, 0]));
+    assert_eq!(of(&with_costs, &not_measured, None, "here"), (Verdict::Missing, [1, 1]));
+    assert_eq!(of(&with_costs, &not_measured, None, "there"), (Verdict::NotComparable, [3, 0]));
+    for host in ["here", "there"] {
+        assert_eq!(of(&without, &slow, None, host), (Verdict::Advice, [0, 0]));
+        assert_eq!(of(&with_costs, &not_measured, Some(&pairs(&[1.0; 10])), host), (Verdict::Unchanged, [0, 0]));
+        assert_eq!(of(&with_costs, &not_measured, Some(&pairs(&[2.0; 10])), host), (Verdict::Regression, [1, 1]));
     }
 }
 
@@ -238,6 +270,22 @@ fn only_what_another_run_shows_too_fails() {
     let mut found = findings(&baseline, &worse);
     confirm(&mut found, &findings(&baseline, &worse));
     assert_eq!(Outcome::of(&found, false), Outcome::Regression);
+}
+
+#[test]
+fn another_run_confirms_whichever_seeds_it_has() {
+    let baseline = approved(trained(12, 0.0));
+    let reconfigured = |seeds: std::ops::Range<u64>| {
+        let mut run = trained(12, 0.0);
+        run.trials.retain(|trial| seeds.contains(&trial.seed));
+        run.trials.iter_mut().for_each(|trial| trial.configuration = ContentHash::of(b"fewer steps"));
+        run
+    };
+    let mut found = findings(&baseline, &reconfigured(0..3));
+    assert_eq!(found.iter().filter(|finding| finding.verdict == Verdict::Regression).count(), 3);
+    assert_eq!(found[0].title(), format!("{TRIAL} · seed 0 · configuration"));
+    confirm(&mut found, &findings(&baseline, &reconfigured(3..6)));
+    assert_eq!(Outcome::of(&found, false), Outcome::Regression, "{found:?}");
 }
 
 #[test]
@@ -258,6 +306,12 @@ fn expected_failures_are_tolerated_until_their_day() {
     let (found, notes) = compare(&until(TODAY), &observed(), None, "here", TODAY);
     assert_eq!((Outcome::of(&found, false), notes.len()), (Outcome::Pass, 1));
     assert!(notes[0].contains("did not happen: remove it"), "{notes:?}");
+    let other_data = Observed { data: ContentHash::of(b"others"), ..observed() };
+    let (_, notes) = compare(&until(TODAY), &other_data, None, "here", TODAY);
+    assert!(notes.is_empty(), "of what was not compared nothing is known: {notes:?}");
+    let broken = changed("psnr", |_, _| f64::NAN);
+    let (found, _) = compare(&until(TODAY), &broken, None, "here", TODAY);
+    assert!(found[0].detail.contains("NaN; expected until"), "{found:?}");
 }
 
 #[test]
