@@ -535,7 +535,10 @@ pub(crate) struct Bench {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchCommand {
-    /// Evaluations a second of a search, on one thread and on all.
+    /// Evaluations a second of a search, and seconds an answer takes, on one thread and on all.
+    #[command(after_help = "Examples:
+  elastictok bench search
+  elastictok bench search --checkpoints results/checkpoints/*/weights.safetensors --pictures photos/*.jpg")]
     Search(BenchSearch),
     /// Seconds of training steps on long sequences, beside what `plan` foretells.
     Plan(BenchPlan),
@@ -603,6 +606,12 @@ pub(crate) struct BenchSearch {
     /// Measurements of each, of which the median is shown.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) rounds: u16,
+    /// Trained models instead of fresh weights.
+    #[arg(short, long, value_name = "FILE", num_args = 1.., requires = "pictures")]
+    pub(crate) checkpoints: Vec<PathBuf>,
+    /// Pictures to search for the fewest tokens of: time the answers of the models too.
+    #[arg(short, long, value_name = "FILE", num_args = 1.., requires = "checkpoints")]
+    pub(crate) pictures: Vec<PathBuf>,
 }
 
 fn listed<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> String {

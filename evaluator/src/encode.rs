@@ -3,9 +3,9 @@
 use crate::error::Result;
 use crate::experiment::Criterion;
 use crate::metric;
-use crate::search::{Probe, Question, SearchStrategy, meets};
+use crate::search::{Cost, Probe, Question, SearchStrategy, meets};
 use crate::sweep::live::{Live, flops};
-use engine::{BlockSequence, BlockTokens, ElasticTok, Encoding, TokenRange};
+use engine::{BlockSequence, BlockTokens, ElasticTok, Encoding, ModelConfig, TokenRange};
 
 /// How many tokens each block keeps.
 #[derive(Debug)]
@@ -38,6 +38,23 @@ pub struct EncodedBlock {
     pub evaluations: usize,
 }
 
+/// What a search found for a block, and what it cost.
+#[derive(Clone, Debug)]
+pub struct Searched {
+    /// The count it chose.
+    pub kept_tokens: usize,
+    /// Every count it asked for with its distortion, in the order asked.
+    pub trace: Vec<(usize, f64)>,
+    /// What it spent.
+    pub cost: Cost,
+}
+
+/// When the encoder of a model has to run: one that is not told how many tokens are kept gives the same tokens for every
+/// count.
+pub fn encoding(model: &ModelConfig) -> Encoding {
+    if model.mask_conditioning { Encoding::PerCount } else { Encoding::Once }
+}
+
 /// Encodes the blocks of one sequence, one after another.
 pub struct Encoder<'m> {
     model: &'m ElasticTok,
@@ -56,8 +73,7 @@ impl<'m> Encoder<'m> {
         if let Budget::Search { strategy, .. } = budget {
             assert!(strategy.asks().is_none(), "there is no predictor for {}", strategy.name());
         }
-        // A model that is not told how many tokens are kept gives the same tokens for every count.
-        let encoding = if model.config().mask_conditioning { Encoding::PerCount } else { Encoding::Once };
+        let encoding = encoding(model.config());
         Self { model, sequence: BlockSequence::with_window(model, encoding, window), encoding, window, budget }
     }
 
@@ -69,7 +85,8 @@ impl<'m> Encoder<'m> {
         let (kept_tokens, evaluations) = match self.budget {
             Budget::Tokens(kept_tokens) => (*kept_tokens, 0),
             Budget::Search { strategy, threshold, range } => {
-                self.search(block, strategy.as_ref(), *threshold, *range)?
+                let Searched { kept_tokens, cost, .. } = self.search(block, strategy.as_ref(), *threshold, *range)?;
+                (kept_tokens, cost.evaluations.decoder)
             }
         };
         let committed = self.sequence.commit(block, kept_tokens);
@@ -82,14 +99,20 @@ impl<'m> Encoder<'m> {
         Ok(EncodedBlock { tokens, reconstruction: committed.reconstruction, distortion, threshold_met, evaluations })
     }
 
-    /// The count that the search chooses, and how many candidates it asked for.
-    fn search(
+    /// Searches the next block, given as patches, whatever the budget says, and fixes nothing.
+    ///
+    /// # Errors
+    /// A model whose reconstruction is not finite.
+    ///
+    /// # Panics
+    /// If the strategy asks a predictor.
+    pub fn search(
         &self,
         block: &[f32],
         strategy: &dyn SearchStrategy,
         threshold: f64,
         range: TokenRange,
-    ) -> Result<(usize, usize)> {
+    ) -> Result<Searched> {
         let history = self.sequence.history();
         let (config, next) = (self.model.config(), self.sequence.next(block));
         let mut live = Live {
@@ -104,7 +127,7 @@ impl<'m> Encoder<'m> {
         let mut probe = Probe::new(&mut live, range);
         let question = Question { previous: history.last().copied(), ..Question::new(threshold) };
         let found = strategy.search(&question, &mut probe)?;
-        Ok((found.kept_tokens, probe.cost().evaluations.decoder))
+        Ok(Searched { kept_tokens: found.kept_tokens, trace: probe.trace().to_vec(), cost: probe.cost() })
     }
 }
 

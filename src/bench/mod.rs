@@ -1,5 +1,6 @@
 //! `bench`: what this machine does, measured.
 
+mod answers;
 mod plan;
 mod racer;
 mod search;

@@ -1,56 +1,97 @@
-//! `bench search`: evaluations a second, and how they scale with threads.
+//! `bench search`: evaluations a second, how they scale with threads, and the time an answer takes.
 
-use super::cores;
+use super::{answers, cores};
+use crate::allocator;
 use crate::cli::{BenchSearch, Cli};
-use crate::console::print;
+use crate::console::{Console, print};
 use anyhow::{Context as _, Result};
-use engine::Precision;
-use engine::{BlockSequence, BlockShape, Bottleneck, ElasticTok, Encoding, ModelConfig};
+use engine::model::load_model;
+use engine::{BlockSequence, BlockShape, Bottleneck, ElasticTok, EngineError, ModelConfig, Precision};
 use evaluator::EvaluatorError;
+use evaluator::encode::encoding;
 use evaluator::statistics::median;
+use evaluator::sweep::Progress as _;
+use rayon::ThreadPool;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-/// Tokens a block of the models timed; the last is large enough to fill every core by itself.
-const TOKENS: [usize; 3] = [64, 256, 1024];
+/// Tokens a block of the models timed when none is given: a crop of 128 pixels in patches of 8, up to the paper's block.
+const TOKENS: [usize; 3] = [256, 1024, 4096];
 
-/// Counts asked at once: one after another as bisection does, a few, and as many as a curve.
-const BATCHES: [usize; 3] = [1, 8, 61];
+/// Counts asked at once: one after another as bisection does, as `kary(3)`, and as `binned(16)` does.
+const BATCHES: [usize; 3] = [1, 3, 16];
 
-/// Times the quickstart's model with fresh weights: how long an evaluation takes does not depend on what was learnt.
+/// Times trained models, or the quickstart's with fresh weights: how long an evaluation takes does not depend on what was
+/// learnt, but how many a search needs does.
 pub(crate) fn search(cli: &Cli, command: &BenchSearch) -> Result<()> {
+    allocator::keep_memory();
     let all = cores(cli)?;
+    let seconds = Duration::try_from_secs_f64(command.seconds).context("--seconds")?;
+    let models = models(command)?;
+    let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("starting the threads");
+    let pools = [pool(1)?, pool(all)?];
+    let console = Console::new(cli);
     let mut text = format!(
-        "evaluations (encoder and decoder) a second, median of {} rounds of {} s, 96 wide, 3 + 3 layers\n\n\
+        "evaluations (encoder and decoder) a second, median of {} rounds of {} s\n\n\
          | tokens | counts at once | 1 thread | {all} threads | scaling | GFLOP/s |\n\
          |-------:|---------------:|---------:|----------:|--------:|--------:|\n",
         command.rounds, command.seconds
     );
-    for tokens in TOKENS {
-        let model = model(tokens).map_err(EvaluatorError::from)?;
+    console.begin("batches", 0, (models.len() * BATCHES.len()) as u64);
+    let mut largest = Vec::new();
+    for (number, model) in models.iter().enumerate() {
+        let tokens = model.config().block.tokens();
         let flops = model.config().encoder_flops(1) + model.config().decoder_flops(1);
-        for batch in BATCHES {
-            let seconds = Duration::try_from_secs_f64(command.seconds).context("--seconds")?;
+        let mut last = [0.0; 2];
+        for (done, batch) in BATCHES.into_iter().enumerate() {
             let mut rates = [Vec::new(), Vec::new()];
             // In turn, so that whatever else the machine does falls on both.
             for _ in 0..command.rounds {
-                for (threads, rates) in [1, all].into_iter().zip(&mut rates) {
-                    rates.push(rate(&model, batch, threads, seconds)?);
+                for (pool, rates) in pools.iter().zip(&mut rates) {
+                    rates.push(rate(model, batch, pool, seconds));
                 }
             }
-            let [one, many] = rates.map(|rates| median(&rates));
+            last = rates.map(|rates| median(&rates));
+            let [one, many] = last;
             writeln!(
                 text,
                 "| {tokens:>6} | {batch:>14} | {one:>8.1} | {many:>9.1} | {:>7.2} | {:>7.1} |",
                 many / one,
                 many * flops / 1e9
             )?;
+            console.advance((number * BATCHES.len() + done + 1) as u64, "");
         }
+        largest.push(last);
+    }
+    console.end();
+    if !command.pictures.is_empty() {
+        text += "\n";
+        text += &answers::heading(command.pictures.len(), command.rounds, all);
+        console.begin("answers", 0, (models.len() * command.pictures.len()) as u64);
+        let mut done = 0;
+        for (model, rates) in models.iter().zip(largest) {
+            text += &answers::lines(model, &command.pictures, &pools, rates, command.rounds, &mut || {
+                done += 1;
+                console.advance(done, "");
+            })?;
+        }
+        console.end();
     }
     print(&text)
 }
 
-fn model(tokens: usize) -> Result<ElasticTok, engine::EngineError> {
+/// By tokens of a block.
+fn models(command: &BenchSearch) -> Result<Vec<ElasticTok>> {
+    if command.checkpoints.is_empty() {
+        return Ok(TOKENS.map(fresh).into_iter().collect::<Result<_, _>>().map_err(EvaluatorError::from)?);
+    }
+    let models = command.checkpoints.iter().map(|file| Ok(load_model(file)?.0));
+    let mut models = models.collect::<Result<Vec<_>>>()?;
+    models.sort_by_key(|model| model.config().block.tokens());
+    Ok(models)
+}
+
+fn fresh(tokens: usize) -> Result<ElasticTok, EngineError> {
     let side = 8 * tokens.isqrt();
     let config = ModelConfig {
         width: 96,
@@ -70,19 +111,18 @@ fn model(tokens: usize) -> Result<ElasticTok, engine::EngineError> {
 }
 
 /// Evaluations a second of one search at a time.
-fn rate(model: &ElasticTok, batch: usize, threads: usize, seconds: Duration) -> Result<f64> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("starting the threads")?;
+fn rate(model: &ElasticTok, batch: usize, pool: &ThreadPool, seconds: Duration) -> f64 {
     let block = vec![0.25; model.config().block.values()];
     let counts: Vec<usize> = (0..batch).map(|i| 1 + i % model.config().block.tokens()).collect();
-    let sequence = BlockSequence::new(model, Encoding::PerCount);
-    Ok(pool.install(|| {
+    let sequence = BlockSequence::new(model, encoding(model.config()));
+    pool.install(|| {
         let next = sequence.next(&block);
-        next.reconstruct(&counts);
+        next.reconstruct(&counts[..1]);
         let (began, mut evaluations) = (Instant::now(), 0);
         while evaluations == 0 || began.elapsed() < seconds {
             next.reconstruct(&counts);
             evaluations += batch;
         }
         evaluations as f64 / began.elapsed().as_secs_f64()
-    }))
+    })
 }
