@@ -5,15 +5,16 @@
 //! between what n tokens give and what one fewer does, so that neither rounding nor whether equality meets it decides.
 
 use crate::frames::Frames;
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use engine::data::to_block;
 use engine::{ElasticTok, TokenRange};
 use evaluator::encode::{Budget, Encoder, Searched};
 use evaluator::search::{Full, SearchStrategy, meets, parse};
 use evaluator::statistics::{mean, median};
+use evaluator::sweep::Progress;
 use rayon::ThreadPool;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Searches that are timed: the reference's, and those that find the fewest tokens wherever distortion falls.
 const TIMED: [&str; 4] = ["binary-release", "binary", "kary(3)", "interpolate"];
@@ -24,7 +25,7 @@ const EVERY_COUNT: usize = 1024;
 const NEAREST: usize = 64;
 
 /// A block, and how good it must become.
-struct Question {
+pub(super) struct Question {
     block: Vec<f32>,
     threshold: f64,
     /// The fewest tokens that are known to meet it.
@@ -44,41 +45,76 @@ struct Answer {
     seconds: [f64; 2],
 }
 
-pub(super) fn heading(pictures: usize, rounds: u16, threads: usize) -> String {
-    format!(
+/// What each model is asked, one question a picture.
+pub(super) fn questions(
+    models: &[ElasticTok],
+    pictures: &[PathBuf],
+    pool: &ThreadPool,
+    progress: &dyn Progress,
+) -> Result<Vec<Vec<Question>>> {
+    if pictures.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut done = 0;
+    progress.begin("questions", done, (models.len() * pictures.len()) as u64);
+    let mut of_model = |model: &ElasticTok| {
+        let (encoder, range, shape) = (encoder(model), range(model)?, model.config().block);
+        let question = |(number, picture): (usize, &PathBuf)| {
+            let place = (number as f64 + 0.5) / pictures.len() as f64;
+            let frames = Frames::open(picture, shape, None)?.next_block(shape.frames)?;
+            let question = pool.install(|| Question::new(&encoder, to_block(&frames, shape), range, place))?;
+            done += 1;
+            progress.advance(done, "");
+            Ok(question)
+        };
+        pictures.iter().enumerate().map(question).collect()
+    };
+    let questions = models.iter().map(&mut of_model).collect();
+    progress.end();
+    questions
+}
+
+/// The table of what all searches answer; `rates` are the models' evaluations a second in large batches.
+pub(super) fn table(
+    models: &[ElasticTok],
+    questions: &[Vec<Question>],
+    rates: &[[f64; 2]],
+    pools: &[ThreadPool; 2],
+    rounds: u16,
+    progress: &dyn Progress,
+) -> Result<String> {
+    let (pictures, threads) = (questions.first().map_or(0, Vec::len), pools[1].current_num_threads());
+    let mut text = format!(
         "searches for the fewest tokens that meet a threshold, of a sixteenth to all; means of {pictures} pictures, seconds \
          of medians of {rounds} rounds. Fewest: of all counts, or, of more than {EVERY_COUNT}, of the {NEAREST} below and of \
          those that any search asked. full is reckoned by the rate of its batches\n\n\
-         | tokens | search         | kept tokens | evaluations | waits | 1 thread s | {threads} threads s | ÷ reference | fewest % | misses τ % |\n\
-         |-------:|----------------|------------:|------------:|------:|-----------:|------------:|------------:|---------:|-----------:|\n"
-    )
+         | tokens | search         | kept tokens | evaluations | waits | 1 thread s | {threads} threads s | ÷ reference | \
+         fewest % | misses τ % |\n\
+         |-------:|----------------|------------:|------------:|------:|-----------:|------------:|------------:|\
+         ---------:|-----------:|\n"
+    );
+    let strategies = TIMED.map(|name| parse(name).expect("a strategy's name"));
+    let mut done = 0;
+    progress.begin("answers", done, (models.len() * pictures) as u64);
+    for ((model, questions), rates) in models.iter().zip(questions).zip(rates) {
+        let (encoder, range) = (encoder(model), range(model)?);
+        let answers = questions.iter().map(|question| {
+            let answers = question.answers(&encoder, range, &strategies, pools, rounds);
+            done += 1;
+            progress.advance(done, "");
+            answers
+        });
+        text += &lines(range, &answers.collect::<Result<Vec<_>>>()?, *rates)?;
+    }
+    progress.end();
+    Ok(text)
 }
 
-/// One model's lines, `rates` being its evaluations a second in large batches. Tells `done` after every answer.
-pub(super) fn lines(
-    model: &ElasticTok,
-    pictures: &[PathBuf],
-    pools: &[ThreadPool; 2],
-    rates: [f64; 2],
-    rounds: u16,
-    done: &mut dyn FnMut(),
-) -> Result<String> {
-    let tokens = model.config().block.tokens();
-    let range = TokenRange::new(tokens.div_ceil(16), tokens)?;
-    let budget = Budget::Tokens(tokens);
-    let encoder = Encoder::new(model, 0, &budget);
-    let strategies = TIMED.map(|name| parse(name).expect("a strategy's name"));
-    let mut by_picture = Vec::new();
-    for (number, picture) in pictures.iter().enumerate() {
-        let place = (number as f64 + 0.5) / pictures.len() as f64;
-        let block = block(model, picture)?;
-        let question = pools[1].install(|| Question::new(&encoder, block, range, place))?;
-        by_picture.push(question.answers(&encoder, range, &strategies, pools, rounds)?);
-        done();
-    }
-    let mut text = String::new();
+/// One model's lines, of its answers by question and by strategy.
+fn lines(range: TokenRange, answers: &[Vec<Answer>], rates: [f64; 2]) -> Result<String> {
+    let (tokens, mut text) = (range.max(), String::new());
     let of = |strategy: usize, value: &dyn Fn(&Answer) -> f64| {
-        mean(&by_picture.iter().map(|answers| value(&answers[strategy])).collect::<Vec<_>>())
+        mean(&answers.iter().map(|answers| value(&answers[strategy])).collect::<Vec<_>>())
     };
     let seconds = |strategy: usize| [0, 1].map(|pool| of(strategy, &|answer| answer.seconds[pool]));
     let [_, reference] = seconds(0);
@@ -106,11 +142,18 @@ pub(super) fn lines(
     Ok(text)
 }
 
-/// The first block of a picture or a video, made to fit.
-fn block(model: &ElasticTok, path: &Path) -> Result<Vec<f32>> {
-    let shape = model.config().block;
-    let frames = Frames::open(path, shape, None)?.next_block(shape.frames)?;
-    Ok(to_block(&frames, shape))
+/// Searches are asked for by hand.
+static NO_SEARCH: Budget = Budget::Tokens(1);
+
+fn encoder(model: &ElasticTok) -> Encoder<'_> {
+    Encoder::new(model, 0, &NO_SEARCH)
+}
+
+/// From a sixteenth of all tokens, as in the paper.
+fn range(model: &ElasticTok) -> Result<TokenRange> {
+    let tokens = model.config().block.tokens();
+    ensure!(tokens > 1, "a model of one token a block leaves nothing to search for");
+    Ok(TokenRange::new(tokens.div_ceil(16), tokens)?)
 }
 
 impl Question {
@@ -190,9 +233,8 @@ mod tests {
 
     #[test]
     fn answers_are_judged_by_what_every_count_gives() {
-        let (model, budget) = (model(), Budget::Tokens(64));
-        let encoder = Encoder::new(&model, 0, &budget);
-        let range = TokenRange::new(4, 64).unwrap();
+        let model = model();
+        let (encoder, range) = (encoder(&model), range(&model).unwrap());
         let pools = [1, 2].map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
         let strategies = ["full", "binary"].map(|name| parse(name).unwrap());
         let mut wrong = 0;

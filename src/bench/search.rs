@@ -26,24 +26,43 @@ const BATCHES: [usize; 3] = [1, 3, 16];
 pub(crate) fn search(cli: &Cli, command: &BenchSearch) -> Result<()> {
     allocator::keep_memory();
     let all = cores(cli)?;
-    let seconds = Duration::try_from_secs_f64(command.seconds).context("--seconds")?;
     let models = models(command)?;
     let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("starting the threads");
     let pools = [pool(1)?, pool(all)?];
     let console = Console::new(cli);
+    // Before anything is timed.
+    let questions = answers::questions(&models, &command.pictures, &pools[1], &console)?;
+    let (mut text, rates) = batches(command, &models, &pools, &console)?;
+    if !command.pictures.is_empty() {
+        text += &format!("\n{}", answers::table(&models, &questions, &rates, &pools, command.rounds, &console)?);
+    }
+    print(&text)
+}
+
+/// A table of rates, and each model's at its largest batch: with one thread, and with all.
+fn batches(
+    command: &BenchSearch,
+    models: &[ElasticTok],
+    pools: &[ThreadPool; 2],
+    console: &Console,
+) -> Result<(String, Vec<[f64; 2]>)> {
+    let seconds = Duration::try_from_secs_f64(command.seconds).context("--seconds")?;
     let mut text = format!(
         "evaluations (encoder and decoder) a second, median of {} rounds of {} s\n\n\
-         | tokens | counts at once | 1 thread | {all} threads | scaling | GFLOP/s |\n\
+         | tokens | counts at once | 1 thread | {} threads | scaling | GFLOP/s |\n\
          |-------:|---------------:|---------:|----------:|--------:|--------:|\n",
-        command.rounds, command.seconds
+        command.rounds,
+        command.seconds,
+        pools[1].current_num_threads()
     );
-    console.begin("batches", 0, (models.len() * BATCHES.len()) as u64);
+    let mut done = 0;
+    console.begin("batches", done, (models.len() * BATCHES.len()) as u64);
     let mut largest = Vec::new();
-    for (number, model) in models.iter().enumerate() {
+    for model in models {
         let tokens = model.config().block.tokens();
         let flops = model.config().encoder_flops(1) + model.config().decoder_flops(1);
         let mut last = [0.0; 2];
-        for (done, batch) in BATCHES.into_iter().enumerate() {
+        for batch in BATCHES {
             let mut rates = [Vec::new(), Vec::new()];
             // In turn, so that whatever else the machine does falls on both.
             for _ in 0..command.rounds {
@@ -59,25 +78,13 @@ pub(crate) fn search(cli: &Cli, command: &BenchSearch) -> Result<()> {
                 many / one,
                 many * flops / 1e9
             )?;
-            console.advance((number * BATCHES.len() + done + 1) as u64, "");
+            done += 1;
+            console.advance(done, "");
         }
         largest.push(last);
     }
     console.end();
-    if !command.pictures.is_empty() {
-        text += "\n";
-        text += &answers::heading(command.pictures.len(), command.rounds, all);
-        console.begin("answers", 0, (models.len() * command.pictures.len()) as u64);
-        let mut done = 0;
-        for (model, rates) in models.iter().zip(largest) {
-            text += &answers::lines(model, &command.pictures, &pools, rates, command.rounds, &mut || {
-                done += 1;
-                console.advance(done, "");
-            })?;
-        }
-        console.end();
-    }
-    print(&text)
+    Ok((text, largest))
 }
 
 /// By tokens of a block.
