@@ -23,7 +23,7 @@ make_figure() { # EXPERIMENT FIGURE
 }
 
 for experiment in satisfaction search search-live similarity regressor mask-conditioning mask-distribution scale-256 \
-    scale-1024 video context context-16k; do
+    scale-1024 video context context-16k precision; do
     elastictok "${options[@]}" run "experiments/$experiment.toml" >/dev/null
     mkdir -p "experiments/results/$experiment"
 done
@@ -47,3 +47,5 @@ for experiment in context context-16k; do
     make_table "$experiment" context
     for figure in context loss-by-block; do make_figure "$experiment" "$figure"; done
 done
+make_table precision results
+make_figure precision quality
