@@ -328,3 +328,56 @@ fn a_tensor_used_twice_gets_both_gradients() {
         }
     }
 }
+
+/// Many tiles, pieces of queries and pieces of keys, the last of each smaller: gradients are those of the formula, and the
+/// same to the last bit on any number of threads.
+#[test]
+fn attention_over_many_tiles_has_the_gradient_of_the_formula() {
+    const N: usize = 2500;
+    const DIM: usize = 2;
+    let mut random = ChaCha8Rng::seed_from_u64(5);
+    let qkv = tokens((0..N * 3 * DIM).map(|_| random.random_range(-1.5..1.5)).collect(), N, 3 * DIM);
+    let layout = Layout { sequences: 1, blocks: 5, tokens_per_block: 500 };
+    // Nobody is turned: all stand at position 0.
+    let rope = RopeTable::at_positions(std::iter::repeat_n(0, N), DIM, 1e4);
+    let gradient = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let y = ops::attention(qkv.leaky_trace(), 1, &rope, &Scope::block_causal(layout), Precision::F32);
+            y.square().sum::<(), _>().backward().get(&qkv).as_vec()
+        })
+    };
+    let found = gradient(1);
+    assert_eq!(found, gradient(3), "on three threads");
+
+    // In f64, row by row: y = Σ P·v, loss Σ y², so dy = 2y; dS = P∘(dy·v − Σ P∘(dy·v))/√d.
+    let value = |row: usize, part: usize, i: usize| f64::from(values(&qkv)[row * 3 * DIM + part * DIM + i]);
+    let scale = 1.0 / (DIM as f64).sqrt();
+    let mut expected = vec![0.0; N * 3 * DIM];
+    for row in 0..N {
+        let seen = layout.reach(row);
+        let dot = |a: [f64; DIM], b: [f64; DIM]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let part = |row, part| std::array::from_fn::<f64, DIM, _>(|i| value(row, part, i));
+        let q = part(row, 0);
+        let weights: Vec<f64> = (0..seen).map(|j| (scale * dot(q, part(j, 1))).exp()).collect();
+        let sum: f64 = weights.iter().sum();
+        let mut dy = [0.0; DIM];
+        for (j, weight) in weights.iter().enumerate() {
+            part(j, 2).iter().zip(&mut dy).for_each(|(v, dy)| *dy += 2.0 * weight / sum * v);
+        }
+        let mean: f64 = weights.iter().enumerate().map(|(j, weight)| weight / sum * dot(dy, part(j, 2))).sum();
+        for (j, weight) in weights.iter().enumerate() {
+            let p = weight / sum;
+            let ds = p * (dot(dy, part(j, 2)) - mean) * scale;
+            for i in 0..DIM {
+                expected[row * 3 * DIM + i] += ds * value(j, 1, i);
+                expected[j * 3 * DIM + DIM + i] += ds * q[i];
+                expected[j * 3 * DIM + 2 * DIM + i] += p * dy[i];
+            }
+        }
+    }
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>().sqrt();
+    let off = norm(&mut found.iter().zip(&expected).map(|(f, e)| f64::from(*f) - e));
+    let all = norm(&mut expected.iter().copied());
+    assert!(off < 1e-5 * all, "off by {off} of {all}");
+}

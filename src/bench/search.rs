@@ -24,7 +24,7 @@ const BATCHES: [usize; 3] = [1, 3, 16];
 /// Times trained models, or the quickstart's with fresh weights: how long an evaluation takes does not depend on what was
 /// learnt, but how many a search needs does.
 pub(crate) fn search(cli: &Cli, command: &BenchSearch) -> Result<()> {
-    allocator::keep_memory();
+    allocator::keep_memory()?;
     let all = cores(cli)?;
     let models = models(command)?;
     let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("starting the threads");
