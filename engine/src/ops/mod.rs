@@ -4,6 +4,33 @@
 //! tensors and run on every core; `tests/composed.rs` holds the same formulas written with dfdx's own operations, and
 //! both must agree. Backward passes *add* to the gradients of their inputs.
 //!
+//! # Where the time goes
+//!
+//! Shares of a training step's processor time, in percent, by a sampling profile (`perf record` of `elastictok bench racer`, 2
+//! cores with AVX512-BF16). The works are those of `elastictok bench`: S has sequences of 256 tokens, M of 1024, L one of 16 K.
+//!
+//! | | S f32 | S bf16 | M f32 | M bf16 | L f32 | L bf16 |
+//! |---|---:|---:|---:|---:|---:|---:|
+//! | tiles of products | 75 | 63 | 81 | 69 | 77 | 67 |
+//! | laying out their factors | 10 | 13 | 8 | 14 | 9 | 11 |
+//! | softmax and its gradient | 2 | 4 | 4 | 7 | 9 | 16 |
+//! | copying, clearing and adding up | 4 | 6 | 2 | 3 | 1 | 1 |
+//! | norms | 3 | 4 | 1 | 2 | 1 | 1 |
+//! | gates | 2 | 3 | 1 | 2 | 0 | 0 |
+//! | the rest (optimizer, threads, data) | 4 | 6 | 3 | 4 | 4 | 4 |
+//!
+//! So what there is to gain lies beside the products, and most of it is memory: why operations are as coarse as they are.
+//!
+//! - **All layers are one operation** (`layer`): a gradient is changed in its place from layer to layer, where dfdx would clear
+//!   a new buffer for each tensor and add to it; and q, k and v go from the product to their heads without a tensor between.
+//! - **A branch goes over rows in waves** of 2048 (`norm_linear`, `feed_forward`): its norm, gates and hidden values stay in
+//!   a cache. Backward they are made again, but for the gates of a batch of one wave: their product would take longer than
+//!   reading them.
+//! - **Attention** never has a score matrix ([`attention`]). A tile of queries or of keys is laid out once for up to 1024 of the
+//!   other kind that it meets.
+//! - **tanh is the end of the decoder's last map** (`norm_linear_tanh`): alone it held another tensor of the size of the batch at
+//!   the very moment when a step holds most.
+//!
 //! Shapes that do not fit are a panic.
 
 pub mod attention;
