@@ -88,7 +88,7 @@ pub(crate) fn take(gradient: &mut Vec<f32>) -> Vec<f32> {
     std::mem::take(gradient)
 }
 
-/// Lets `add` add to the gradients of several tensors at once, which dfdx lends one at a time.
+/// Lets `add` add to the gradients of several tensors at once, each another, which dfdx lends one at a time.
 pub(crate) fn add_to<const N: usize>(
     grads: &mut Grads,
     tensors: [&Tokens; N],

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 /// Steps before the first that counts.
 const WARM_UP: usize = 2;
 
-/// What differs between the first of such steps and the next is little of it.
+/// A first step this long warms up enough; a second would only take time.
 const LONG_STEP: Duration = Duration::from_secs(10);
 
 /// How the other program computes.

@@ -1,30 +1,30 @@
 //! Factors of several small products, made ready once for all of them.
 
-use super::matrix::{Matrix, MatrixMut, Threads};
+use super::matrix::{Matrix, MatrixMut};
 #[cfg(target_arch = "x86_64")]
 use super::tiles::{self, LaidLeft, LaidRight};
 use crate::precision::Precision;
 
-/// A of A·B, no wider than 512 values.
+/// A of A·B.
 pub(crate) enum Left<'a> {
     #[cfg(target_arch = "x86_64")]
     Laid(LaidLeft),
-    /// Nothing is gained by laying it out.
+    /// As it is: deep ones, which a product lays out block by block, and those of other CPUs.
     Plain(Matrix<'a>, Precision),
 }
 
-/// B of A·B, no higher than 512 values.
+/// B of A·B.
 pub(crate) enum Right<'a> {
     #[cfg(target_arch = "x86_64")]
     Laid(LaidRight),
-    /// Nothing is gained by laying it out.
+    /// As it is.
     Plain(Matrix<'a>),
 }
 
 impl<'a> Left<'a> {
     pub(crate) fn of(a: Matrix<'a>, precision: Precision) -> Self {
         #[cfg(target_arch = "x86_64")]
-        if tiles::is_there() {
+        if tiles::is_there() && a.columns <= tiles::DEPTH {
             return Self::Laid(LaidLeft::of(a, precision));
         }
         Self::Plain(a, precision)
@@ -36,10 +36,10 @@ impl<'a> Left<'a> {
             #[cfg(target_arch = "x86_64")]
             (Self::Laid(a), Right::Laid(b)) => a.multiply(c, add, scale, b),
             (Self::Plain(a, precision), Right::Plain(b)) => {
-                c.multiply_anywhere(add, scale, *a, *b, *precision, Threads::One);
+                c.multiply(add, scale, *a, *b, precision.alone());
             }
             #[cfg(target_arch = "x86_64")]
-            _ => unreachable!("the CPU has the instructions or not"),
+            _ => panic!("the factors' shapes do not fit: one is deep, the other is not"),
         }
     }
 }
@@ -47,7 +47,7 @@ impl<'a> Left<'a> {
 impl<'a> Right<'a> {
     pub(crate) fn of(b: Matrix<'a>, precision: Precision) -> Self {
         #[cfg(target_arch = "x86_64")]
-        if tiles::is_there() {
+        if tiles::is_there() && b.rows <= tiles::DEPTH {
             return Self::Laid(LaidRight::of(b, precision));
         }
         let _ = precision;

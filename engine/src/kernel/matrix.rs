@@ -98,7 +98,7 @@ impl<'a> MatrixMut<'a> {
         a.multiply(self, true, 1.0, b);
     }
 
-    fn multiply(self, add: bool, scale: f32, a: Matrix<'_>, b: Matrix<'_>, how: How) {
+    pub(super) fn multiply(self, add: bool, scale: f32, a: Matrix<'_>, b: Matrix<'_>, how: How) {
         self.assert_fits(a, b);
         let is_large = self.rows * self.columns * a.columns >= WORTH_SHARING;
         let threads = if is_large { how.threads } else { Threads::One };

@@ -36,6 +36,7 @@ pub struct FeedForward {
 pub fn feed_forward<T: MaybeTape>(x: Tokens<T>, weights: &FeedForward, precision: Precision) -> Tokens<T> {
     let (x, mut tape) = x.split_tape();
     let (n, width) = shape(&x);
+    assert_eq!(width, shape(&weights.down).1, "rows against the branch's weights");
     let mut y = rows::copy_on_all_threads(values(&x));
     let kept = Branch::new(weights, precision).forward(&mut y, T::OWNS_TAPE);
     let y = tokens(y, n, width);
@@ -132,6 +133,7 @@ impl<'a> Branch<'a> {
     pub(super) fn new(weights: &'a FeedForward, precision: Precision) -> Self {
         let FeedForward { norm, gate_up, down, epsilon } = weights;
         let (hidden, width) = shape(down);
+        assert!(shape(norm) == (1, width) && shape(gate_up) == (width, 2 * hidden), "the branch's weights do not fit");
         Self {
             norm: Norm { weight: values(norm), epsilon: *epsilon },
             gate_up: Matrix::new(values(gate_up), width, 2 * hidden),

@@ -26,7 +26,7 @@
 //! - **A branch goes over rows in waves** of 2048 (`norm_linear`, `feed_forward`): its norm, gates and hidden values stay in
 //!   a cache. Backward they are made again, but for the gates of a batch of one wave: their product would take longer than
 //!   reading them.
-//! - **Attention** never has a score matrix ([`attention`]). A tile of queries or of keys is laid out once for up to 1024 of the
+//! - **Attention** never has a score matrix ([`attention`](mod@attention)). A tile of queries or of keys is laid out once for up to 1024 of the
 //!   other kind that it meets.
 //! - **tanh is the end of the decoder's last map** (`norm_linear_tanh`): alone it held another tensor of the size of the batch at
 //!   the very moment when a step holds most.

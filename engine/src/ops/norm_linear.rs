@@ -59,7 +59,8 @@ fn apply<T: MaybeTape>(
     end: End,
 ) -> Tokens<T> {
     let (x, mut tape) = x.split_tape();
-    let ((n, _), (_, out)) = (shape(&x), shape(weight));
+    let ((n, width), (input, out)) = (shape(&x), shape(weight));
+    assert_eq!(width, input, "rows against the map's weight");
     let mut y = Vec::with_capacity(n * out);
     NormLinear::new(norm, weight, epsilon, precision).forward(values(&x), |_, rows| y.extend_from_slice(rows));
     if end == End::Tanh {
@@ -100,6 +101,7 @@ pub(super) struct NormLinear<'a> {
 impl<'a> NormLinear<'a> {
     pub(super) fn new(norm: &'a Parameter, weight: &'a Parameter, epsilon: f32, precision: Precision) -> Self {
         let (width, out) = shape(weight);
+        assert_eq!(shape(norm), (1, width), "the norm's weight against the map's");
         let (norm, weight) = (Norm { weight: values(norm), epsilon }, Matrix::new(values(weight), width, out));
         Self { norm, weight, width, out, how: precision.together() }
     }

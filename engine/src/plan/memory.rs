@@ -43,8 +43,10 @@ impl Memory {
         let end = 2.0 * patch + 2.0 * width;
         // In a layer: the gradient of what it gives, which becomes that of what it was given, the sum with the input or its
         // gradient, and, when gates and attention's result are gone, the gradients of q, k and v, which one worker computes
-        // for a quarter of the heads at a time and has by then freed their q, k and v.
-        let gradients = if task.workers > 1 { 3.0 * width } else { 0.75 * width };
+        // for a quarter of the heads at a time, if that is as many as it has threads, and has by then freed their q, k and v.
+        let all_heads = task.sequences * model.heads;
+        let together = all_heads.div_ceil(4) as f64 / all_heads as f64;
+        let gradients = if task.workers > 1 { 3.0 * width } else { 3.0 * width * together };
         let in_layer = width + made_middle + (gradients - width - kept_gates).max(0.0);
         // Keys and values here and coming, with the gradients here and coming in f32, of one worker's rows.
         let on_the_way = if task.workers > 1 { 2.0 * width * 2.0 * (values + 4.0) } else { 0.0 };

@@ -94,6 +94,7 @@ impl Batch {
     pub(super) fn gradient(self, model: &ElasticTok, kl_weight: f32, share: f32) -> Result<Gradient, EngineError> {
         let tokens_per_sequence = self.kept.len() / self.sequences * model.config().block.tokens();
         let smallest = SHARD_TOKENS.div_ceil(tokens_per_sequence).max(self.sequences.div_ceil(MOST_SHARDS));
+        // One shard is the batch: nothing need be copied.
         if smallest >= self.sequences {
             return self.gradient_on_one_tape(model, kl_weight, share);
         }

@@ -25,19 +25,11 @@ pub(crate) struct LaidRight {
     precision: Precision,
 }
 
-/// The largest k of a factor in this precision.
-fn most(precision: Precision) -> usize {
-    match precision {
-        Precision::F32 => DEPTH * Single::VALUES,
-        Precision::Bf16 => DEPTH * Pair::VALUES,
-    }
-}
-
 impl LaidLeft {
     /// # Panics
-    /// If k is more than one block.
+    /// If k is more than [`DEPTH`].
     pub(in crate::kernel) fn of(a: Matrix<'_>, precision: Precision) -> Self {
-        assert!(a.columns <= most(precision), "k of {} is more than one block", a.columns);
+        assert!(a.columns <= DEPTH, "k of {} is more than one block", a.columns);
         let (lanes, order) = match precision {
             Precision::F32 => Self::lanes::<Single>(a),
             Precision::Bf16 => Self::lanes::<Pair>(a),
@@ -73,9 +65,9 @@ impl LaidLeft {
 
 impl LaidRight {
     /// # Panics
-    /// If k is more than one block.
+    /// If k is more than [`DEPTH`].
     pub(in crate::kernel) fn of(b: Matrix<'_>, precision: Precision) -> Self {
-        assert!(b.rows <= most(precision), "k of {} is more than one block", b.rows);
+        assert!(b.rows <= DEPTH, "k of {} is more than one block", b.rows);
         let lanes = match precision {
             Precision::F32 => Self::lanes::<Single>(b),
             Precision::Bf16 => Self::lanes::<Pair>(b),

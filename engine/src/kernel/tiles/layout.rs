@@ -39,8 +39,8 @@ impl Order {
         Self::Rows(step.expect("a block is not deeper than the longest row"))
     }
 
-    /// Lanes for so many rows of so many lanes, which fill whole tiles. The last row of a panel is written with four lanes
-    /// too many, which the next panel overwrites.
+    /// Lanes for so many rows of so many lanes, which fill whole tiles. Each lane of a panel's rows is written
+    /// with four too many, which the next one overwrites.
     pub(super) fn room(self, rows: usize, words: usize) -> usize {
         let rows = rows.next_multiple_of(TILE_ROWS);
         match self {

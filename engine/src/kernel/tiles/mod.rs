@@ -2,7 +2,7 @@
 //!
 //! Factors are laid out first ([`layout`]), in lanes of 32 bits ([`words`]) and in the order in which a tile of the product
 //! reads them ([`tile`]). A product lays out its own, block by block ([`product`]); a factor of several small products
-//! is laid out once for all of them ([`Left`], [`Right`]).
+//! is laid out once for all of them ([`LaidLeft`], [`LaidRight`]).
 
 mod laid;
 mod layout;
@@ -11,9 +11,10 @@ mod tile;
 mod words;
 
 pub(super) use laid::{LaidLeft, LaidRight};
-pub(super) use product::product;
+pub(super) use product::{DEPTH, product};
 
-/// Whether the CPU has the instructions.
+/// Whether the CPU has the instructions: those of bfloat16 too, so that one set serves both precisions. Other CPUs, with AVX-512
+/// or without, have the `gemm` crate.
 pub(super) fn is_there() -> bool {
     is_x86_feature_detected!("avx512bf16")
         && is_x86_feature_detected!("avx512f")

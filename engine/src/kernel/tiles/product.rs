@@ -17,7 +17,7 @@ use rayon::prelude::*;
 
 /// Lanes of k in one block: as many as let a panel of B, 64 KiB, stay in the second-level cache. Each block but the first
 /// reads and writes all of C again: with a quarter of it a product of 2048 × 2048 in bf16 takes 1.5 times as long.
-pub(super) const DEPTH: usize = 512;
+pub(in crate::kernel) const DEPTH: usize = 512;
 
 /// Rows of A that one task lays out: 120 KiB, which stay in the second-level cache, and few enough for tasks to be dealt
 /// evenly.

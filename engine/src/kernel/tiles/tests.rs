@@ -37,9 +37,18 @@ fn compare(
     }
 }
 
-/// Every remainder of rows, columns and depth.
-const SIZES: [[usize; 3]; 7] =
-    [[1, 1, 1], [12, 32, 256], [13, 33, 257], [120, 64, 512], [121, 31, 3], [250, 100, 700], [7, 5, 31]];
+/// Every remainder of rows, columns and depth, which is more than one block in one.
+const SIZES: [[usize; 3]; 9] = [
+    [1, 1, 1],
+    [12, 32, 256],
+    [13, 33, 257],
+    [120, 64, 512],
+    [121, 31, 3],
+    [250, 100, 700],
+    [7, 5, 31],
+    [13, 33, 100],
+    [25, 40, 1100],
+];
 
 #[test]
 fn products_are_those_of_other_instructions() {
@@ -60,7 +69,7 @@ fn products_of_factors_that_were_laid_out_are_the_same() {
     if !is_there() {
         return eprintln!("SKIPPED: this CPU has no AVX512-BF16");
     }
-    for size in SIZES.into_iter().filter(|[_, _, depth]| *depth <= product::DEPTH) {
+    for size in SIZES {
         for precision in Precision::ALL {
             compare(size, precision, |c, add, a, b| {
                 Left::of(a, precision).multiply(c, add, 0.5, &Right::of(b, precision));

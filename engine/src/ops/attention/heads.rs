@@ -107,6 +107,7 @@ impl Incoming {
     /// Takes the next rows of the batch.
     pub(in crate::ops) fn put(&mut self, rows: Range<usize>, qkv: &[f32]) {
         let Self { sizes, runs, rope, heads } = self;
+        assert!(rows.end <= sizes.sequences * sizes.length, "rows against the layout and the worker's slices");
         heads.par_iter_mut().enumerate().for_each(|(index, of_head)| {
             let (sequence, head) = (index / sizes.heads, index % sizes.heads);
             let new = sizes.rows_of(sequence, &rows);

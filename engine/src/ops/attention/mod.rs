@@ -9,7 +9,7 @@
 //! | symbol  | shape     | here                  | what it is |
 //! |---------|-----------|-----------------------|------------|
 //! | d       |           | `dim`                 | head size: width / heads |
-//! | Q, K, V | (N, d)    | `Heads`               | queries, keys, values; Q, K turned to their places ([`RopeTable`]) |
+//! | Q, K, V | (N, d)    | `Incoming`, `Run`     | queries, keys, values; Q, K turned to their places ([`RopeTable`]) |
 //! | i, j    |           |                       | a query and a key, counted from the sequence's first token |
 //! | b(i)    |           | [`Layout::reach`]     | the block of token i: ⌊i / tokens_per_block⌋ |
 //! | S, P    | (N, N)    | `scores`, `p`         | scores and their softmax by rows; a tile of them exists at a time |
@@ -61,13 +61,14 @@
 //! A tile is up to 128 queries × 256 keys. Keys behind the block of its last query i, from (b(i) + 1)·tokens_per_block
 //! on, are skipped: no tile reaches there. Inside a tile, a row whose own block ends earlier has P_ij = 0 behind it.
 //! B blocks of T tokens need T²·B·(B + 1)/2 scores instead of (B·T)²; a few more are made where a tile lies across the
-//! end of a block. What a product needs of a tile of keys is made ready once for up to 1024 queries. Segments and invisible keys skip nothing: their scores are made and then set to −10³⁰, whose weight
-//! is nothing beside that of a real score. So every query must see a key.
+//! end of a block. What a product needs of a tile of keys is made ready once for up to 1024 queries. Segments and invisible
+//! keys skip nothing: their scores are made and then set to −10³⁰, whose weight is nothing beside that of a real score. So
+//! every query must see a key.
 //!
 //! # A cached past
 //!
 //! No block looks ahead: K and V of a fixed block never change. [`Past`] keeps them, K already turned to its positions,
-//! and [`attention_behind`] computes the rows of S of the next block alone: j runs over the past's keys and then the
+//! and `AttentionBehind` computes the rows of S of the next block alone: j runs over the past's keys and then the
 //! block's own, all of which it may see, and a tile has keys of one or the other. Candidates for the block are
 //! sequences of a batch that share the past; [`Past::append`] adds the one that was chosen. Where it forgets the oldest
 //! keys, scores with the rest do not change: they depend on i − j only. There are no segments and no gradients.
@@ -78,7 +79,8 @@
 //! and V of its own positions. [`ring_attention`] goes through the keys of one worker after the other: at step s those of
 //! the worker s places before, which travel from one to the next ([`Ring`](crate::ring::Ring)). m, l and o are kept from
 //! step to step, since the formulas above do not ask in which order tiles come. Backward, dK and dV of a worker's keys
-//! travel behind them and collect what each reader adds. [`attention()`] is the ring of one worker.
+//! travel behind them and collect what each reader adds. [`attention()`] is the ring of one worker, who works off some heads
+//! after the others backward, so that their Q, K and V give room to the gradients of the next.
 
 mod backward;
 mod behind;

@@ -83,6 +83,7 @@ impl Attention {
         rope: &RopeTable,
         precision: Precision,
     ) -> Self {
+        assert!(width.is_multiple_of(heads), "{heads} heads do not divide {width}");
         Self { turns: Turns::new(party, scope, heads, width / heads, precision), rope: rope.clone() }
     }
 
@@ -232,18 +233,16 @@ impl Turns {
         let mut found: Vec<PairGradient> = own.iter().map(|_| Vec::with_capacity(all)).collect();
         for first in (0..all).step_by(together) {
             let heads = first..all.min(first + together);
-            let held: Vec<_> = self.spans(0).zip(&own).filter(|(span, _)| span.is_read).collect();
-            let read: Vec<_> =
-                held.iter().map(|(span, pairs)| Pairs { span: &span.positions, values: pairs }).collect();
+            let pairs_of = |(span, pairs)| Pairs { span, values: Packet::as_ref(pairs) };
+            let read: Vec<_> = self.sweep.spans.iter().zip(&own).map(pairs_of).collect();
             let zeros = finished.queries[heads.clone()].par_iter().map(|queries| vec![0.0; queries.len()]);
             let mut dq_of: Vec<Vec<f32>> = zeros.collect();
             let found_of = self.computing(&mut trace, || self.sweep.backward(&finished, &read, first, &mut dq_of));
-            drop(held);
             dq.append(&mut dq_of);
             found.iter_mut().zip(found_of).for_each(|(found, mut of_heads)| found.append(&mut of_heads));
             for index in heads {
                 finished.queries[index] = Vec::new();
-                own.iter_mut().filter_map(Arc::get_mut).for_each(|pairs| pairs[index] = Vec::new());
+                own.iter_mut().for_each(|pairs| Arc::get_mut(pairs).expect("nobody else has them")[index] = Vec::new());
             }
         }
         self.record(|all| all.backward(0).add(&trace));

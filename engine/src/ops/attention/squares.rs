@@ -58,7 +58,7 @@ impl Sweep {
             Head { queries: self.query_pieces(finished, index, dq), keys }
         };
         let heads: Vec<Head<'_>> = heads.clone().zip(dq.iter_mut().map(|dq| &mut dq[..])).map(head).collect();
-        let waves = heads.first().map_or(0, |head| head.queries.len() + head.keys.len());
+        let waves = heads.first().map_or(0, |head| (head.queries.len() + head.keys.len()).saturating_sub(1));
         let square = |(queries, keys): (&Queries<'_>, &Keys<'_>)| {
             let (mut dq, mut d) = (alone(&queries.dq), alone(&keys.gradient));
             queries.run.backward(&mut dq, keys.run, &mut d, &self.scope, self.precision)
