@@ -24,3 +24,8 @@ pub(crate) fn keep_memory() -> Result<()> {
     }
     Ok(())
 }
+
+/// For a command that holds much and computes little: large pages would round every weight of a model up.
+pub(crate) fn use_small_pages() -> Result<()> {
+    rustix::thread::disable_transparent_huge_pages(true).context("asking for small pages")
+}

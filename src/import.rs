@@ -1,5 +1,6 @@
 //! `import`: a checkpoint of the released code becomes a model file.
 
+use crate::allocator;
 use crate::cli::{Cli, Import};
 use crate::console::{Console, bytes, print};
 use crate::shape;
@@ -8,6 +9,7 @@ use engine::model::save_model;
 use evaluator::sweep::Progress as _;
 
 pub(crate) fn import(cli: &Cli, command: &Import) -> Result<()> {
+    allocator::use_small_pages()?;
     let Import { params, shape, output } = command;
     if let (Ok(from), Ok(to)) = (params.canonicalize(), output.canonicalize())
         && from == to
