@@ -5,7 +5,7 @@ use super::evaluation::Evaluation;
 use super::process::{costs, this_program};
 use crate::console::Console;
 use anyhow::Result;
-use evaluator::gate::Pair;
+use evaluator::gate::{Finding, Kind, Pair, enough_pairs};
 use evaluator::sweep::Progress as _;
 use std::path::{Path, PathBuf};
 
@@ -15,13 +15,29 @@ pub(super) struct Against<'a> {
     this: PathBuf,
     evaluation: &'a Evaluation<'a>,
     pairs: u16,
+    /// Whether the number of pairs was asked for.
+    is_asked: bool,
 }
 
+/// Pairs where nobody asks for another number.
+const PAIRS: u16 = 10;
+
 impl<'a> Against<'a> {
-    pub(super) fn new(binary: &Path, evaluation: &'a Evaluation<'a>, pairs: u16) -> Result<Self> {
+    pub(super) fn new(binary: &Path, evaluation: &'a Evaluation<'a>, pairs: Option<u16>) -> Result<Self> {
         let other =
             binary.canonicalize().map_err(|error| Unusable(format!("--against {}: {error}", binary.display())))?;
-        Ok(Self { other, this: this_program()?, evaluation, pairs })
+        let is_asked = pairs.is_some();
+        Ok(Self { other, this: this_program()?, evaluation, pairs: pairs.unwrap_or(PAIRS), is_asked })
+    }
+
+    /// Makes more pairs, unless their number was asked for, if a cost could not be told from chance with fewer: among the
+    /// comparisons of `findings` and those of costs.
+    pub(super) fn tell_from_chance(&mut self, findings: &[Finding]) {
+        let costs = findings.iter().filter(|finding| finding.kind == Kind::Noisy).count();
+        let others = findings.iter().filter(|finding| finding.p_value.is_some()).count();
+        if !self.is_asked {
+            self.pairs = self.pairs.max(u16::try_from(enough_pairs(costs + others)).unwrap_or(u16::MAX));
+        }
     }
 
     /// Runs both programs with these seeds. Which of a pair is the first alternates, so that one that leaves the machine

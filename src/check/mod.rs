@@ -84,7 +84,7 @@ fn perform(cli: &Cli, command: &Check) -> Result<u8> {
     let [seeds, others] = baseline.seeds();
     let evaluation = Evaluation::new(cli, &baseline.experiment_file(path), Some(&baseline))?;
     let against = command.against.as_deref().map(|binary| Against::new(binary, &evaluation, command.pairs));
-    let against = against.transpose()?;
+    let mut against = against.transpose()?;
     let host = current_provenance().host;
     let compare = |run: &Observed, seeds: &[u64], against: Option<&Against<'_>>| -> Result<_> {
         let pairs = against.map(|against| against.pairs(seeds)).transpose()?;
@@ -94,6 +94,9 @@ fn perform(cli: &Cli, command: &Check) -> Result<u8> {
     let mut run = evaluation.run(&seeds, cli.asked_db.as_deref())?;
     if against.is_none() && !baseline.measured.costs.is_empty() && baseline.is_of_host(&host) {
         run.costs = costs(&this_program()?, &evaluation, &seeds[..1])?;
+    }
+    if let Some(against) = &mut against {
+        against.tell_from_chance(&compare(&run, &seeds, None)?.0);
     }
     let (mut findings, notes) = compare(&run, &seeds, against.as_ref())?;
     let regressed = |finding: &&Finding| finding.verdict == Verdict::Regression;

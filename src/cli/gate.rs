@@ -42,9 +42,9 @@ pub(crate) struct Check {
     /// Compare seconds and memory with this elastictok: both run the experiment in turn, on this machine.
     #[arg(long, value_name = "BINARY")]
     pub(crate) against: Option<PathBuf>,
-    /// How often both run. Fewer than ten pairs cannot tell a difference from chance.
-    #[arg(long, value_name = "N", default_value_t = 10, requires = "against", value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pub(crate) pairs: u16,
+    /// How often both run [default: 10, or more where there are more comparisons than ten pairs can tell from chance].
+    #[arg(long, value_name = "N", requires = "against", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) pairs: Option<u16>,
     /// Let pass what cannot be compared, say so, and end with 0 instead of 3.
     #[arg(long)]
     pub(crate) allow_missing_baseline: bool,

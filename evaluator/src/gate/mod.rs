@@ -36,7 +36,7 @@ mod simulation;
 mod tests;
 
 pub use baseline::{Approval, Baseline};
-pub use compare::{compare, confirm};
+pub use compare::{compare, confirm, enough_pairs};
 pub use cost::{COSTS, Costs, PEAK_MEMORY, Pair, RUN_SECONDS, search_seconds};
 pub use error::GateError;
 pub use expected::{ExpectedFailure, today};
