@@ -20,7 +20,7 @@ fn a_plan_of_the_released_model_says_whether_communication_hides() {
         // 16384 tokens' keys and values, 1024 wide, in bf16; backward also their gradients, in f32.
         "| sent by a worker           |    67.1 MB |   201.3 MB |",
         "Communication does not hide",
-        "memory of a worker   8.4 GB of 80.0 GB",
+        "memory of a worker   7.7 GB of 80.0 GB",
     ] {
         assert!(text.contains(words), "«{words}» is missing in\n{text}");
     }
