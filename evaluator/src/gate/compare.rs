@@ -87,7 +87,7 @@ fn decide(findings: &mut [Finding]) {
 /// How many files or pairs it takes to tell a difference from chance among so many comparisons: the sign-flip test of n gives
 /// no p-value below 2 / 2ⁿ, which Holm multiplies by the number of comparisons at first.
 pub fn enough_pairs(comparisons: usize) -> usize {
-    (2.0 * comparisons.max(1) as f64 / SIGNIFICANT).log2().floor() as usize + 1
+    (2.0 * comparisons as f64 / SIGNIFICANT).log2().floor() as usize + 1
 }
 
 /// What to say where no difference could have been told from chance.
@@ -96,7 +96,7 @@ fn too_few(findings: &[Finding]) -> Option<String> {
         .iter()
         .filter(|finding| finding.effect.is_some() && matches!(finding.kind, Kind::Paired | Kind::Noisy))
         .collect();
-    let comparisons = findings.iter().filter(|finding| finding.p_value.is_some()).count();
+    let comparisons = findings.iter().filter(|finding| finding.p_value.is_some()).count().max(1);
     let needed = enough_pairs(comparisons);
     let fewest = flipped.iter().map(|finding| finding.sources).min().filter(|fewest| *fewest < needed)?;
     Some(format!(

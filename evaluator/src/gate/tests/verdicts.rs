@@ -337,5 +337,5 @@ fn too_few_files_to_tell_anything_are_told_of() {
 /// 2 / 2ⁿ times the comparisons must not be above 5 %: 2 · 43 / 2¹⁰ is 8.4 %, 2 · 43 / 2¹¹ 4.2 %.
 #[test]
 fn more_comparisons_want_more_pairs() {
-    assert_eq!([0, 1, 25, 26, 43].map(enough_pairs), [6, 6, 10, 11, 11]);
+    assert_eq!([1, 25, 26, 43].map(enough_pairs), [6, 10, 11, 11]);
 }
