@@ -21,10 +21,16 @@ pub(crate) enum Right<'a> {
     Plain(Matrix<'a>),
 }
 
+/// Whether factors with so many values along k are laid out.
+#[cfg(target_arch = "x86_64")]
+fn is_laid_out(depth: usize) -> bool {
+    tiles::is_there() && depth <= tiles::DEPTH
+}
+
 impl<'a> Left<'a> {
     pub(crate) fn of(a: Matrix<'a>, precision: Precision) -> Self {
         #[cfg(target_arch = "x86_64")]
-        if tiles::is_there() && a.columns <= tiles::DEPTH {
+        if is_laid_out(a.columns) {
             return Self::Laid(LaidLeft::of(a, precision));
         }
         Self::Plain(a, precision)
@@ -47,7 +53,7 @@ impl<'a> Left<'a> {
 impl<'a> Right<'a> {
     pub(crate) fn of(b: Matrix<'a>, precision: Precision) -> Self {
         #[cfg(target_arch = "x86_64")]
-        if tiles::is_there() && b.rows <= tiles::DEPTH {
+        if is_laid_out(b.rows) {
             return Self::Laid(LaidRight::of(b, precision));
         }
         let _ = precision;

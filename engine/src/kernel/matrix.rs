@@ -101,27 +101,19 @@ impl<'a> MatrixMut<'a> {
     pub(super) fn multiply(self, add: bool, scale: f32, a: Matrix<'_>, b: Matrix<'_>, how: How) {
         self.assert_fits(a, b);
         let is_large = self.rows * self.columns * a.columns >= WORTH_SHARING;
-        let threads = if is_large { how.threads } else { Threads::One };
+        let how = if is_large { how } else { how.precision.alone() };
         #[cfg(target_arch = "x86_64")]
         if tiles::is_there() {
-            return tiles::product(self, add, scale, a, b, how.precision, threads);
+            return tiles::product(self, add, scale, a, b, how);
         }
-        self.multiply_anywhere(add, scale, a, b, how.precision, threads);
+        self.multiply_anywhere(add, scale, a, b, how);
     }
 
     /// Without instructions that only some CPUs have.
-    pub(super) fn multiply_anywhere(
-        self,
-        add: bool,
-        scale: f32,
-        a: Matrix<'_>,
-        b: Matrix<'_>,
-        precision: Precision,
-        threads: Threads,
-    ) {
-        match precision {
-            Precision::F32 => self.plain_product(add, scale, a, b, threads),
-            Precision::Bf16 => product_of_rounded(self, add, scale, a, b, threads),
+    pub(super) fn multiply_anywhere(self, add: bool, scale: f32, a: Matrix<'_>, b: Matrix<'_>, how: How) {
+        match how.precision {
+            Precision::F32 => self.plain_product(add, scale, a, b, how.threads),
+            Precision::Bf16 => product_of_rounded(self, add, scale, a, b, how.threads),
         }
     }
 

@@ -26,6 +26,17 @@ pub(crate) fn through<T: MaybeTape>(
     ops::layers(x, layers.iter().map(Layer::weights).collect(), attention, move |index, grads| done(&own[index], grads))
 }
 
+/// [`through`] for whole sequences, of one worker.
+pub(crate) fn through_alone<T: MaybeTape>(
+    layers: &[Layer],
+    x: Tokens<T>,
+    rope: &RopeTable,
+    scope: &Scope,
+) -> Tokens<T> {
+    let alone = SequenceRing::alone(scope.layout.tokens_per_sequence());
+    through(layers, x, rope, scope, &alone, |_, _| Ok(()))
+}
+
 /// What decides a layer's shape: the fields of [`ModelConfig`](super::ModelConfig) of these names.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LayerShape {

@@ -21,8 +21,8 @@ mod presets;
 
 pub use config::ModelConfig;
 pub use file::{ModelInfo, load_model, save_model};
-pub(crate) use layer::through;
 pub use layer::{Layer, LayerShape};
+pub(crate) use layer::{through, through_alone};
 pub use presets::Preset;
 
 use crate::block::Layout;
@@ -32,7 +32,6 @@ use crate::mask::PrefixMask;
 use crate::ops::{self, MaybeTape, RopeTable, Scope};
 use crate::parameters::{Parameters as _, parameters};
 use crate::precision::Precision;
-use crate::ring::SequenceRing;
 use crate::tensor::{Parameter, Scalar, Tokens, tokens};
 use dfdx::tensor::{NoneTape, WithEmptyTape as _};
 use rand::SeedableRng as _;
@@ -245,8 +244,7 @@ impl ElasticTok {
 
     fn through<T: MaybeTape>(&self, layers: &[Layer], h: Tokens<T>, scope: &Scope) -> Tokens<T> {
         let rope = self.rope(0..scope.layout.tokens_per_sequence());
-        let alone = SequenceRing::alone(scope.layout.tokens_per_sequence());
-        through(layers, h, &rope, scope, &alone, |_, _| Ok(()))
+        through_alone(layers, h, &rope, scope)
     }
 }
 

@@ -55,6 +55,11 @@ pub fn feed_forward<T: MaybeTape>(x: Tokens<T>, weights: &FeedForward, precision
     y.put_tape(tape)
 }
 
+/// Whether the gates of so many rows are kept for the backward pass: of a single wave.
+pub(crate) fn keeps_gates(rows: usize) -> bool {
+    rows <= WAVE
+}
+
 /// The branch on plain rows, by all threads: its weights as matrices.
 pub(super) struct Branch<'a> {
     norm: Norm<'a>,
@@ -147,7 +152,7 @@ impl<'a> Branch<'a> {
     /// x becomes y in its place. Returns the gates if there is a single wave and they are to be kept.
     pub(super) fn forward(&self, x: &mut [f32], keeps: bool) -> Option<Vec<f32>> {
         let n = x.len() / self.width;
-        let mut room = Room::new(self, n, keeps && n <= WAVE);
+        let mut room = Room::new(self, n, keeps && keeps_gates(n));
         for x in x.chunks_mut(WAVE * self.width) {
             let Wave { normed, inverse, gates, hidden } = room.wave(x.len() / self.width);
             self.gates(normed, inverse, gates, x);

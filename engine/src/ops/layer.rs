@@ -8,7 +8,7 @@
 //! Being one, it decides what exists when. q, k and v go to their heads wave by wave as they are made, and their gradients
 //! come from there, so that neither exists side by side; O stays by heads. The gradient of y becomes that of m and then that
 //! of x in its place, layer by layer. Between the passes a layer keeps x, q, k, v, O and, but of long sequences, m: 6 or 5 widths
-//! a token. Or it keeps x alone: then its backward pass begins with its forward pass again, for a third more time.
+//! a token. Or it keeps x alone: then its backward pass begins with its attention branch again.
 
 use super::attention::{Attended, Attention, AttentionBehind, BlockKeys, Past};
 use super::feed_forward::{Branch, FeedForward};
@@ -67,8 +67,7 @@ pub(crate) fn layers<T: MaybeTape>(
             let mut d = take(grads.get_or_alloc_mut(&result)?);
             for (index, layer) in layers.iter().enumerate().rev() {
                 let kept = passed.kept.pop().expect("one of each layer");
-                let kept =
-                    kept.or_else(|| layer.forward(passed.last(), &attention, true).1).expect("it was to be kept");
+                let kept = kept.unwrap_or_else(|| layer.again(passed.last(), &attention));
                 layer.backward(grads, &mut d, passed.last(), kept, &attention)?;
                 passed.later.pop();
                 done(index, grads)?;
@@ -116,12 +115,17 @@ pub(crate) fn layer_behind(
 
 /// A sequence of more tokens than so many widths costs more to attend to than the layer's maps do. Then m is made again in the
 /// backward pass, from O, for a tenth of the maps' time: long sequences are those that memory ends first for.
-pub(crate) const LONG: usize = 10;
+const LONG: usize = 10;
+
+/// Whether m is kept for the backward pass.
+pub(crate) fn keeps_middle(tokens_per_sequence: usize, width: usize) -> bool {
+    tokens_per_sequence <= LONG * width
+}
 
 /// What a layer keeps besides x.
 struct Kept {
     attended: Attended,
-    /// m, but of [`LONG`] sequences.
+    /// m, if [it is kept](keeps_middle).
     middle: Option<Vec<f32>>,
     gates: Option<Vec<f32>>,
 }
@@ -155,16 +159,25 @@ impl Weights {
         middle
     }
 
-    /// y, and if it is to be kept, all that the backward pass needs.
-    fn forward(&self, x: &[f32], attention: &Attention, keeps: bool) -> (Vec<f32>, Option<Kept>) {
+    fn attend(&self, x: &[f32], attention: &Attention) -> Attended {
         let mut incoming = attention.incoming();
         self.qkv().forward(x, |rows, qkv| incoming.put(rows, qkv));
-        let attended = attention.forward(incoming);
+        attention.forward(incoming)
+    }
+
+    /// y, and if it is to be kept, all that the backward pass needs.
+    fn forward(&self, x: &[f32], attention: &Attention, keeps: bool) -> (Vec<f32>, Option<Kept>) {
+        let attended = self.attend(x, attention);
         let mut y = self.middle(x, |to, rows| attention.write(to, rows, &attended));
-        let is_long = attention.tokens_per_sequence() > LONG * self.width();
-        let middle = (keeps && !is_long).then(|| rows::copy_on_all_threads(&y));
+        let keeps_middle = keeps && keeps_middle(attention.tokens_per_sequence(), self.width());
+        let middle = keeps_middle.then(|| rows::copy_on_all_threads(&y));
         let gates = self.branch().forward(&mut y, keeps);
         (y, keeps.then_some(Kept { attended, middle, gates }))
+    }
+
+    /// What the backward pass cannot make again by itself, where nothing was kept.
+    fn again(&self, x: &[f32], attention: &Attention) -> Kept {
+        Kept { attended: self.attend(x, attention), middle: None, gates: None }
     }
 
     /// dy becomes dx in its place; adds to the gradients of all weights.

@@ -49,10 +49,11 @@ mod vae;
 
 pub(crate) use attention::Attention;
 pub use attention::{BlockKeys, Past, Scope, attention, ring_attention};
+pub(crate) use feed_forward::keeps_gates;
 pub use feed_forward::{FeedForward, feed_forward};
 pub use fsq::quantize;
 pub use gaussian::{LN_DEVIATION_LIMIT, gaussian_nll};
-pub(crate) use layer::{LONG, Weights, layer_behind, layers};
+pub(crate) use layer::{Weights, keeps_middle, layer_behind, layers};
 pub use linear::linear;
 pub use mse::mse;
 pub use norm_linear::{norm_linear, norm_linear_tanh};

@@ -149,7 +149,7 @@ impl<'a> NormLinear<'a> {
 }
 
 /// Waves of rows, and which they are.
-pub(super) fn waves(x: &[f32], width: usize) -> impl Iterator<Item = (Range<usize>, &[f32])> {
+fn waves(x: &[f32], width: usize) -> impl Iterator<Item = (Range<usize>, &[f32])> {
     let of_wave = move |(wave, x): (usize, _)| (wave * WAVE..wave * WAVE + <[f32]>::len(x) / width, x);
     x.chunks(WAVE * width).enumerate().map(of_wave)
 }

@@ -30,11 +30,11 @@ impl Memory {
         let model = &task.model;
         let (width, hidden, heads) = (model.width as f64, model.hidden as f64, model.heads as f64);
         let narrow = if device.bytes_a_value < 4 { device.bytes_a_value as f64 } else { 0.0 };
-        // Gates of a batch that is one wave are kept; of a longer one a wave's are made again.
         let wave = rows.min(ops::WAVE as f64) / rows;
-        let kept_gates = if wave < 1.0 { 0.0 } else { 2.0 * hidden };
-        let is_long = task.layout().tokens_per_sequence() > ops::LONG * model.width;
-        let (kept_middle, made_middle) = if is_long { (0.0, width) } else { (width, 0.0) };
+        // What is not kept is made again: of the gates a wave's at a time.
+        let kept_gates = if ops::keeps_gates(rows as usize) { 2.0 * hidden } else { 0.0 };
+        let keeps_middle = ops::keeps_middle(task.layout().tokens_per_sequence(), model.width);
+        let (kept_middle, made_middle) = if keeps_middle { (width, 0.0) } else { (0.0, width) };
         // The layer's input, q, k, v, what attention gives, the sum with the input; a number a head.
         let layer = 5.0 * width + kept_middle + kept_gates + heads;
         let values = device.bytes_a_value as f64;

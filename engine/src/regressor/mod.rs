@@ -17,12 +17,11 @@ pub use file::{load_regressor, save_regressor};
 pub use train::{CurveExample, RegressorTrainer};
 
 use crate::error::EngineError;
-use crate::model::{Init, Layer, LayerShape, through};
+use crate::model::{Init, Layer, LayerShape, through_alone};
 use crate::ops::{self, LN_DEVIATION_LIMIT, MaybeTape, RopeTable};
 use crate::parameters::parameters;
 use crate::patch::BlockShape;
 use crate::precision::Precision;
-use crate::ring::SequenceRing;
 use crate::tensor::{Parameter, Tokens, values};
 use batch::Batch;
 use serde::{Deserialize, Serialize};
@@ -223,8 +222,7 @@ impl Regressor {
         let layout = batch.scope.layout;
         let rope = RopeTable::new(layout.tokens_per_sequence(), self.config.width / self.config.heads, ROPE_THETA);
         let h = ops::patch_embed(patches, &self.in_proj, &self.embedding, &self.dropped, &batch.kept);
-        let alone = SequenceRing::alone(layout.tokens_per_sequence());
-        let h = through(&self.layers, h, &rope, &batch.scope, &alone, |_, _| Ok(()));
+        let h = through_alone(&self.layers, h, &rope, &batch.scope);
         ops::linear(
             ops::pool_last_block(ops::rms_norm(h, &self.norm, NORM_EPSILON), layout),
             &self.head,

@@ -10,7 +10,7 @@
 use super::layout::{self, Order, words};
 use super::tile::{COLUMNS, Rows, TILE_ROWS, Target};
 use super::words::{Pair, Single, Words};
-use crate::kernel::matrix::{Matrix, MatrixMut, Threads};
+use crate::kernel::matrix::{How, Matrix, MatrixMut, Threads};
 use crate::kernel::scratch::Scratch;
 use crate::precision::Precision;
 use rayon::prelude::*;
@@ -24,18 +24,10 @@ pub(in crate::kernel) const DEPTH: usize = 512;
 const STRIP: usize = 5 * TILE_ROWS;
 
 /// c = scale·a·b, or c += scale·a·b, of matrices whose shapes fit.
-pub(in crate::kernel) fn product(
-    c: MatrixMut<'_>,
-    add: bool,
-    scale: f32,
-    a: Matrix<'_>,
-    b: Matrix<'_>,
-    precision: Precision,
-    threads: Threads,
-) {
-    match precision {
-        Precision::F32 => product_of::<Single>(c, add, scale, a, b, threads),
-        Precision::Bf16 => product_of::<Pair>(c, add, scale, a, b, threads),
+pub(in crate::kernel) fn product(c: MatrixMut<'_>, add: bool, scale: f32, a: Matrix<'_>, b: Matrix<'_>, how: How) {
+    match how.precision {
+        Precision::F32 => product_of::<Single>(c, add, scale, a, b, how.threads),
+        Precision::Bf16 => product_of::<Pair>(c, add, scale, a, b, how.threads),
     }
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::kernel::factor::{Left, Right};
-use crate::kernel::matrix::{Matrix, MatrixMut, Threads};
+use crate::kernel::matrix::{Matrix, MatrixMut};
 use crate::precision::Precision;
 use crate::random;
 use rand::Rng as _;
@@ -31,7 +31,7 @@ fn compare(
         let [mut c, mut expected] = [0, 1].map(|_| drawn(rows * (columns + 1), 3));
         multiply(MatrixMut::strided(&mut c, rows, columns, columns + 1), flag(2), a, b);
         let expected_view = MatrixMut::strided(&mut expected, rows, columns, columns + 1);
-        expected_view.multiply_anywhere(flag(2), 0.5, a, b, precision, Threads::One);
+        expected_view.multiply_anywhere(flag(2), 0.5, a, b, precision.alone());
         let worst = c.iter().zip(&expected).map(|(c, e)| (c - e).abs()).fold(0.0, f32::max);
         assert!(worst < 1e-4, "{rows}×{depth}·{depth}×{columns} in {}, case {case:03b}: {worst}", precision.name());
     }
@@ -57,8 +57,8 @@ fn products_are_those_of_other_instructions() {
     }
     for size in SIZES {
         for precision in Precision::ALL {
-            for threads in [Threads::One, Threads::All] {
-                compare(size, precision, |c, add, a, b| product(c, add, 0.5, a, b, precision, threads));
+            for how in [precision.alone(), precision.together()] {
+                compare(size, precision, |c, add, a, b| product(c, add, 0.5, a, b, how));
             }
         }
     }

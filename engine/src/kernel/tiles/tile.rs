@@ -4,7 +4,7 @@
 
 use super::is_there;
 use super::layout::{Order, STEPS};
-use super::words::Words;
+use super::words::{Words, lanes};
 use std::arch::x86_64::*;
 
 /// Rows of a tile. Its 24 registers of sums, two of B and one of A leave five of the 32 to the compiler.
@@ -142,8 +142,7 @@ unsafe fn sums<W: Words, const ROW_STEP: usize, const WORD_STEP: usize>(
         match (rows, columns) {
             (TILE_ROWS, COLUMNS) => store(sums, c, stride, TILE_ROWS, [!0; 2], scale, add),
             _ => {
-                let lanes = |first: usize| columns.saturating_sub(first).min(16);
-                let masks = [0, 16].map(|first| ((1u32 << lanes(first)) - 1) as __mmask16);
+                let masks = [lanes(columns), lanes(columns.saturating_sub(16))];
                 store(sums, c, stride, rows, masks, scale, add);
             }
         }

@@ -103,6 +103,6 @@ static INTERLEAVED: [u16; 32] = {
 
 /// The first `count` of 16 lanes.
 #[inline(always)]
-fn lanes(count: usize) -> __mmask16 {
+pub(super) fn lanes(count: usize) -> __mmask16 {
     if count >= 16 { !0 } else { (1 << count) - 1 }
 }
