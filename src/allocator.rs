@@ -8,10 +8,11 @@ use anyhow::{Context as _, Result};
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// Large pages, and one arena for buffers of all sizes, so that what one operation gave back has room for the next one's.
+/// Large pages, and one arena for buffers of all sizes, so that what one operation gave back has room for the next one's, however
+/// much smaller that is: with the usual limit, an extent of 64 times its size, steps go on asking for new pages.
 #[allow(unsafe_code)] // The allocator looks for this name before the program begins.
 #[unsafe(export_name = "_rjem_malloc_conf")]
-pub static SETTINGS: &[u8; 42] = b"thp:always,narenas:1,oversize_threshold:0\0";
+pub static SETTINGS: &[u8; 70] = b"thp:always,narenas:1,oversize_threshold:0,lg_extent_max_active_fit:20\0";
 
 /// Keeps all memory for what comes next.
 pub(crate) fn keep_memory() -> Result<()> {

@@ -485,6 +485,9 @@ pub(crate) struct Plan {
     /// Workers that share each sequence.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) workers: usize,
+    /// Layers keep their inputs alone and make the rest again, as `train.recompute` has it.
+    #[arg(long)]
+    pub(crate) recompute: bool,
     /// What a worker is.
     #[arg(long, value_enum, default_value = "cpu")]
     pub(crate) device: DeviceKind,

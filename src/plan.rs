@@ -14,6 +14,7 @@ const ETHERNET: f64 = 1.25e9;
 pub(crate) fn plan(cli: &Cli, asked: &Asked) -> Result<()> {
     let (model, name) = shape::read(&asked.shape)?;
     let task = Task::new(model, asked.batch, asked.tokens, asked.workers)?;
+    let task = Task { recompute: asked.recompute, ..task };
     let given = |gigabytes: Option<f64>| gigabytes.map(|gigabytes| gigabytes * 1e9);
     let device = match asked.device {
         DeviceKind::H100 => {

@@ -96,7 +96,13 @@ pub(crate) fn add_to<const N: usize>(
 ) -> Result<(), TapeError> {
     let mut gradients = Vec::with_capacity(N);
     for tensor in tensors {
-        gradients.push(take(grads.get_or_alloc_mut(tensor)?));
+        let gradient = take(grads.get_or_alloc_mut(tensor)?);
+        debug_assert_eq!(
+            gradient.len(),
+            values(tensor).len(),
+            "a tensor that is there twice has nothing left the second time"
+        );
+        gradients.push(gradient);
     }
     let mut each = gradients.iter_mut();
     add(std::array::from_fn(|_| &mut each.next().expect("one of each tensor")[..]));

@@ -60,8 +60,8 @@ fn every_step_of_the_ring_sends_the_bytes_that_were_planned() {
 }
 
 /// The most bytes that a worker held in a training step, or all threads where there is one worker.
-fn peak(model: &ModelConfig, blocks: usize, workers: usize) -> f64 {
-    let train = TrainConfig { batch: 2, ..TrainConfig::default() };
+fn peak(model: &ModelConfig, blocks: usize, workers: usize, recompute: bool) -> f64 {
+    let train = TrainConfig { batch: 2, recompute, ..TrainConfig::default() };
     let data = Noise { values: model.block.values(), blocks };
     let trainer = Trainer::new(Start { model: model.clone(), train, seed: 1 }, data).unwrap();
     let mut trainer = trainer.with_mesh(Mesh { data: 2, sequence: workers }).unwrap();
@@ -77,12 +77,14 @@ fn a_worker_holds_the_activations_that_were_planned() {
     let device = Device { bytes_a_value: 4, ..Device::H100 };
     let wide = ModelConfig { width: 96, hidden: 64, decoder_layers: 4, ..model() };
     let gated = ModelConfig { width: 48, hidden: 192, ..model() };
-    for (name, model) in [("small", model()), ("wide", wide), ("gated", gated)] {
+    let shapes = [("small", model(), false), ("wide", wide.clone(), false), ("gated", gated, false)];
+    for (name, model, recompute) in shapes.into_iter().chain([("recomputed", wide, true)]) {
         for workers in [1, 2, 3] {
-            // One worker has more rows than one wave, three have fewer.
+            // One worker has more rows than gates are kept of, three have fewer.
             let blocks = 96;
-            let measured = pool.install(|| peak(&model, blocks, workers));
-            let planned = Plan::new(Task::new(model.clone(), 1, blocks * 64, workers).unwrap(), device.clone()).memory;
+            let measured = pool.install(|| peak(&model, blocks, workers, recompute));
+            let task = Task::new(model.clone(), 1, blocks * 64, workers).unwrap();
+            let planned = Plan::new(Task { recompute, ..task }, device.clone()).memory;
             // Weights and moments are the whole process's.
             let planned = planned.activations + planned.passing;
             println!("{name}, {workers} workers: planned {:.2} MB, measured {:.2} MB", planned / 1e6, measured / 1e6);

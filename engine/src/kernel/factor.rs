@@ -8,7 +8,7 @@ use crate::precision::Precision;
 /// A of A·B.
 pub(crate) enum Left<'a> {
     #[cfg(target_arch = "x86_64")]
-    Laid(LaidLeft),
+    Laid(LaidLeft<'a>),
     /// As it is: deep ones, which a product lays out block by block, and those of other CPUs.
     Plain(Matrix<'a>, Precision),
 }

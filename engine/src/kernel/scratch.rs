@@ -16,6 +16,15 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
+    /// Room for so many that outlives the operation: none that is larger, which would be missing elsewhere.
+    pub(crate) fn to_keep(length: usize) -> Self {
+        let found = FREE.with_borrow_mut(|free| {
+            let same = free.iter().position(|values| values.len() == length);
+            same.map(|index| free.swap_remove(index))
+        });
+        Self { values: found.unwrap_or_else(|| vec![0.0; length]), length }
+    }
+
     /// Room for so many.
     pub(crate) fn of(length: usize) -> Self {
         // The smallest that is large enough, or the largest, to be made larger.
@@ -69,6 +78,10 @@ mod tests {
         assert!(a.len() == 10 && b.len() == 20 && a.iter().all(|x| *x == 1.0));
         let place = b.as_ptr();
         drop((a, b));
-        assert_eq!(Scratch::of(15).as_ptr(), place, "the one that is large enough");
+        let kept = Scratch::to_keep(15);
+        assert_ne!(kept.as_ptr(), place, "none that is larger");
+        drop(kept);
+        assert_eq!(Scratch::to_keep(20).as_ptr(), place, "one of that size");
+        assert_eq!(Scratch::of(16).as_ptr(), place, "the one that is large enough");
     }
 }

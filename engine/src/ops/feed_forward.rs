@@ -7,7 +7,7 @@
 
 use super::rms_norm::Norm;
 use super::{MaybeTape, ROWS_PER_TASK, WAVE};
-use crate::kernel::matrix::{How, Matrix, MatrixMut};
+use crate::kernel::matrix::{How, Matrix, MatrixMut, stride_of_left};
 use crate::kernel::scratch::Scratch;
 use crate::kernel::{exp, rows, simd::vectorized};
 use crate::precision::Precision;
@@ -74,18 +74,12 @@ pub(super) struct Branch<'a> {
 struct Room {
     normed: Scratch,
     inverse: Scratch,
-    gates: Gates,
+    gates: Scratch,
     hidden: Scratch,
-    width: usize,
 }
 
-/// Room for gates: such as outlives the pass, or not.
-enum Gates {
-    Kept(Vec<f32>),
-    Passing(Scratch),
-}
-
-/// Those of some rows: the norm (rows, width) and each row's 1 / rms, gates and up (rows, 2 · hidden), hidden values.
+/// Those of some rows: the norm (rows, width) and each row's 1 / rms, gates and up (rows, 2 · hidden), hidden values. Norm and
+/// hidden values have room for rows that are some values longer: [`stride_of_left`].
 struct Wave<'a> {
     normed: &'a mut [f32],
     inverse: &'a mut [f32],
@@ -94,42 +88,24 @@ struct Wave<'a> {
 }
 
 impl Room {
-    /// For n rows, in a single wave if their gates are to be kept.
-    fn new(branch: &Branch<'_>, n: usize, keeps: bool) -> Self {
-        Self::with(branch, n, keeps.then(|| vec![0.0; n * 2 * branch.hidden]))
-    }
-
-    /// With gates that were kept, if they were.
-    fn with(branch: &Branch<'_>, n: usize, kept: Option<Vec<f32>>) -> Self {
+    /// For waves of n rows, with these gates or some that are made.
+    fn new(branch: &Branch<'_>, n: usize, gates: Option<Scratch>) -> Self {
         let rows = WAVE.min(n);
-        let passing = || Gates::Passing(Scratch::of(rows * 2 * branch.hidden));
         Self {
-            normed: Scratch::of(rows * branch.width),
+            normed: Scratch::of(rows * stride_of_left(branch.width)),
             inverse: Scratch::of(rows),
-            gates: kept.map_or_else(passing, Gates::Kept),
-            hidden: Scratch::of(rows * branch.hidden),
-            width: branch.width,
+            gates: gates.unwrap_or_else(|| Scratch::of(rows * 2 * branch.hidden)),
+            hidden: Scratch::of(rows * stride_of_left(branch.hidden)),
         }
     }
 
-    fn kept(self) -> Option<Vec<f32>> {
-        match self.gates {
-            Gates::Kept(gates) => Some(gates),
-            Gates::Passing(_) => None,
-        }
-    }
-
-    fn wave(&mut self, rows: usize) -> Wave<'_> {
-        let hidden = self.hidden.len() / self.inverse.len();
-        let gates = match &mut self.gates {
-            Gates::Kept(gates) => gates,
-            Gates::Passing(gates) => &mut gates[..],
-        };
+    /// For some rows.
+    fn wave(&mut self, branch: &Branch<'_>, rows: usize) -> Wave<'_> {
         Wave {
-            normed: &mut self.normed[..rows * self.width],
+            normed: &mut self.normed,
             inverse: &mut self.inverse[..rows],
-            gates: &mut gates[..rows * 2 * hidden],
-            hidden: &mut self.hidden[..rows * hidden],
+            gates: &mut self.gates[..rows * 2 * branch.hidden],
+            hidden: &mut self.hidden,
         }
     }
 }
@@ -149,17 +125,18 @@ impl<'a> Branch<'a> {
         }
     }
 
-    /// x becomes y in its place. Returns the gates if there is a single wave and they are to be kept.
-    pub(super) fn forward(&self, x: &mut [f32], keeps: bool) -> Option<Vec<f32>> {
+    /// x becomes y in its place. Returns the gates if they are to be kept and [are few enough](keeps_gates).
+    pub(super) fn forward(&self, x: &mut [f32], keeps: bool) -> Option<Scratch> {
         let n = x.len() / self.width;
-        let mut room = Room::new(self, n, keeps && keeps_gates(n));
+        let keeps = keeps && keeps_gates(n);
+        let mut room = Room::new(self, n, keeps.then(|| Scratch::to_keep(n * 2 * self.hidden)));
         for x in x.chunks_mut(WAVE * self.width) {
-            let Wave { normed, inverse, gates, hidden } = room.wave(x.len() / self.width);
+            let Wave { normed, inverse, gates, hidden } = room.wave(self, x.len() / self.width);
             self.gates(normed, inverse, gates, x);
-            gate_all(hidden, gates, self.hidden);
+            gate_all(hidden, stride_of_left(self.hidden), gates, self.hidden);
             self.down(x, hidden);
         }
-        room.kept()
+        keeps.then_some(room.gates)
     }
 
     /// dy becomes dx in its place; adds to the gradients of w, W_gate_up and W_down. `kept` are the gates, if they were kept.
@@ -168,32 +145,33 @@ impl<'a> Branch<'a> {
         d: &mut [f32],
         [dnorm, dgate_up, ddown]: [&mut [f32]; 3],
         x: &[f32],
-        kept: Option<Vec<f32>>,
+        kept: Option<Scratch>,
     ) {
         let (has_gates, wave) = (kept.is_some(), WAVE * self.width);
-        let mut room = Room::with(self, x.len() / self.width, kept);
+        let mut room = Room::new(self, x.len() / self.width, kept);
         for (x, d) in x.chunks(wave).zip(d.chunks_mut(wave)) {
-            let Wave { normed, inverse, gates, hidden } = room.wave(x.len() / self.width);
+            let Wave { normed, inverse, gates, hidden } = room.wave(self, x.len() / self.width);
             match has_gates {
-                true => self.norm.forward(normed, inverse, x),
+                true => self.norm.forward(normed, stride_of_left(self.width), inverse, x),
                 false => self.gates(normed, inverse, gates, x),
             }
-            self.backward_down(hidden, gates, ddown, d);
-            self.backward_gates(normed, gates, dgate_up);
-            self.norm.backward(d, dnorm, x, normed, inverse);
+            self.backward_down(&mut hidden[..inverse.len() * self.hidden], gates, ddown, d);
+            let dnormed = self.backward_gates(normed, gates, dgate_up);
+            self.norm.backward(d, dnorm, x, dnormed, inverse);
         }
     }
 
     fn gates(&self, normed: &mut [f32], inverse: &mut [f32], gates: &mut [f32], x: &[f32]) {
-        self.norm.forward(normed, inverse, x);
-        let (rows, normed) = (inverse.len(), Matrix::new(normed, inverse.len(), self.width));
+        let (rows, stride) = (inverse.len(), stride_of_left(self.width));
+        self.norm.forward(normed, stride, inverse, x);
+        let normed = Matrix::strided(normed, rows, self.width, stride);
         MatrixMut::new(gates, rows, 2 * self.hidden).set_product(1.0, normed, self.gate_up, self.how);
     }
 
     /// y += hidden·W_down.
     fn down(&self, y: &mut [f32], hidden: &[f32]) {
         let rows = y.len() / self.width;
-        let hidden = Matrix::new(hidden, rows, self.hidden);
+        let hidden = Matrix::strided(hidden, rows, self.hidden, stride_of_left(self.hidden));
         MatrixMut::new(y, rows, self.width).add_product(hidden, self.down, self.how);
     }
 
@@ -207,21 +185,22 @@ impl<'a> Branch<'a> {
         MatrixMut::new(ddown, self.hidden, self.width).add_product(hidden, dy, self.how);
     }
 
-    /// dW_gate_up += normᵀ·dgates, and turns the norm into its gradient, dgates·W_gate_upᵀ.
-    fn backward_gates(&self, normed: &mut [f32], dgates: &[f32], dgate_up: &mut [f32]) {
-        let rows = normed.len() / self.width;
+    /// dW_gate_up += normᵀ·dgates. In the norm's room: its gradient, dgates·W_gate_upᵀ, rows without gaps.
+    fn backward_gates<'n>(&self, normed: &'n mut [f32], dgates: &[f32], dgate_up: &mut [f32]) -> &'n [f32] {
+        let rows = dgates.len() / (2 * self.hidden);
         let dgates = Matrix::new(dgates, rows, 2 * self.hidden);
-        let transposed = Matrix::new(normed, rows, self.width).transposed();
+        let transposed = Matrix::strided(normed, rows, self.width, stride_of_left(self.width)).transposed();
         MatrixMut::new(dgate_up, self.width, 2 * self.hidden).add_product(transposed, dgates, self.how);
-        let dnormed = MatrixMut::new(normed, rows, self.width);
-        dnormed.set_product(1.0, dgates, self.gate_up.transposed(), self.how);
+        let dnormed = &mut normed[..rows * self.width];
+        MatrixMut::new(dnormed, rows, self.width).set_product(1.0, dgates, self.gate_up.transposed(), self.how);
+        dnormed
     }
 }
 
-/// silu(gate)·up of all rows.
-fn gate_all(hidden: &mut [f32], gates: &[f32], width: usize) {
-    let chunk = ROWS_PER_TASK * width;
-    hidden.par_chunks_mut(chunk).zip(gates.par_chunks(2 * chunk)).for_each(|(h, g)| gate_rows(h, g, width));
+/// silu(gate)·up of all rows, `stride` apart.
+fn gate_all(hidden: &mut [f32], stride: usize, gates: &[f32], width: usize) {
+    let hidden = hidden.par_chunks_mut(ROWS_PER_TASK * stride);
+    hidden.zip(gates.par_chunks(2 * ROWS_PER_TASK * width)).for_each(|(h, g)| gate_rows(h, stride, g, width));
 }
 
 /// The gradients of gate and up in their place, and silu(gate)·up in that of its gradient.
@@ -232,9 +211,9 @@ fn backward_all(gates: &mut [f32], hidden: &mut [f32], width: usize) {
 }
 
 vectorized! {
-    fn gate_rows(hidden: &mut [f32], gates: &[f32], width: usize) {
-        for (hidden, gates) in hidden.chunks_exact_mut(width).zip(gates.chunks_exact(2 * width)) {
-            let (gate, up) = gates.split_at(width);
+    fn gate_rows(hidden: &mut [f32], stride: usize, gates: &[f32], width: usize) {
+        for (hidden, gates) in hidden.chunks_mut(stride).zip(gates.chunks_exact(2 * width)) {
+            let (hidden, (gate, up)) = (&mut hidden[..width], gates.split_at(width));
             for i in 0..width {
                 hidden[i] = gate[i] * exp::logistic(gate[i]) * up[i];
             }

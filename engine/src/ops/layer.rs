@@ -127,7 +127,7 @@ struct Kept {
     attended: Attended,
     /// m, if [it is kept](keeps_middle).
     middle: Option<Vec<f32>>,
-    gates: Option<Vec<f32>>,
+    gates: Option<Scratch>,
 }
 
 impl Weights {

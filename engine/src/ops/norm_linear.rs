@@ -4,7 +4,7 @@
 
 use super::rms_norm::Norm;
 use super::{MaybeTape, ROWS_PER_TASK, WAVE};
-use crate::kernel::matrix::{How, Matrix, MatrixMut};
+use crate::kernel::matrix::{How, Matrix, MatrixMut, stride_of_left};
 use crate::kernel::scratch::Scratch;
 use crate::kernel::{exp, simd::vectorized};
 use crate::precision::Precision;
@@ -108,14 +108,14 @@ impl<'a> NormLinear<'a> {
 
     /// y, wave by wave: `done` gets some rows, and which they are.
     pub(super) fn forward(&self, x: &[f32], mut done: impl FnMut(Range<usize>, &[f32])) {
-        let most = WAVE.min(x.len() / self.width);
-        let (mut normed, mut inverse) = (Scratch::of(most * self.width), Scratch::of(most));
+        let (most, stride) = (WAVE.min(x.len() / self.width), stride_of_left(self.width));
+        let (mut normed, mut inverse) = (Scratch::of(most * stride), Scratch::of(most));
         let mut y = Scratch::of(most * self.out);
         for (rows, x) in waves(x, self.width) {
             let count = rows.len();
-            let (normed, y) = (&mut normed[..count * self.width], &mut y[..count * self.out]);
-            self.norm.forward(normed, &mut inverse[..count], x);
-            let normed = Matrix::new(normed, count, self.width);
+            let y = &mut y[..count * self.out];
+            self.norm.forward(&mut normed, stride, &mut inverse[..count], x);
+            let normed = Matrix::strided(&normed, count, self.width, stride);
             MatrixMut::new(y, count, self.out).set_product(1.0, normed, self.weight, self.how);
             done(rows, y);
         }
@@ -138,7 +138,7 @@ impl<'a> NormLinear<'a> {
             let (normed, inverse) = (&mut normed[..count * self.width], &mut inverse[..count]);
             dy(rows, &mut dy_rows[..count * self.out]);
             let dy = Matrix::new(&dy_rows, count, self.out);
-            self.norm.forward(normed, inverse, x);
+            self.norm.forward(normed, self.width, inverse, x);
             let dw = MatrixMut::new(dweight, self.width, self.out);
             dw.add_product(Matrix::new(normed, count, self.width).transposed(), dy, self.how);
             let dnormed = MatrixMut::new(normed, count, self.width);

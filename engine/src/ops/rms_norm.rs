@@ -13,7 +13,7 @@ pub fn rms_norm<T: MaybeTape>(x: Tokens<T>, weight: &Parameter, epsilon: f32) ->
     let (n, width) = shape(&x);
     let norm = Norm { weight: values(weight), epsilon };
     let (mut y, mut inverse) = (vec![0.0; n * width], vec![0.0; n]);
-    norm.forward(&mut y, &mut inverse, values(&x));
+    norm.forward(&mut y, width, &mut inverse, values(&x));
     let y = tokens(y, n, width);
     if T::OWNS_TAPE {
         let (result, weight) = (y.ghost(), weight.clone());
@@ -36,13 +36,12 @@ pub(super) struct Norm<'a> {
 }
 
 impl Norm<'_> {
-    /// y of all rows of x, and 1 / √(mean(x²) + ε) of each.
-    pub(super) fn forward(self, y: &mut [f32], inverse: &mut [f32], x: &[f32]) {
-        let chunk = ROWS_PER_TASK * self.weight.len();
-        y.par_chunks_mut(chunk)
-            .zip(x.par_chunks(chunk))
+    /// y of all rows of x, `stride` apart, and 1 / √(mean(x²) + ε) of each.
+    pub(super) fn forward(self, y: &mut [f32], stride: usize, inverse: &mut [f32], x: &[f32]) {
+        y.par_chunks_mut(ROWS_PER_TASK * stride)
+            .zip(x.par_chunks(ROWS_PER_TASK * self.weight.len()))
             .zip(inverse.par_chunks_mut(ROWS_PER_TASK))
-            .for_each(|((y, x), inverse)| normalize_rows(y, inverse, x, self.weight, self.epsilon));
+            .for_each(|((y, x), inverse)| normalize_rows(y, stride, inverse, x, self.weight, self.epsilon));
     }
 
     /// Adds to the gradients of x and w what dy says.
@@ -66,9 +65,10 @@ impl Norm<'_> {
 }
 
 vectorized! {
-    fn normalize_rows(y: &mut [f32], inverse: &mut [f32], x: &[f32], w: &[f32], epsilon: f32) {
+    fn normalize_rows(y: &mut [f32], stride: usize, inverse: &mut [f32], x: &[f32], w: &[f32], epsilon: f32) {
         let width = w.len();
-        for ((y, x), inverse) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(inverse) {
+        for ((y, x), inverse) in y.chunks_mut(stride).zip(x.chunks_exact(width)).zip(inverse) {
+            let y = &mut y[..width];
             *inverse = 1.0 / (rows::sum_of_squares(x) / width as f32 + epsilon).sqrt();
             for i in 0..width {
                 y[i] = x[i] * *inverse * w[i];

@@ -3,7 +3,6 @@
 use super::{Device, Task};
 use crate::ops;
 use crate::ring::Slices;
-use std::ops::Range;
 
 /// What a worker's memory is for, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,31 +24,34 @@ impl Memory {
     }
 
     pub(super) fn of(task: &Task, slices: &Slices, device: &Device) -> Self {
-        let rows = |worker| slices.spans(worker).iter().map(Range::len).sum::<usize>() * task.sequences;
-        let rows = (0..task.workers).map(rows).max().unwrap_or_default() as f64;
+        let rows = task.rows(slices) as f64;
         let model = &task.model;
         let (width, hidden, heads) = (model.width as f64, model.hidden as f64, model.heads as f64);
         let narrow = if device.bytes_a_value < 4 { device.bytes_a_value as f64 } else { 0.0 };
         let wave = rows.min(ops::WAVE as f64) / rows;
         // What is not kept is made again: of the gates a wave's at a time.
-        let kept_gates = if ops::keeps_gates(rows as usize) { 2.0 * hidden } else { 0.0 };
-        let keeps_middle = ops::keeps_middle(task.layout().tokens_per_sequence(), model.width);
-        let (kept_middle, made_middle) = if keeps_middle { (width, 0.0) } else { (0.0, width) };
-        // The layer's input, q, k, v, what attention gives, the sum with the input; a number a head.
-        let layer = 5.0 * width + kept_middle + kept_gates + heads;
+        let kept_gates = if task.keeps_gates(slices) { 2.0 * hidden } else { 0.0 };
+        let (kept_middle, made_middle) = if task.keeps_middle() { (width, 0.0) } else { (0.0, width) };
+        // q, k, v and what attention gives; a number a head.
+        let attended = 4.0 * width + heads;
+        let (kept_attended, made_attended) = if task.recompute { (0.0, attended) } else { (attended, 0.0) };
+        // The layer's input, its attention, the sum with the input, gates.
+        let layer = width + kept_attended + kept_middle + kept_gates;
         let values = device.bytes_a_value as f64;
         let patch = model.block.patch_values() as f64;
         // At the decoder's end: the reconstruction, what it is made of, and the gradients of both.
         let end = 2.0 * patch + 2.0 * width;
         // In a layer: the gradient of what it gives, which becomes that of what it was given, the sum with the input or its
-        // gradient, and, when gates and attention's result are gone, the gradients of q, k and v, which one worker computes
+        // gradient, and, when attention's result is gone, the gradients of q, k and v, which one worker computes
         // for a quarter of the heads at a time, if that is as many as it has threads, and has by then freed their q, k and v.
         let all_heads = task.sequences * model.heads;
         let together = all_heads.div_ceil(4) as f64 / all_heads as f64;
         let gradients = if task.workers > 1 { 3.0 * width } else { 3.0 * width * together };
-        let in_layer = width + made_middle + (gradients - width - kept_gates).max(0.0);
-        // Keys and values here and coming, with the gradients here and coming in f32, of one worker's rows.
-        let on_the_way = if task.workers > 1 { 2.0 * width * 2.0 * (values + 4.0) } else { 0.0 };
+        let in_layer = width + made_middle + made_attended + (gradients - width).max(0.0);
+        // Of others, one worker's rows: keys and values that come, with the gradients that are found of them, in f32; and with
+        // more than one other, as much that goes on.
+        let others = (task.workers - 1).min(2) as f64;
+        let on_the_way = others * 2.0 * width * (values + 4.0);
         // A wave's norm, gates and hidden values, and its norm and q, k and v side by side: room that is kept.
         let rooms = wave * (width + 3.0 * hidden - kept_gates + 4.0 * width);
         Self {

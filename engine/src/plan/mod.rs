@@ -20,13 +20,23 @@ pub use ring_steps::RingStep;
 use crate::block::Layout;
 use crate::error::EngineError;
 use crate::model::ModelConfig;
+use crate::ops;
 use crate::ring::Slices;
 use ring_steps::ring_steps;
+use std::ops::Range;
 
 /// Arithmetic of a score: its dot product and its value's share, two operations a multiply-add, of d numbers each.
 const FORWARD_PRODUCTS: f64 = 2.0;
 /// The score is made again; the gradients of weights, values, queries and keys are a product each.
 const BACKWARD_PRODUCTS: f64 = 5.0;
+
+/// Widths of a token and layer that go from or to memory besides the products' sums, forward: x for the norm (1), q, k and v
+/// to their heads (3), heads put together (1), the residual's copy and what is added to it (4), the sum kept (2), its norm and
+/// what is added to it (3).
+const FORWARD_ROWS: f64 = 14.0;
+/// The same backward: the branch's input and its gradient in place (4), the result's gradient by rows and by heads (4), the
+/// gradients of q, k and v made and taken apart (6), x and its gradient in place (3).
+const BACKWARD_ROWS: f64 = 17.0;
 
 /// What is to be trained, and by how many workers.
 #[derive(Clone, Debug)]
@@ -39,6 +49,8 @@ pub struct Task {
     pub blocks: usize,
     /// Workers that share each sequence.
     pub workers: usize,
+    /// Whether layers keep their inputs alone for the backward pass: [`TrainConfig::recompute`](crate::train::TrainConfig).
+    pub recompute: bool,
 }
 
 /// One direction of a pass through the model.
@@ -81,7 +93,7 @@ pub struct Plan {
 }
 
 impl Task {
-    /// A task of `tokens` tokens a sequence.
+    /// A task of `tokens` tokens a sequence, without recomputing.
     ///
     /// # Errors
     /// [`EngineError::Config`] for a model that cannot be, tokens that are no whole number of blocks, or workers that
@@ -103,7 +115,7 @@ impl Task {
         if sequences == 0 {
             return Err(EngineError::config("batch", sequences, "needs at least one sequence"));
         }
-        Ok(Self { model, sequences, blocks: tokens / each, workers })
+        Ok(Self { model, sequences, blocks: tokens / each, workers, recompute: false })
     }
 
     fn layout(&self) -> Layout {
@@ -118,6 +130,30 @@ impl Task {
     fn layers(&self) -> usize {
         self.model.encoder_layers + self.model.decoder_layers
     }
+
+    /// Rows of the worker that has most.
+    fn rows(&self, slices: &Slices) -> usize {
+        let of_sequence = |worker| slices.spans(worker).iter().map(Range::len).sum::<usize>();
+        (0..self.workers).map(of_sequence).max().unwrap_or_default() * self.sequences
+    }
+
+    fn keeps_gates(&self, slices: &Slices) -> bool {
+        !self.recompute && ops::keeps_gates(self.rows(slices))
+    }
+
+    fn keeps_middle(&self) -> bool {
+        !self.recompute && ops::keeps_middle(self.layout().tokens_per_sequence(), self.model.width)
+    }
+
+    /// Operations a token of all linear maps that the backward pass makes again, because what they gave was not kept.
+    fn flops_again(&self, slices: &Slices) -> f64 {
+        let (width, hidden) = (self.model.width as f64, self.model.hidden as f64);
+        let of = |is_made: bool, multiplied: f64| if is_made { 2.0 * multiplied } else { 0.0 };
+        let gates = of(!self.keeps_gates(slices), 2.0 * width * hidden);
+        let middle = of(!self.keeps_middle(), width * width);
+        let heads = of(self.recompute, 3.0 * width * width);
+        self.layers() as f64 * (gates + middle + heads)
+    }
 }
 
 impl Plan {
@@ -129,23 +165,35 @@ impl Plan {
         let memory = Memory::of(&task, &slices, &device);
         let (tokens, workers, layers) = (task.tokens() as f64, task.workers as f64, task.layers() as f64);
 
-        let pass = |steps: &[RingStep], times: f64, products: f64| {
-            let scores: f64 = slices.scores(&layout).iter().map(|scores| *scores as f64).sum();
-            let scores = scores * layers * (task.sequences * task.model.width) as f64;
-            let linear = times * task.model.linear_flops() * tokens;
-            let attention = layers * steps.iter().map(RingStep::seconds).sum::<f64>();
+        let scores: f64 = slices.scores(&layout).iter().map(|scores| *scores as f64).sum();
+        let scores = scores * layers * (task.sequences * task.model.width) as f64;
+        let linear = task.model.linear_flops();
+        let width_bytes = layers * (task.model.width * device.bytes_a_value) as f64;
+        let pass = |widths: f64, linear: f64, attended: &[(&[RingStep], f64)]| {
+            let over_steps = |of: fn(&RingStep) -> f64| -> f64 {
+                layers * attended.iter().flat_map(|(steps, _)| steps.iter()).map(of).sum::<f64>()
+            };
+            let products: f64 = attended.iter().map(|(_, products)| products).sum();
             Pass {
-                flops: linear + 2.0 * products * scores,
-                linear: linear / workers / device.linear_flops,
-                rows: times * row_bytes(&task, &device) * tokens / workers / device.memory_bandwidth,
-                attention,
-                waiting: layers * steps.iter().map(|step| step.seconds() - step.computing).sum::<f64>(),
+                flops: linear * tokens + 2.0 * products * scores,
+                linear: linear * tokens / workers / device.linear_flops,
+                rows: widths * width_bytes * tokens / workers / device.memory_bandwidth,
+                attention: over_steps(RingStep::seconds),
+                waiting: over_steps(|step| step.seconds() - step.computing),
             }
+        };
+        let (there, back) = ((&forward_steps[..], FORWARD_PRODUCTS), (&backward_steps[..], BACKWARD_PRODUCTS));
+        let backward_linear = 2.0 * linear + task.flops_again(&slices);
+        let forward = pass(FORWARD_ROWS, linear, &[there]);
+        let backward = if task.recompute {
+            pass(FORWARD_ROWS + BACKWARD_ROWS, backward_linear, &[there, back])
+        } else {
+            pass(BACKWARD_ROWS, backward_linear, &[back])
         };
         let weights = task.model.parameter_count() as f64;
         Self {
-            forward: pass(&forward_steps, 1.0, FORWARD_PRODUCTS),
-            backward: pass(&backward_steps, 2.0, BACKWARD_PRODUCTS),
+            forward,
+            backward,
             // Weight, gradient and both moments are read, and all but the gradient written.
             update: 7.0 * weights * 4.0 / device.memory_bandwidth,
             gradient_bytes: 2.0 * (workers - 1.0) / workers * weights * 4.0,
@@ -173,13 +221,6 @@ impl Pass {
     pub fn seconds(&self) -> f64 {
         self.linear + self.rows + self.attention
     }
-}
-
-/// Bytes that a token's activations are read and written besides the products, forward: in a layer two norms (2 widths
-/// each), two residuals copied (2 each), q, k and v made and taken apart (9), heads put together (4), gate and up made
-/// and multiplied (5 hidden).
-fn row_bytes(task: &Task, device: &Device) -> f64 {
-    (task.layers() * (21 * task.model.width + 5 * task.model.hidden) * device.bytes_a_value) as f64
 }
 
 #[cfg(test)]

@@ -74,7 +74,8 @@ pub(crate) fn collect(model: &impl Parameters, grads: &mut Grads) -> Result<Vec<
 pub fn clip_global_norm(gradients: &mut [Vec<f32>], largest: f32) -> f64 {
     let squares =
         |gradient: &Vec<f32>| -> f64 { gradient.chunks(CHUNK).map(|chunk| f64::from(sum_of_squares(chunk))).sum() };
-    let norm = gradients.iter().map(squares).sum::<f64>().sqrt();
+    // Added up in the same order by any number of threads.
+    let norm = gradients.par_iter().map(squares).collect::<Vec<_>>().iter().sum::<f64>().sqrt();
     if norm > f64::from(largest) {
         let factor = (f64::from(largest) / norm) as f32;
         gradients.par_iter_mut().for_each(|gradient| scale(gradient, factor));

@@ -9,6 +9,7 @@
 use super::adamw::collect;
 use crate::block::Layout;
 use crate::error::EngineError;
+use crate::kernel::rows;
 use crate::mask::PrefixMask;
 use crate::model::{ElasticTok, Loss};
 use crate::ops::Scope;
@@ -26,6 +27,9 @@ const SHARD_TOKENS: usize = 512;
 
 /// At most this many shards: each holds the gradients of all weights.
 const MOST_SHARDS: usize = 8;
+
+/// Numbers of a gradient that one thread adds up at a time.
+const PIECE: usize = 1 << 12;
 
 /// Sequences with what was drawn for them.
 pub(super) struct Batch {
@@ -79,13 +83,16 @@ pub(super) struct Gradient {
 }
 
 impl Gradient {
-    /// As [`Losses::add`].
-    pub(super) fn add(&mut self, other: &Self) {
-        self.losses.add(&other.losses);
-        self.of_weights
-            .par_iter_mut()
-            .zip(&other.of_weights)
-            .for_each(|(sum, part)| crate::kernel::rows::add(sum, part));
+    /// As [`Losses::add`], of several in their order.
+    pub(super) fn add(&mut self, others: &[Self]) {
+        others.iter().for_each(|other| self.losses.add(&other.losses));
+        let each = self.of_weights.par_iter_mut().enumerate();
+        // Piece by piece, so that a sum stays in the cache until all are added.
+        each.flat_map(|(weight, sum)| sum.par_chunks_mut(PIECE).enumerate().map(move |(at, sum)| (weight, at, sum)))
+            .for_each(|(weight, at, sum)| {
+                let parts = others.iter().map(|other| &other.of_weights[weight][at * PIECE..]);
+                parts.for_each(|part| rows::add(sum, part));
+            });
     }
 }
 
@@ -104,9 +111,9 @@ impl Batch {
             let share = share * shard.sequences as f32 / all;
             shard.gradient_on_one_tape(model, kl_weight, share)
         });
-        let mut parts = shards.collect::<Result<Vec<_>, _>>()?.into_iter();
-        let mut sum = parts.next().expect("a batch holds at least one sequence");
-        parts.for_each(|part| sum.add(&part));
+        let mut parts = shards.collect::<Result<Vec<_>, _>>()?;
+        let mut sum = parts.remove(0);
+        sum.add(&parts);
         Ok(sum)
     }
 

@@ -280,7 +280,7 @@ impl Trainer {
                 Some(team) => team.gradient(&batch, &self.model, config.kl_weight, share, &mut self.traces)?,
             };
             match &mut sum {
-                Some(sum) => sum.add(&part),
+                Some(sum) => sum.add(&[part]),
                 None => sum = Some(part),
             }
         }

@@ -7,10 +7,11 @@ use super::words::{Pair, Single, Words};
 use crate::kernel::matrix::{Matrix, MatrixMut};
 use crate::kernel::scratch::Scratch;
 use crate::precision::Precision;
+use std::ops::Deref;
 
 /// A (m, k), k in one block.
-pub(crate) struct LaidLeft {
-    lanes: Scratch,
+pub(crate) struct LaidLeft<'a> {
+    lanes: Lanes<'a>,
     order: Order,
     rows: usize,
     depth: usize,
@@ -25,23 +26,44 @@ pub(crate) struct LaidRight {
     precision: Precision,
 }
 
-impl LaidLeft {
+/// What was laid out, or lay so already.
+pub(super) enum Lanes<'a> {
+    Made(Scratch),
+    Found(&'a [f32]),
+}
+
+impl Deref for Lanes<'_> {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        match self {
+            Self::Made(lanes) => lanes,
+            Self::Found(lanes) => lanes,
+        }
+    }
+}
+
+/// Rows of a left factor, laid out unless they lie so already.
+pub(super) fn left<W: Words>(a: Matrix<'_>) -> (Lanes<'_>, Order) {
+    if let Some(order) = Order::found::<W>(a) {
+        return (Lanes::Found(a.data), order);
+    }
+    let order = Order::of::<W>(a);
+    let mut lanes = Scratch::of(order.room(a.rows, words::<W>(a.columns)));
+    order.lay::<W>(a, &mut lanes);
+    (Lanes::Made(lanes), order)
+}
+
+impl<'a> LaidLeft<'a> {
     /// # Panics
     /// If k is more than [`DEPTH`].
-    pub(in crate::kernel) fn of(a: Matrix<'_>, precision: Precision) -> Self {
+    pub(in crate::kernel) fn of(a: Matrix<'a>, precision: Precision) -> Self {
         assert!(a.columns <= DEPTH, "k of {} is more than one block", a.columns);
         let (lanes, order) = match precision {
-            Precision::F32 => Self::lanes::<Single>(a),
-            Precision::Bf16 => Self::lanes::<Pair>(a),
+            Precision::F32 => left::<Single>(a),
+            Precision::Bf16 => left::<Pair>(a),
         };
         Self { lanes, order, rows: a.rows, depth: a.columns, precision }
-    }
-
-    fn lanes<W: Words>(a: Matrix<'_>) -> (Scratch, Order) {
-        let order = Order::of::<W>(a);
-        let mut lanes = Scratch::of(order.room(a.rows, words::<W>(a.columns)));
-        order.lay::<W>(a, &mut lanes);
-        (lanes, order)
     }
 
     /// c = scale·self·b, or c += scale·self·b.
@@ -76,11 +98,8 @@ impl LaidRight {
     }
 
     fn lanes<W: Words>(b: Matrix<'_>) -> Scratch {
-        let panel = COLUMNS * words::<W>(b.rows);
-        let mut lanes = Scratch::of(b.columns.div_ceil(COLUMNS) * panel);
-        for (out, from) in lanes.chunks_exact_mut(panel.max(1)).zip((0..b.columns).step_by(COLUMNS)) {
-            layout::columns::<W>(b.part(0..b.rows, from..b.columns.min(from + COLUMNS)), out);
-        }
+        let mut lanes = Scratch::of(b.columns.div_ceil(COLUMNS) * COLUMNS * words::<W>(b.rows));
+        layout::columns::<W>(b, &mut lanes);
         lanes
     }
 }

@@ -5,7 +5,7 @@
 #![allow(unsafe_code)] // Stores and instructions the compiler does not choose by itself.
 
 use super::is_there;
-use super::tile::{COLUMNS, TILE_ROWS};
+use super::tile::{COLUMNS, FEWEST_ROWS, TILE_ROWS};
 use super::words::Words;
 use crate::kernel::matrix::Matrix;
 use std::arch::x86_64::*;
@@ -14,6 +14,9 @@ use std::arch::x86_64::*;
 pub(super) fn words<W: Words>(depth: usize) -> usize {
     depth.div_ceil(W::VALUES)
 }
+
+/// Lanes along k between the one that is laid out and the one that is sent for.
+const AHEAD: usize = 16;
 
 /// How the rows of a left factor lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,24 +31,33 @@ pub(super) enum Order {
 /// same lines of a cache.
 pub(super) const STEPS: [usize; 4] = [80, 144, 272, 528];
 
+/// The stride at which rows of so many values are read as they lie, if there is one.
+pub(in crate::kernel) fn stride(columns: usize) -> Option<usize> {
+    STEPS.into_iter().find(|step| step - 16 >= columns)
+}
+
 impl Order {
     /// The order in which a factor is laid out best, with up to [`DEPTH`](super::product::DEPTH) lanes a row.
     pub(super) fn of<W: Words>(a: Matrix<'_>) -> Self {
         if a.column_stride != 1 {
             return Self::Panels;
         }
-        let words = words::<W>(a.columns);
-        let step = STEPS.into_iter().find(|step| step - 16 >= words);
-        Self::Rows(step.expect("a block is not deeper than the longest row"))
+        Self::Rows(stride(words::<W>(a.columns)).expect("a block is not deeper than the longest row"))
+    }
+
+    /// That of a factor which lies in such an order already, with as much behind its last row as a tile may read.
+    pub(super) fn found<W: Words>(a: Matrix<'_>) -> Option<Self> {
+        let is_one = W::VALUES == 1 && a.column_stride == 1 && STEPS.contains(&a.row_stride);
+        let order = Self::Rows(a.row_stride);
+        (is_one && a.columns <= a.row_stride && a.data.len() >= order.room(a.rows, a.columns)).then_some(order)
     }
 
     /// Lanes for so many rows of so many lanes, which fill whole tiles. Each lane of a panel's rows is written
     /// with four too many, which the next one overwrites.
     pub(super) fn room(self, rows: usize, words: usize) -> usize {
-        let rows = rows.next_multiple_of(TILE_ROWS);
         match self {
-            Self::Rows(step) => rows * step,
-            Self::Panels => rows * words + 16,
+            Self::Rows(step) => rows.next_multiple_of(FEWEST_ROWS) * step,
+            Self::Panels => rows.next_multiple_of(TILE_ROWS) * words + 16,
         }
     }
 
@@ -73,15 +85,19 @@ impl Order {
     }
 }
 
-/// Lays out a panel of up to [`COLUMNS`] columns of a right factor, lane after lane; columns that are missing are zero.
+/// Lays out a right factor as panels of [`COLUMNS`] columns, lane after lane; columns that are missing in the last one are zero.
 pub(super) fn columns<W: Words>(b: Matrix<'_>, out: &mut [f32]) {
-    assert!(is_there() && b.columns <= COLUMNS && out.len() == COLUMNS * words::<W>(b.rows));
-    if b.column_stride == 1 {
-        // SAFETY: the CPU has the instructions; COLUMNS is a multiple of 16, so that nothing is written behind `out`.
-        unsafe { lay_across::<W, COLUMNS>(b, out) };
-    } else {
-        // SAFETY: the CPU has the instructions.
-        unsafe { transpose::<W>(b.transposed(), out) };
+    let panel = COLUMNS * words::<W>(b.rows);
+    assert!(is_there() && out.len() == b.columns.div_ceil(COLUMNS) * panel);
+    for (from, out) in (0..b.columns).step_by(COLUMNS).zip(out.chunks_exact_mut(panel.max(1))) {
+        let part = b.part(0..b.rows, from..b.columns.min(from + COLUMNS));
+        if b.column_stride == 1 {
+            // SAFETY: the CPU has the instructions; COLUMNS is a multiple of 16, so that nothing is written behind `out`.
+            unsafe { lay_across::<W, COLUMNS>(part, out) };
+        } else {
+            // SAFETY: the CPU has the instructions.
+            unsafe { transpose::<W>(part.transposed(), out) };
+        }
     }
 }
 
@@ -93,12 +109,14 @@ pub(super) fn columns<W: Words>(b: Matrix<'_>, out: &mut [f32]) {
 unsafe fn lay_row<W: Words>(values: &[f32], out: &mut [f32]) {
     let lanes = words::<W>(values.len()).next_multiple_of(16);
     assert!(out.len() >= lanes, "room for the row");
-    for at in (0..lanes).step_by(16) {
-        // SAFETY: `along` reads what the slice has; 16 lanes are inside `out` (asserted).
-        unsafe {
-            let lanes = W::along(&values[W::VALUES * at..]);
-            _mm512_storeu_si512(out.as_mut_ptr().add(at).cast(), lanes);
-        }
+    let (whole, rest) = values.split_at(values.len() / (16 * W::VALUES) * 16 * W::VALUES);
+    for (values, out) in whole.chunks_exact(16 * W::VALUES).zip(out.chunks_exact_mut(16)) {
+        // SAFETY: as many values as `whole` reads; 16 lanes are inside `out`.
+        unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), W::whole(values.as_ptr())) };
+    }
+    if !rest.is_empty() {
+        // SAFETY: `along` reads what the slice has; the last 16 lanes are inside `out` (asserted).
+        unsafe { _mm512_storeu_si512(out[lanes - 16..].as_mut_ptr().cast(), W::along(rest)) };
     }
 }
 
@@ -113,6 +131,14 @@ unsafe fn lay_across<W: Words, const WIDTH: usize>(m: Matrix<'_>, out: &mut [f32
     assert!(m.column_stride == 1, "rows are contiguous");
     assert!(words == 0 || out.len() >= (words - 1) * WIDTH + steps * 16, "room for the last lanes");
     for word in 0..words {
+        // Rows lie too far apart for the CPU to expect the next ones.
+        for value in 0..W::VALUES {
+            let ahead = m.data.as_ptr().wrapping_add(((word + AHEAD) * W::VALUES + value) * m.row_stride);
+            _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
+            if WIDTH > 16 {
+                _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(16).cast());
+            }
+        }
         for step in 0..steps {
             // SAFETY: the rows of a lane are inside the matrix; `out` has room (asserted).
             unsafe {
@@ -137,6 +163,9 @@ unsafe fn transpose<W: Words>(m: Matrix<'_>, out: &mut [f32]) {
             let rows = m.rows.saturating_sub(half).min(16);
             for (row, block) in block.iter_mut().enumerate().take(rows) {
                 let values = &m.data[(half + row) * m.row_stride..][W::VALUES * start..m.columns];
+                for line in 0..W::VALUES {
+                    _mm_prefetch::<_MM_HINT_T0>(values.as_ptr().wrapping_add(32 * W::VALUES + 16 * line).cast());
+                }
                 // SAFETY: reads what the slice has.
                 *block = unsafe { W::along(values) };
             }

@@ -11,6 +11,7 @@ mod tile;
 mod words;
 
 pub(super) use laid::{LaidLeft, LaidRight};
+pub(super) use layout::stride;
 pub(super) use product::{DEPTH, product};
 
 /// Whether the CPU has the instructions: those of bfloat16 too, so that one set serves both precisions. Other CPUs, with AVX-512

@@ -7,7 +7,8 @@
 //!     TILE_ROWS × COLUMNS of C                    whose sums stay in registers for the whole block of k
 //! ```
 
-use super::layout::{self, Order, words};
+use super::laid;
+use super::layout::{self, words};
 use super::tile::{COLUMNS, Rows, TILE_ROWS, Target};
 use super::words::{Pair, Single, Words};
 use crate::kernel::matrix::{How, Matrix, MatrixMut, Threads};
@@ -22,6 +23,9 @@ pub(in crate::kernel) const DEPTH: usize = 512;
 /// Rows of A that one task lays out: 120 KiB, which stay in the second-level cache, and few enough for tasks to be dealt
 /// evenly.
 const STRIP: usize = 5 * TILE_ROWS;
+
+/// Panels of B that one task lays out.
+const PANELS: usize = 4;
 
 /// c = scale·a·b, or c += scale·a·b, of matrices whose shapes fit.
 pub(in crate::kernel) fn product(c: MatrixMut<'_>, add: bool, scale: f32, a: Matrix<'_>, b: Matrix<'_>, how: How) {
@@ -44,24 +48,23 @@ fn product_of<W: Words>(c: MatrixMut<'_>, mut add: bool, scale: f32, a: Matrix<'
         let panel = COLUMNS * words::<W>(deep);
         let (a, b) = (a.part(0..rows, first..first + deep), b.part(first..first + deep, 0..columns));
         let laid_b = &mut space[..panels * panel];
-        let lay_out = |(index, out): (usize, &mut [f32])| {
-            let from = index * COLUMNS;
-            layout::columns::<W>(b.part(0..deep, from..columns.min(from + COLUMNS)), out);
-        };
         match threads {
-            Threads::One => laid_b.chunks_exact_mut(panel.max(1)).enumerate().for_each(lay_out),
-            Threads::All => laid_b.par_chunks_exact_mut(panel.max(1)).enumerate().with_min_len(4).for_each(lay_out),
+            Threads::One => layout::columns::<W>(b, laid_b),
+            Threads::All => {
+                laid_b.par_chunks_mut((PANELS * panel).max(1)).enumerate().for_each(|(index, out)| {
+                    let from = index * PANELS * COLUMNS;
+                    layout::columns::<W>(b.part(0..deep, from..columns.min(from + PANELS * COLUMNS)), out);
+                });
+            }
         }
         let laid_b = &laid_b[..];
         let multiply = |(index, c): (usize, &mut [f32])| {
             let from = index * STRIP;
             let rows = STRIP.min(rows - from);
             let a = a.part(from..from + rows, 0..deep);
-            let (order, words) = (Order::of::<W>(a), words::<W>(deep));
-            let mut laid_a = Scratch::of(order.room(rows, words));
-            order.lay::<W>(a, &mut laid_a);
+            let (lanes, order) = laid::left::<W>(a);
             let mut target = Target { data: c, stride: row_stride, rows, columns, scale, add };
-            target.multiply::<W>(Rows { lanes: &laid_a, words, order }, laid_b);
+            target.multiply::<W>(Rows { lanes: &lanes, words: words::<W>(deep), order }, laid_b);
         };
         match threads {
             Threads::One => data.chunks_mut(STRIP * row_stride).enumerate().for_each(multiply),

@@ -10,6 +10,9 @@ use std::arch::x86_64::*;
 /// Rows of a tile. Its 24 registers of sums, two of B and one of A leave five of the 32 to the compiler.
 pub(super) const TILE_ROWS: usize = 12;
 
+/// Rows of the smallest tile; the last one of a product has as many or twice as many, if that is enough.
+pub(super) const FEWEST_ROWS: usize = 4;
+
 /// Columns of a tile: two registers.
 pub(super) const COLUMNS: usize = 32;
 
@@ -56,8 +59,7 @@ impl Target<'_> {
             Order::Rows(S3) => (S3, Self::tiles::<W, S3, 1>),
             Order::Rows(other) => unreachable!("rows are never {other} lanes apart"),
         };
-        let enough = rows.next_multiple_of(TILE_ROWS) * step;
-        assert!(a.words <= step && a.lanes.len() >= enough, "the left factor is too short");
+        assert!(a.words <= step && a.lanes.len() >= a.order.room(rows, a.words), "the left factor is too short");
         // SAFETY: the CPU has the instructions, and A, B and C have what is read and written (all asserted).
         unsafe { tiles(self, a.lanes, a.words, step, b) }
     }
@@ -82,12 +84,12 @@ impl Target<'_> {
                 let shape = Shape { words, rows, columns, stride, scale, add };
                 // SAFETY: the tile lies in C, its rows in A and its panel in B, as the caller says.
                 unsafe {
-                    sums::<W, ROW_STEP, WORD_STEP>(
-                        a.add(row * step),
-                        b.add(column * words),
-                        c.add(row * stride + column),
-                        &shape,
-                    );
+                    let (a, b, c) = (a.add(row * step), b.add(column * words), c.add(row * stride + column));
+                    match rows.div_ceil(FEWEST_ROWS) {
+                        1 => sums::<W, ROW_STEP, WORD_STEP, FEWEST_ROWS>(a, b, c, &shape),
+                        2 => sums::<W, ROW_STEP, WORD_STEP, { 2 * FEWEST_ROWS }>(a, b, c, &shape),
+                        _ => sums::<W, ROW_STEP, WORD_STEP, TILE_ROWS>(a, b, c, &shape),
+                    }
                 };
             }
         }
@@ -103,13 +105,13 @@ struct Shape {
     add: bool,
 }
 
-/// Sums over all lanes; lane w of row r of A lies at a + r · `ROW_STEP` + w · `WORD_STEP`.
+/// Sums over all lanes of `ROWS` rows; lane w of row r of A lies at a + r · `ROW_STEP` + w · `WORD_STEP`.
 ///
 /// # Safety
-/// The CPU has the instructions; A has [`TILE_ROWS`] rows and B a panel of `words` lanes, C the rows and columns of `shape`.
+/// The CPU has the instructions; A has `ROWS` rows and B a panel of `words` lanes, C the rows and columns of `shape`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl,avx512dq")]
-unsafe fn sums<W: Words, const ROW_STEP: usize, const WORD_STEP: usize>(
+unsafe fn sums<W: Words, const ROW_STEP: usize, const WORD_STEP: usize, const ROWS: usize>(
     a: *const i32,
     b: *const i32,
     c: *mut f32,
@@ -121,7 +123,7 @@ unsafe fn sums<W: Words, const ROW_STEP: usize, const WORD_STEP: usize>(
         _mm_prefetch::<_MM_HINT_T0>(at.cast());
         _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(16).cast());
     }
-    let mut sums = [[_mm512_setzero_ps(); 2]; TILE_ROWS];
+    let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
     for word in 0..shape.words {
         // SAFETY: inside the panel and the rows, as the caller says.
         unsafe {
@@ -140,7 +142,7 @@ unsafe fn sums<W: Words, const ROW_STEP: usize, const WORD_STEP: usize>(
     // SAFETY: as the caller says.
     unsafe {
         match (rows, columns) {
-            (TILE_ROWS, COLUMNS) => store(sums, c, stride, TILE_ROWS, [!0; 2], scale, add),
+            (rows, COLUMNS) if rows == ROWS => store(sums, c, stride, ROWS, [!0; 2], scale, add),
             _ => {
                 let masks = [lanes(columns), lanes(columns.saturating_sub(16))];
                 store(sums, c, stride, rows, masks, scale, add);
@@ -154,8 +156,8 @@ unsafe fn sums<W: Words, const ROW_STEP: usize, const WORD_STEP: usize>(
 /// # Safety
 /// The CPU has the instructions; C has so many rows, with all lanes of the masks.
 #[inline(always)]
-unsafe fn store(
-    sums: [[__m512; 2]; TILE_ROWS],
+unsafe fn store<const ROWS: usize>(
+    sums: [[__m512; 2]; ROWS],
     c: *mut f32,
     stride: usize,
     rows: usize,

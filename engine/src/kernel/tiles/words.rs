@@ -20,6 +20,12 @@ pub(super) trait Words {
     /// As the trait.
     unsafe fn along(values: &[f32]) -> __m512i;
 
+    /// [`along`](Self::along) where no value is missing.
+    ///
+    /// # Safety
+    /// As the trait; there are as many values as 16 lanes have.
+    unsafe fn whole(values: *const f32) -> __m512i;
+
     /// Lane `word` of 16 columns, of which the first is `column`; columns that are missing are zero.
     ///
     /// # Safety
@@ -49,6 +55,11 @@ impl Words for Single {
     }
 
     #[inline(always)]
+    unsafe fn whole(values: *const f32) -> __m512i {
+        _mm512_loadu_si512(values.cast())
+    }
+
+    #[inline(always)]
     unsafe fn across(m: Matrix<'_>, word: usize, column: usize) -> __m512i {
         let row = m.data.as_ptr().wrapping_add(word * m.row_stride + column);
         _mm512_castps_si512(_mm512_maskz_loadu_ps(lanes(m.columns.saturating_sub(column)), row))
@@ -69,6 +80,11 @@ impl Words for Pair {
         let high = values.as_ptr().wrapping_add(16);
         let high = _mm512_maskz_loadu_ps(lanes(values.len().saturating_sub(16)), high);
         std::mem::transmute(_mm512_cvtne2ps_pbh(high, low))
+    }
+
+    #[inline(always)]
+    unsafe fn whole(values: *const f32) -> __m512i {
+        std::mem::transmute(_mm512_cvtne2ps_pbh(_mm512_loadu_ps(values.add(16)), _mm512_loadu_ps(values)))
     }
 
     #[inline(always)]

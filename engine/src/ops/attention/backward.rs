@@ -3,7 +3,7 @@
 use super::Scope;
 use super::tile::{Held, KEYS, QUERIES, Run, Strided, Tile, scale};
 use crate::kernel::factor::{Left, Right};
-use crate::kernel::matrix::{Matrix, MatrixMut};
+use crate::kernel::matrix::{Matrix, MatrixMut, stride_of_left};
 use crate::kernel::scratch::Scratch;
 use crate::kernel::{exp, rows, simd::vectorized};
 use crate::precision::Precision;
@@ -33,7 +33,7 @@ pub(super) struct QueryRun<'a> {
 }
 
 /// A tile of queries, for products with many tiles of keys: Q and dO as left and as right factors.
-struct QueryTile<'a> {
+struct QueryFactors<'a> {
     first: usize,
     log_sum_exp: &'a [f32],
     pulls: &'a [f32],
@@ -42,13 +42,13 @@ struct QueryTile<'a> {
 }
 
 /// A tile of keys, for products with many tiles of queries.
-struct KeyTile<'a> {
+struct KeyFactors<'a> {
     k: Right<'a>,
     k_transposed: Right<'a>,
     v_transposed: Right<'a>,
 }
 
-impl<'a> KeyTile<'a> {
+impl<'a> KeyFactors<'a> {
     fn of(run: Run<'a>, precision: Precision) -> Self {
         let [k, k_transposed, v_transposed] =
             [run.k(), run.k().transposed(), run.v().transposed()].map(|factor| Right::of(factor, precision));
@@ -83,8 +83,9 @@ impl<'a> QueryRun<'a> {
         if run.before(scope.layout.reach(self.first + self.pulls.len() - 1)).len() == 0 {
             return 0;
         }
-        let tiles: Vec<QueryTile<'_>> = self.tiles(precision).collect();
-        let (mut p, mut ds) = (Scratch::of(QUERIES * KEYS), Scratch::of(QUERIES * KEYS));
+        let tiles: Vec<QueryFactors<'_>> = self.tiles(precision).collect();
+        let most = QUERIES * stride_of_left(KEYS);
+        let (mut p, mut ds) = (Scratch::of(most), Scratch::of(most));
         let gradients = d.keys.chunks_mut(KEYS * dim).zip(d.values.chunks_mut(KEYS * dim));
         let mut computed = 0;
         for (keys, (dk, dv)) in run.tiles().zip(gradients) {
@@ -96,13 +97,17 @@ impl<'a> QueryRun<'a> {
                 if keys == 0 {
                     continue;
                 }
-                let ready = held.of(seen, |run| KeyTile::of(run, precision));
-                let (p, ds) = (&mut p[..queries * keys], &mut ds[..queries * keys]);
-                MatrixMut::new(p, queries, keys).set_product_of(scale(dim), &tile.q.0, &ready.k_transposed);
-                MatrixMut::new(ds, queries, keys).set_product_of(1.0, &tile.dy.0, &ready.v_transposed);
+                let ready = held.of(seen, |run| KeyFactors::of(run, precision));
+                let (scores, dp, stride) = (&mut p[..], &mut ds[..], stride_of_left(keys));
+                MatrixMut::strided(scores, queries, keys, stride).set_product_of(
+                    scale(dim),
+                    &tile.q.0,
+                    &ready.k_transposed,
+                );
+                MatrixMut::strided(dp, queries, keys, stride).set_product_of(1.0, &tile.dy.0, &ready.v_transposed);
                 let place = Tile { sequence: self.sequence, first_query: tile.first, first_key: seen.first, keys };
-                backward_rows(p, ds, tile.log_sum_exp, tile.pulls, scale(dim), place, scope);
-                let (p, ds) = (Matrix::new(p, queries, keys), Matrix::new(ds, queries, keys));
+                backward_rows(scores, dp, stride, tile.log_sum_exp, tile.pulls, scale(dim), place, scope);
+                let [p, ds] = [&p, &ds].map(|rows| Matrix::strided(rows, queries, keys, stride));
                 MatrixMut::new(dv, keys, dim).add_product_of(&Left::of(p.transposed(), precision), &tile.dy.1);
                 MatrixMut::new(dk, keys, dim).add_product_of(&Left::of(ds.transposed(), precision), &tile.q.1);
                 MatrixMut::new(dq, queries, dim).add_product_of(&Left::of(ds, precision), &ready.k);
@@ -112,13 +117,13 @@ impl<'a> QueryRun<'a> {
         computed as u64
     }
 
-    fn tiles(self, precision: Precision) -> impl Iterator<Item = QueryTile<'a>> {
+    fn tiles(self, precision: Precision) -> impl Iterator<Item = QueryFactors<'a>> {
         let both = move |factor| (Left::of(factor, precision), Right::of(factor, precision));
         let length = self.pulls.len();
         (0..length).step_by(QUERIES).map(move |from| {
             let part = self.part(from..length.min(from + QUERIES));
             let count = part.pulls.len();
-            QueryTile {
+            QueryFactors {
                 first: part.first,
                 log_sum_exp: part.log_sum_exp,
                 pulls: part.pulls,
@@ -139,23 +144,24 @@ vectorized! {
 }
 
 vectorized! {
-    /// Scores → P = exp(score − log Σ exp), and dP → dS = P∘(dP − pull)·scale.
+    /// Scores → P = exp(score − log Σ exp), and dP → dS = P∘(dP − pull)·scale; rows are `stride` apart.
     fn backward_rows(
         p: &mut [f32],
         ds: &mut [f32],
+        stride: usize,
         log_sum_exp: &[f32],
         pulls: &[f32],
         scale: f32,
         tile: Tile,
         scope: &Scope,
     ) {
-        let rows = p.chunks_exact_mut(tile.keys).zip(ds.chunks_exact_mut(tile.keys)).zip(log_sum_exp).zip(pulls);
+        let rows = p.chunks_exact_mut(stride).zip(ds.chunks_exact_mut(stride)).zip(log_sum_exp).zip(pulls);
         for (i, (((p, ds), total), pull)) in rows.enumerate() {
             let (total, pull) = (*total, *pull);
             let seen = tile.seen(scope, i);
-            let (p, unseen) = p.split_at_mut(seen);
+            let (p, unseen) = p[..tile.keys].split_at_mut(seen);
             unseen.fill(0.0);
-            let (ds, unseen) = ds.split_at_mut(seen);
+            let (ds, unseen) = ds[..tile.keys].split_at_mut(seen);
             unseen.fill(0.0);
             tile.hide(scope, i, p);
             for (p, ds) in p.iter_mut().zip(ds) {

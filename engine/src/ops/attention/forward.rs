@@ -3,7 +3,7 @@
 use super::Scope;
 use super::tile::{Held, KEYS, QUERIES, Run, Tile, scale};
 use crate::kernel::factor::{Left, Right};
-use crate::kernel::matrix::{Matrix, MatrixMut};
+use crate::kernel::matrix::{Matrix, MatrixMut, stride_of_left};
 use crate::kernel::scratch::Scratch;
 use crate::kernel::{exp, rows, simd::vectorized};
 use crate::precision::Precision;
@@ -24,7 +24,7 @@ pub(super) struct QueryTile<'a> {
 }
 
 /// Kᵀ and V of a tile of keys.
-type Keys<'a> = (Right<'a>, Right<'a>);
+type TileFactors<'a> = (Right<'a>, Right<'a>);
 
 /// Lets tiles of one head's queries attend to those keys of some runs that they may see; returns how many scores that were.
 /// A tile of keys is made ready once for all of them.
@@ -35,7 +35,7 @@ pub(super) fn attend<'r>(
     precision: Precision,
 ) -> u64 {
     let lefts: Vec<Left<'_>> = tiles.iter().map(|tile| Left::of(tile.q(), precision)).collect();
-    let mut scores = Scratch::of(QUERIES * KEYS);
+    let mut scores = Scratch::of(QUERIES * stride_of_left(KEYS));
     let mut computed = 0;
     for keys in runs.into_iter().flat_map(Run::tiles) {
         let mut held = Held::nothing();
@@ -71,17 +71,17 @@ impl<'a> QueryTile<'a> {
     fn attend(
         &mut self,
         q: &Left<'_>,
-        (transposed, values): &Keys<'_>,
+        (transposed, values): &TileFactors<'_>,
         scores: &mut [f32],
         place: Tile,
         scope: &Scope,
         precision: Precision,
     ) {
         let (queries, dim, keys) = (self.count(), self.dim(), place.keys);
-        let scores = &mut scores[..queries * keys];
-        MatrixMut::new(scores, queries, keys).set_product_of(scale(dim), q, transposed);
-        softmax_rows(scores, self.out, self.maxima, self.sums, dim, place, scope);
-        let p = Left::of(Matrix::new(scores, queries, keys), precision);
+        let stride = stride_of_left(keys);
+        MatrixMut::strided(scores, queries, keys, stride).set_product_of(scale(dim), q, transposed);
+        softmax_rows(scores, stride, self.out, self.maxima, self.sums, dim, place, scope);
+        let p = Left::of(Matrix::strided(scores, queries, keys, stride), precision);
         MatrixMut::new(self.out, queries, dim).add_product_of(&p, values);
     }
 
@@ -93,10 +93,11 @@ impl<'a> QueryTile<'a> {
 }
 
 vectorized! {
-    /// Online softmax: turns a tile's scores into weights relative to each row's running maximum, adds them to its
+    /// Online softmax: turns a tile's scores, rows `stride` apart, into weights relative to each row's running maximum, adds them to its
     /// running sum, and rescales what the row's output holds from earlier tiles.
     fn softmax_rows(
         scores: &mut [f32],
+        stride: usize,
         out: &mut [f32],
         maxima: &mut [f32],
         sums: &mut [f32],
@@ -104,9 +105,9 @@ vectorized! {
         tile: Tile,
         scope: &Scope,
     ) {
-        let rows = scores.chunks_exact_mut(tile.keys).zip(out.chunks_exact_mut(dim)).zip(maxima).zip(sums).enumerate();
+        let rows = scores.chunks_exact_mut(stride).zip(out.chunks_exact_mut(dim)).zip(maxima).zip(sums).enumerate();
         for (i, (((scores, out), maximum), sum)) in rows {
-            let (scores, unseen) = scores.split_at_mut(tile.seen(scope, i));
+            let (scores, unseen) = scores[..tile.keys].split_at_mut(tile.seen(scope, i));
             unseen.fill(0.0);
             if scores.is_empty() {
                 continue;

@@ -17,18 +17,18 @@ const SIDE: usize = 1024;
 
 /// What a head's gradients are found from and added to.
 struct Head<'a> {
-    queries: Vec<Queries<'a>>,
-    keys: Vec<Keys<'a>>,
+    queries: Vec<QueryPiece<'a>>,
+    keys: Vec<KeyPiece<'a>>,
 }
 
 /// A piece of the queries with its dQ. Squares of a wave do not share it: nobody waits.
-struct Queries<'a> {
+struct QueryPiece<'a> {
     run: QueryRun<'a>,
     dq: Mutex<&'a mut [f32]>,
 }
 
 /// A piece of a run of keys with its gradient, which squares of a wave do not share either.
-struct Keys<'a> {
+struct KeyPiece<'a> {
     run: Run<'a>,
     gradient: Mutex<RunGradient<'a>>,
 }
@@ -54,12 +54,12 @@ impl Sweep {
             let of_head = gradients.iter_mut().map(|of_heads| of_heads.next().expect("as many as pairs have heads"));
             let dim = self.sizes.dim;
             let keys =
-                pairs.iter().zip(of_head).flat_map(|(pairs, d)| Keys::pieces(pairs.run(index, dim), d)).collect();
+                pairs.iter().zip(of_head).flat_map(|(pairs, d)| KeyPiece::pieces(pairs.run(index, dim), d)).collect();
             Head { queries: self.query_pieces(finished, index, dq), keys }
         };
         let heads: Vec<Head<'_>> = heads.clone().zip(dq.iter_mut().map(|dq| &mut dq[..])).map(head).collect();
         let waves = heads.first().map_or(0, |head| (head.queries.len() + head.keys.len()).saturating_sub(1));
-        let square = |(queries, keys): (&Queries<'_>, &Keys<'_>)| {
+        let square = |(queries, keys): (&QueryPiece<'_>, &KeyPiece<'_>)| {
             let (mut dq, mut d) = (alone(&queries.dq), alone(&keys.gradient));
             queries.run.backward(&mut dq, keys.run, &mut d, &self.scope, self.precision)
         };
@@ -72,7 +72,7 @@ impl Sweep {
         (found, scores)
     }
 
-    fn query_pieces<'a>(&self, finished: &'a Finished, index: usize, dq: &'a mut [f32]) -> Vec<Queries<'a>> {
+    fn query_pieces<'a>(&self, finished: &'a Finished, index: usize, dq: &'a mut [f32]) -> Vec<QueryPiece<'a>> {
         let Heads { heads, length, dim, .. } = self.sizes;
         let log_sum_exp = &finished.log_sum_exp[index * length..(index + 1) * length];
         let mut dq = dq;
@@ -89,14 +89,14 @@ impl Sweep {
             };
             for piece in cut(rows.len()) {
                 let dq = dq.split_off_mut(..piece.len() * dim).expect("rows of a piece");
-                pieces.push(Queries { run: all.part(piece), dq: Mutex::new(dq) });
+                pieces.push(QueryPiece { run: all.part(piece), dq: Mutex::new(dq) });
             }
         }
         pieces
     }
 }
 
-impl<'a> Keys<'a> {
+impl<'a> KeyPiece<'a> {
     /// Of a run whose gradient, (k|v, token, d), is `d`.
     fn pieces(run: Run<'a>, d: &'a mut [f32]) -> impl Iterator<Item = Self> {
         let (dk, dv) = d.split_at_mut(d.len() / 2);
@@ -110,7 +110,7 @@ impl<'a> Keys<'a> {
 
 impl<'a> Head<'a> {
     /// Squares that share neither queries nor keys.
-    fn wave(&self, wave: usize) -> impl Iterator<Item = (&Queries<'a>, &Keys<'a>)> {
+    fn wave(&self, wave: usize) -> impl Iterator<Item = (&QueryPiece<'a>, &KeyPiece<'a>)> {
         let keys = self.keys.iter().enumerate().take(wave + 1);
         keys.filter_map(move |(k, keys)| Some((self.queries.get(wave - k)?, keys)))
     }
