@@ -1,10 +1,15 @@
 //! What can be typed.
 
+mod bench;
 mod gate;
+mod plan;
+mod tokens;
 
+pub(crate) use bench::{Bench, BenchCommand, BenchPlan, BenchRacer, BenchSearch, BenchSteps, BenchTokens};
 pub(crate) use gate::{Approve, Baseline, Check, ReportFormat};
+pub(crate) use plan::{DeviceKind, Plan};
+pub(crate) use tokens::{ArrayFormat, Decode, Encode, Encoding, ExportTokens, Inspect, Reconstruct};
 
-use crate::bench::WorkName;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use engine::Precision;
@@ -12,7 +17,6 @@ use engine::model::Preset;
 use engine::ring::Mesh;
 use evaluator::report::{FIGURES, TABLES};
 use std::net::{IpAddr, Ipv4Addr};
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 /// A workbench for adaptive visual tokenizers (ElasticTok, arXiv 2410.08368).
@@ -301,7 +305,7 @@ pub(crate) enum Export {
     /// A row for each trial, with its configuration and, as JSON, its summaries.
     Trials(ExportRows),
     /// The tokens of token files as arrays.
-    #[command(after_help = tokens_help())]
+    #[command(after_help = tokens::export_help())]
     Tokens(ExportTokens),
 }
 
@@ -316,120 +320,6 @@ pub(crate) struct ExportRows {
     /// Write to this file instead of the terminal.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ExportTokens {
-    /// Token files of one model, or folders of them; with --checkpoint a folder of pictures and videos to encode first.
-    #[arg(value_name = "FILE.etok", required = true)]
-    pub(crate) inputs: Vec<PathBuf>,
-    /// The weights to encode pictures and videos with.
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) checkpoint: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) encoding: Encoding,
-    /// How to write them.
-    #[arg(long, value_enum, default_value_t = ArrayFormat::Npz)]
-    pub(crate) format: ArrayFormat,
-    /// The file to write.
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: PathBuf,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum ArrayFormat {
-    Npz,
-    Safetensors,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Encode {
-    /// The picture (.jpg, .png, .webp), the video (.mp4, .gif, .y4m; others with ffmpeg), or a folder of them.
-    #[arg(value_name = "INPUT")]
-    pub(crate) input: PathBuf,
-    /// The model's weights.
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) checkpoint: PathBuf,
-    #[command(flatten)]
-    pub(crate) encoding: Encoding,
-    #[command(flatten)]
-    pub(crate) shared: Shared,
-    /// The token file to write: .etok; of a folder, the folder for its token files. What is encoded there is not encoded
-    /// again.
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: PathBuf,
-}
-
-/// Who computes.
-#[derive(Debug, Args)]
-pub(crate) struct Shared {
-    /// Cut the sequence among so many workers, as `sequence=4`, that share the threads, one each at least: each holds a
-    /// fourth of it. Needs --tokens where something is encoded, and every block sees all before it. Tokens are the same but
-    /// for rounding.
-    #[arg(long, value_name = "MESH", default_value_t = Mesh::ONE)]
-    pub(crate) mesh: Mesh,
-}
-
-/// How something is encoded.
-#[derive(Debug, Args)]
-pub(crate) struct Encoding {
-    /// Frames a second to take of a video [default: all].
-    #[arg(long, value_name = "RATE")]
-    pub(crate) fps: Option<f64>,
-    /// Let each block of a video see so many blocks before it [default: all]: bounds memory and time. A model that was
-    /// trained on single blocks wants 0.
-    #[arg(long, value_name = "BLOCKS")]
-    pub(crate) window: Option<usize>,
-    /// The largest mean squared error of a block, in [−1, 1] after clipping: the fewest tokens within it are kept.
-    #[arg(long, value_name = "MSE", allow_negative_numbers = true, requires = "checkpoint", conflicts_with = "tokens")]
-    pub(crate) threshold: Option<f64>,
-    /// Keep this many tokens of each block.
-    #[arg(long, value_name = "N", requires = "checkpoint")]
-    pub(crate) tokens: Option<usize>,
-    /// How to look for the fewest tokens, as experiments name it.
-    #[arg(long, value_name = "STRATEGY", default_value = "binary", conflicts_with = "tokens")]
-    pub(crate) search: String,
-    /// The fewest tokens the search may choose: fewer than training kept mean nothing to the model.
-    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "tokens")]
-    pub(crate) min_tokens: usize,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Decode {
-    /// The token file.
-    #[arg(value_name = "FILE.etok")]
-    pub(crate) file: PathBuf,
-    /// The weights that the tokens were made with.
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) checkpoint: PathBuf,
-    #[command(flatten)]
-    pub(crate) shared: Shared,
-    /// The picture (.png) or the video (.mp4, .gif, .y4m) to write.
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: PathBuf,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Reconstruct {
-    /// The picture (.jpg, .png, .webp) or the video (.mp4, .gif, .y4m; others with ffmpeg).
-    #[arg(value_name = "INPUT")]
-    pub(crate) input: PathBuf,
-    /// The model's weights.
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) checkpoint: PathBuf,
-    #[command(flatten)]
-    pub(crate) encoding: Encoding,
-    #[command(flatten)]
-    pub(crate) shared: Shared,
-    /// The picture (.png) or the video (.mp4, .gif, .y4m) to write.
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: PathBuf,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Inspect {
-    /// A token file (.etok) or a checkpoint (.safetensors).
-    pub(crate) file: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -472,149 +362,9 @@ pub(crate) struct Shape {
     pub(crate) config: Option<PathBuf>,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct Plan {
-    #[command(flatten)]
-    pub(crate) shape: Shape,
-    /// Tokens of a sequence; K stands for 1024, M for 1024 K.
-    #[arg(long, value_name = "N", value_parser = binary_number)]
-    pub(crate) tokens: usize,
-    /// Sequences of a batch.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) batch: usize,
-    /// Workers that share each sequence.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) workers: usize,
-    /// Layers keep their inputs alone and make the rest again, as `train.recompute` has it.
-    #[arg(long)]
-    pub(crate) recompute: bool,
-    /// What a worker is.
-    #[arg(long, value_enum, default_value = "cpu")]
-    pub(crate) device: DeviceKind,
-    /// What a worker sends in a second [default: 1.25 from a cpu, 10 Gb/s; 40 from an h100, 80 % of 400 Gb/s].
-    #[arg(long, value_name = "GB/S", value_parser = positive)]
-    pub(crate) link: Option<f64>,
-    /// Memory of a worker [default: 80 for an h100].
-    #[arg(long, value_name = "GB", value_parser = positive)]
-    pub(crate) memory: Option<f64>,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum DeviceKind {
-    /// This machine, with the threads of --threads, measured when the plan is made.
-    Cpu,
-    /// NVIDIA's H100 SXM by its data sheet, in bf16.
-    H100,
-}
-
-/// «64K», «1M», or all digits.
-fn binary_number(text: &str) -> Result<usize, String> {
-    let (digits, shift) = match text.char_indices().next_back() {
-        Some((end, 'K' | 'k')) => (&text[..end], 10),
-        Some((end, 'M' | 'm')) => (&text[..end], 20),
-        _ => (text, 0),
-    };
-    let number: usize = digits.parse().map_err(|_| "write a whole number, as 65536, 64K or 1M".to_owned())?;
-    number.checked_mul(1 << shift).filter(|tokens| *tokens <= 1 << 40).ok_or_else(|| "is too large".to_owned())
-}
-
-fn positive(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
-    number.ok_or_else(|| "write a number above 0".to_owned())
-}
-
 fn key_value(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("write KEY=VALUE, like train.steps=300")?;
     Ok((key.trim().to_owned(), value.trim().to_owned()))
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Bench {
-    #[command(subcommand)]
-    pub(crate) command: Option<BenchCommand>,
-    #[command(flatten)]
-    pub(crate) steps: BenchSteps,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum BenchCommand {
-    /// Evaluations a second of a search, and seconds an answer takes, on one thread and on all.
-    #[command(after_help = "Examples:
-  elastictok bench search
-  elastictok bench search --checkpoints results/checkpoints/*/weights.safetensors --pictures photos/*.jpg")]
-    Search(BenchSearch),
-    /// Seconds of training steps on long sequences, beside what `plan` foretells.
-    Plan(BenchPlan),
-    /// Memory and time of a training step as its sequence grows.
-    Tokens(BenchTokens),
-    /// Make a step for each line that says so.
-    #[command(hide = true)]
-    Racer(BenchRacer),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct BenchSteps {
-    /// Which steps [default: all].
-    #[arg(long, value_name = "WORK,…", value_delimiter = ',', ignore_case = true)]
-    pub(crate) works: Vec<WorkName>,
-    /// Arithmetic of the layers.
-    #[arg(long, value_name = "P,…", value_delimiter = ',', default_value = "f32,bf16", value_parser = precisions())]
-    pub(crate) precision: Vec<Precision>,
-    /// Steps of each, in turn with the peer's.
-    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pub(crate) rounds: u16,
-    /// A Python that has PyTorch: the same model is run by it, step by step in turn with ours.
-    #[arg(long, value_name = "PYTHON")]
-    pub(crate) peer: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct BenchRacer {
-    pub(crate) work: WorkName,
-    /// Blocks of a sequence, instead of the work's own.
-    #[arg(long)]
-    pub(crate) blocks: Option<usize>,
-    #[arg(long, value_parser = precisions())]
-    pub(crate) precision: Precision,
-    /// As `train.recompute`.
-    #[arg(long)]
-    pub(crate) recompute: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct BenchTokens {
-    /// Tokens of the one sequence, in thousands of 1024.
-    #[arg(long, value_name = "K,…", value_delimiter = ',', default_value = "1,2,4,8,16,32,64")]
-    pub(crate) thousands: Vec<NonZeroUsize>,
-    /// Arithmetic of the layers.
-    #[arg(long, value_name = "P", default_value = "f32", value_parser = precisions())]
-    pub(crate) precision: Precision,
-    /// Steps of each, in turn, of which the median is shown.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pub(crate) rounds: u16,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct BenchPlan {
-    /// Steps of each kind, of which the median is shown.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pub(crate) rounds: u16,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct BenchSearch {
-    /// Seconds of one measurement.
-    #[arg(long, value_name = "S", default_value_t = 0.5)]
-    pub(crate) seconds: f64,
-    /// Measurements of each, of which the median is shown.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pub(crate) rounds: u16,
-    /// Trained models instead of fresh weights.
-    #[arg(short, long, value_name = "FILE", num_args = 1.., requires = "pictures")]
-    pub(crate) checkpoints: Vec<PathBuf>,
-    /// Pictures to search for the fewest tokens of: time the answers of the models too.
-    #[arg(short, long, value_name = "FILE", num_args = 1.., requires = "checkpoints")]
-    pub(crate) pictures: Vec<PathBuf>,
 }
 
 fn listed<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> String {
@@ -646,19 +396,6 @@ A configuration file says what the model was trained with:
   norm_epsilon = 1e-5
   block = { frames = 4, height = 256, width = 256, patch = [1, 8, 8] }
   bottleneck = { kind = \"fsq\", levels = [8, 8, 8, 5, 5, 5] }    # or { kind = \"vae\", dim = 8 }"
-}
-
-fn tokens_help() -> String {
-    format!(
-        "{}\nExamples:
-  elastictok export tokens *.etok --output tokens.npz
-  elastictok export tokens photos/ --checkpoint model.safetensors --threshold 0.003 --output tokens.npz
-  elastictok export tokens a.etok b.etok --format safetensors --output tokens.safetensors
-
-With --checkpoint, several files are encoded at once into token files in a folder beside the output: here tokens.etok/. \
-Stopped and run again, it encodes only what is not there, and what changed.",
-        engine::token_file::export::LAYOUT
-    )
 }
 
 fn tables_help() -> String {
