@@ -42,13 +42,8 @@ pub(super) struct Racer {
 }
 
 impl Racer {
-    /// This program.
-    pub(super) fn own(name: WorkName, precision: Precision, threads: usize) -> Result<Self> {
-        Self::own_with(name, precision, threads, &[])
-    }
-
     /// This program with further arguments of [`BenchRacer`].
-    pub(super) fn own_with(name: WorkName, precision: Precision, threads: usize, further: &[&str]) -> Result<Self> {
+    pub(super) fn own(name: WorkName, precision: Precision, threads: usize, further: &[&str]) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe().context("finding this program")?);
         command.args(["bench", "racer", &value_name(&name), "--precision", precision.name()]);
         command.args(["--threads", &threads.to_string()]).args(further);

@@ -59,7 +59,8 @@ pub(crate) fn steps(cli: &Cli, asked: &BenchSteps) -> Result<()> {
     console.begin("steps", 0, (all.len() * usize::from(asked.rounds)) as u64);
     for (done, (name, precision)) in all.into_iter().enumerate() {
         let work = Work::named(name, None, precision)?;
-        let mut racers = vec![Racer::own(name, precision, threads)?];
+        let further: &[&str] = if asked.recompute { &["--recompute"] } else { &[] };
+        let mut racers = vec![Racer::own(name, precision, threads, further)?];
         if let Some(python) = &asked.peer {
             for mode in [Mode::Eager, Mode::Compile] {
                 racers.push(Racer::peer(python, Path::new(SCRIPT), &work, mode, precision, threads)?);

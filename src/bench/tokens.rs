@@ -28,7 +28,7 @@ pub(crate) fn tokens(cli: &Cli, asked: &BenchTokens) -> Result<()> {
         let work = Work::named(WorkName::L, Some(thousands.get()), asked.precision)?;
         let blocks = thousands.to_string();
         let with = |threads, further: &[&str]| {
-            Racer::own_with(WorkName::L, asked.precision, threads, &[&["--blocks", &blocks], further].concat())
+            Racer::own(WorkName::L, asked.precision, threads, &[&["--blocks", &blocks], further].concat())
         };
         let mut racers = [with(1, &[])?, with(threads, &[])?, with(threads, &["--recompute"])?];
         let mut seconds = [Vec::new(), Vec::new(), Vec::new()];

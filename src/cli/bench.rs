@@ -45,6 +45,9 @@ pub(crate) struct BenchSteps {
     /// A Python that has PyTorch: the same model is run by it, step by step in turn with ours.
     #[arg(long, value_name = "PYTHON")]
     pub(crate) peer: Option<PathBuf>,
+    /// Let our training steps recompute, as `train.recompute` has it. The peer's never do.
+    #[arg(long)]
+    pub(crate) recompute: bool,
 }
 
 #[derive(Debug, Args)]
