@@ -34,7 +34,7 @@ fn text(name: &str, plan: &Plan) -> Result<String> {
     let Plan { task, device, forward, backward, memory, .. } = plan;
     let (workers, tokens) = (task.workers as f64, task.tokens());
     let mut text = format!(
-        "{name}, {} weights: {} of {} tokens ({} blocks of {}) for {}\n{}: linear maps {}, attention {}, its gradient {}, \
+        "{name}, {} weights: {} of {} tokens ({} blocks of {}) for {}{}\n{}: linear maps {}, attention {}, its gradient {}, \
          memory {}/s, link {}/s\n{:width$}  ({})\n\n",
         task.model.parameter_count(),
         counted(task.sequences, "sequence"),
@@ -42,6 +42,7 @@ fn text(name: &str, plan: &Plan) -> Result<String> {
         task.blocks,
         task.model.block.tokens(),
         counted(task.workers, "worker"),
+        if task.recompute { ", recomputing" } else { "" },
         device.name,
         rate(device.linear_flops),
         rate(device.attention_flops),
@@ -60,7 +61,7 @@ fn text(name: &str, plan: &Plan) -> Result<String> {
     row("arithmetic, all workers", &|pass| operations(pass.flops))?;
     row("arithmetic, a worker", &|pass| operations(pass.flops / workers))?;
     row("linear maps", &|pass| seconds(pass.linear))?;
-    row("norms, gates, residuals", &|pass| seconds(pass.rows))?;
+    row("norms, residuals, heads", &|pass| seconds(pass.rows))?;
     row("attention", &|pass| seconds(pass.attention))?;
     row("  of it waiting for others", &|pass| seconds(pass.waiting))?;
     row("time", &|pass| seconds(pass.seconds()))?;
@@ -69,7 +70,7 @@ fn text(name: &str, plan: &Plan) -> Result<String> {
         writeln!(text, "\n| largest step of the ring   |    forward |   backward |")?;
         writeln!(text, "|----------------------------|-----------:|-----------:|")?;
         let mut row = |what: &str, of: fn(&RingStep) -> f64, told: fn(f64) -> String| {
-            let [forward, backward] = [&plan.forward_steps, &plan.backward_steps].map(|steps| told(largest(steps, of)));
+            let [forward, backward] = [&plan.forward_steps, &steps_back(plan)].map(|steps| told(largest(steps, of)));
             writeln!(text, "| {what:<26} | {forward:>10} | {backward:>10} |")
         };
         row("sent by a worker", |step| step.bytes, |sent| bytes(sent as u64))?;
@@ -79,7 +80,8 @@ fn text(name: &str, plan: &Plan) -> Result<String> {
     }
     let limit = device.memory.map_or(String::new(), |limit| match memory.all() <= limit {
         true => format!(" of {}", bytes(limit as u64)),
-        false => format!(", MORE THAN ITS {}: take more workers", bytes(limit as u64)),
+        false if task.recompute => format!(", MORE THAN ITS {}: take more workers", bytes(limit as u64)),
+        false => format!(", MORE THAN ITS {}: take more workers, or --recompute", bytes(limit as u64)),
     });
     writeln!(
         text,
@@ -94,10 +96,17 @@ fn text(name: &str, plan: &Plan) -> Result<String> {
     Ok(text)
 }
 
+/// Steps of the ring in a layer's backward pass, with those that recomputing makes again.
+fn steps_back(plan: &Plan) -> Vec<RingStep> {
+    let again = if plan.task.recompute { &plan.forward_steps[..] } else { &[] };
+    [again, &plan.backward_steps].concat()
+}
+
 /// Whether what is sent hides behind what is computed.
 fn hidden(plan: &Plan) -> String {
     let waits = |steps: &[RingStep]| steps.iter().filter(|step| step.sending > step.computing).count();
-    let (forward, backward) = (waits(&plan.forward_steps), waits(&plan.backward_steps));
+    let back = steps_back(plan);
+    let (forward, backward) = (waits(&plan.forward_steps), waits(&back));
     let waiting = plan.forward.waiting + plan.backward.waiting;
     let ring = match forward + backward {
         0 => "Communication hides behind computation in every step of the ring".to_owned(),
@@ -105,7 +114,7 @@ fn hidden(plan: &Plan) -> String {
             "Communication does not hide: in {forward} of {} steps forward and {backward} of {} backward workers wait, \
              {:.0} % of the training step",
             plan.forward_steps.len(),
-            plan.backward_steps.len(),
+            back.len(),
             100.0 * waiting / plan.seconds()
         ),
     };

@@ -97,7 +97,7 @@ pub(crate) fn add_to<const N: usize>(
     let mut gradients = Vec::with_capacity(N);
     for tensor in tensors {
         let gradient = take(grads.get_or_alloc_mut(tensor)?);
-        debug_assert_eq!(
+        assert_eq!(
             gradient.len(),
             values(tensor).len(),
             "a tensor that is there twice has nothing left the second time"

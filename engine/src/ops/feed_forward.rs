@@ -67,6 +67,9 @@ pub(super) struct Branch<'a> {
     down: Matrix<'a>,
     width: usize,
     hidden: usize,
+    /// Of rows of the norm and of hidden values, where they are left factors.
+    norm_stride: usize,
+    hidden_stride: usize,
     how: How,
 }
 
@@ -79,7 +82,7 @@ struct Room {
 }
 
 /// Those of some rows: the norm (rows, width) and each row's 1 / rms, gates and up (rows, 2 · hidden), hidden values. Norm and
-/// hidden values have room for rows that are some values longer: [`stride_of_left`].
+/// hidden values have room for rows with gaps.
 struct Wave<'a> {
     normed: &'a mut [f32],
     inverse: &'a mut [f32],
@@ -88,14 +91,14 @@ struct Wave<'a> {
 }
 
 impl Room {
-    /// For waves of n rows, with these gates or some that are made.
+    /// For waves of n rows in all, with these gates or some that are made.
     fn new(branch: &Branch<'_>, n: usize, gates: Option<Scratch>) -> Self {
         let rows = WAVE.min(n);
         Self {
-            normed: Scratch::of(rows * stride_of_left(branch.width)),
+            normed: Scratch::of(rows * branch.norm_stride),
             inverse: Scratch::of(rows),
             gates: gates.unwrap_or_else(|| Scratch::of(rows * 2 * branch.hidden)),
-            hidden: Scratch::of(rows * stride_of_left(branch.hidden)),
+            hidden: Scratch::of(rows * branch.hidden_stride),
         }
     }
 
@@ -121,6 +124,8 @@ impl<'a> Branch<'a> {
             down: Matrix::new(values(down), hidden, width),
             width,
             hidden,
+            norm_stride: stride_of_left(width),
+            hidden_stride: stride_of_left(hidden),
             how: precision.together(),
         }
     }
@@ -133,7 +138,7 @@ impl<'a> Branch<'a> {
         for x in x.chunks_mut(WAVE * self.width) {
             let Wave { normed, inverse, gates, hidden } = room.wave(self, x.len() / self.width);
             self.gates(normed, inverse, gates, x);
-            gate_all(hidden, stride_of_left(self.hidden), gates, self.hidden);
+            gate_all(hidden, self.hidden_stride, gates, self.hidden);
             self.down(x, hidden);
         }
         keeps.then_some(room.gates)
@@ -152,7 +157,7 @@ impl<'a> Branch<'a> {
         for (x, d) in x.chunks(wave).zip(d.chunks_mut(wave)) {
             let Wave { normed, inverse, gates, hidden } = room.wave(self, x.len() / self.width);
             match has_gates {
-                true => self.norm.forward(normed, stride_of_left(self.width), inverse, x),
+                true => self.norm.forward(normed, self.norm_stride, inverse, x),
                 false => self.gates(normed, inverse, gates, x),
             }
             self.backward_down(&mut hidden[..inverse.len() * self.hidden], gates, ddown, d);
@@ -162,16 +167,16 @@ impl<'a> Branch<'a> {
     }
 
     fn gates(&self, normed: &mut [f32], inverse: &mut [f32], gates: &mut [f32], x: &[f32]) {
-        let (rows, stride) = (inverse.len(), stride_of_left(self.width));
-        self.norm.forward(normed, stride, inverse, x);
-        let normed = Matrix::strided(normed, rows, self.width, stride);
+        let rows = inverse.len();
+        self.norm.forward(normed, self.norm_stride, inverse, x);
+        let normed = Matrix::strided(normed, rows, self.width, self.norm_stride);
         MatrixMut::new(gates, rows, 2 * self.hidden).set_product(1.0, normed, self.gate_up, self.how);
     }
 
     /// y += hidden·W_down.
     fn down(&self, y: &mut [f32], hidden: &[f32]) {
         let rows = y.len() / self.width;
-        let hidden = Matrix::strided(hidden, rows, self.hidden, stride_of_left(self.hidden));
+        let hidden = Matrix::strided(hidden, rows, self.hidden, self.hidden_stride);
         MatrixMut::new(y, rows, self.width).add_product(hidden, self.down, self.how);
     }
 
@@ -189,7 +194,7 @@ impl<'a> Branch<'a> {
     fn backward_gates<'n>(&self, normed: &'n mut [f32], dgates: &[f32], dgate_up: &mut [f32]) -> &'n [f32] {
         let rows = dgates.len() / (2 * self.hidden);
         let dgates = Matrix::new(dgates, rows, 2 * self.hidden);
-        let transposed = Matrix::strided(normed, rows, self.width, stride_of_left(self.width)).transposed();
+        let transposed = Matrix::strided(normed, rows, self.width, self.norm_stride).transposed();
         MatrixMut::new(dgate_up, self.width, 2 * self.hidden).add_product(transposed, dgates, self.how);
         let dnormed = &mut normed[..rows * self.width];
         MatrixMut::new(dnormed, rows, self.width).set_product(1.0, dgates, self.gate_up.transposed(), self.how);

@@ -1,4 +1,4 @@
-//! Bytes that a worker holds at the end of its forward pass, when it holds most.
+//! Bytes that a worker holds when it holds most: at the end of its forward pass, or in a layer's backward pass.
 
 use super::{Device, Task};
 use crate::ops;
@@ -50,8 +50,10 @@ impl Memory {
         let in_layer = width + made_middle + made_attended + (gradients - width).max(0.0);
         // Of others, one worker's rows: keys and values that come, with the gradients that are found of them, in f32; and with
         // more than one other, as much that goes on.
+        // At last gradients of its own come home while those it found leave.
         let others = (task.workers - 1).min(2) as f64;
-        let on_the_way = others * 2.0 * width * (values + 4.0);
+        let home = if task.workers > 1 { 2.0 * 2.0 * width * 4.0 } else { 0.0 };
+        let on_the_way = f64::max(others * 2.0 * width * (values + 4.0), home);
         // A wave's norm, gates and hidden values, and its norm and q, k and v side by side: room that is kept.
         let rooms = wave * (width + 3.0 * hidden - kept_gates + 4.0 * width);
         Self {

@@ -22,6 +22,7 @@ use crate::error::EngineError;
 use crate::model::ModelConfig;
 use crate::ops;
 use crate::ring::Slices;
+use crate::train::sequences_of_shard;
 use ring_steps::ring_steps;
 use std::ops::Range;
 
@@ -30,12 +31,17 @@ const FORWARD_PRODUCTS: f64 = 2.0;
 /// The score is made again; the gradients of weights, values, queries and keys are a product each.
 const BACKWARD_PRODUCTS: f64 = 5.0;
 
-/// Widths of a token and layer that go from or to memory besides the products' sums, forward: x for the norm (1), q, k and v
-/// to their heads (3), heads put together (1), the residual's copy and what is added to it (4), the sum kept (2), its norm and
-/// what is added to it (3).
-const FORWARD_ROWS: f64 = 14.0;
-/// The same backward: the branch's input and its gradient in place (4), the result's gradient by rows and by heads (4), the
-/// gradients of q, k and v made and taken apart (6), x and its gradient in place (3).
+// Widths of a token and layer that go from or to memory besides the products' sums.
+/// Of an attention branch: x for its norm, and q, k and v to their heads.
+const ATTEND_ROWS: f64 = 4.0;
+/// Of its end: heads put together, x copied and added to.
+const MIDDLE_ROWS: f64 = 5.0;
+/// Of the sum, if it is kept.
+const KEEP_ROWS: f64 = 2.0;
+/// Of the feed-forward branch: its input for the norm, and what is added to it.
+const BRANCH_ROWS: f64 = 3.0;
+/// Of the backward pass, where nothing is made again: the branch's input and its gradient in place (4), the result's gradient
+/// by rows and by heads (4), the gradients of q, k and v made and taken apart (6), x and its gradient in place (3).
 const BACKWARD_ROWS: f64 = 17.0;
 
 /// What is to be trained, and by how many workers.
@@ -60,7 +66,7 @@ pub struct Pass {
     pub flops: f64,
     /// Seconds in linear maps.
     pub linear: f64,
-    /// Seconds in what moves memory: norms, gates, residuals, heads side by side and apart.
+    /// Seconds in what moves memory: norms, residuals, heads side by side and apart.
     pub rows: f64,
     /// Seconds of attention, waiting included.
     pub attention: f64,
@@ -83,7 +89,8 @@ pub struct Plan {
     pub update: f64,
     /// Steps of the ring in one layer, forward: the worker that sends or computes most.
     pub forward_steps: Vec<RingStep>,
-    /// The same backward; the last, one more, is the gradients' way home.
+    /// The same backward; the last, one more, is the gradients' way home. Those that recomputing makes again are in
+    /// `forward_steps`.
     pub backward_steps: Vec<RingStep>,
     /// Bytes a worker holds when it holds most.
     pub memory: Memory,
@@ -137,8 +144,13 @@ impl Task {
         (0..self.workers).map(of_sequence).max().unwrap_or_default() * self.sequences
     }
 
+    /// Whether gates are kept: of as many rows as one tape has.
     fn keeps_gates(&self, slices: &Slices) -> bool {
-        !self.recompute && ops::keeps_gates(self.rows(slices))
+        let rows = match self.workers {
+            1 => sequences_of_shard(self.sequences, self.tokens() / self.sequences) * (self.tokens() / self.sequences),
+            _ => self.rows(slices),
+        };
+        !self.recompute && ops::keeps_gates(rows)
     }
 
     fn keeps_middle(&self) -> bool {
@@ -148,11 +160,20 @@ impl Task {
     /// Operations a token of all linear maps that the backward pass makes again, because what they gave was not kept.
     fn flops_again(&self, slices: &Slices) -> f64 {
         let (width, hidden) = (self.model.width as f64, self.model.hidden as f64);
-        let of = |is_made: bool, multiplied: f64| if is_made { 2.0 * multiplied } else { 0.0 };
-        let gates = of(!self.keeps_gates(slices), 2.0 * width * hidden);
-        let middle = of(!self.keeps_middle(), width * width);
-        let heads = of(self.recompute, 3.0 * width * width);
-        self.layers() as f64 * (gates + middle + heads)
+        let gates = if self.keeps_gates(slices) { 0.0 } else { 2.0 * width * hidden };
+        let middle = if self.keeps_middle() { 0.0 } else { width * width };
+        let heads = if self.recompute { 3.0 * width * width } else { 0.0 };
+        2.0 * self.layers() as f64 * (gates + middle + heads)
+    }
+
+    fn forward_rows(&self) -> f64 {
+        ATTEND_ROWS + MIDDLE_ROWS + BRANCH_ROWS + if self.keeps_middle() { KEEP_ROWS } else { 0.0 }
+    }
+
+    fn backward_rows(&self) -> f64 {
+        let attend = if self.recompute { ATTEND_ROWS } else { 0.0 };
+        let middle = if self.keeps_middle() { 0.0 } else { MIDDLE_ROWS };
+        BACKWARD_ROWS + attend + middle
     }
 }
 
@@ -184,12 +205,9 @@ impl Plan {
         };
         let (there, back) = ((&forward_steps[..], FORWARD_PRODUCTS), (&backward_steps[..], BACKWARD_PRODUCTS));
         let backward_linear = 2.0 * linear + task.flops_again(&slices);
-        let forward = pass(FORWARD_ROWS, linear, &[there]);
-        let backward = if task.recompute {
-            pass(FORWARD_ROWS + BACKWARD_ROWS, backward_linear, &[there, back])
-        } else {
-            pass(BACKWARD_ROWS, backward_linear, &[back])
-        };
+        let forward = pass(task.forward_rows(), linear, &[there]);
+        let steps_back: &[_] = if task.recompute { &[there, back] } else { &[back] };
+        let backward = pass(task.backward_rows(), backward_linear, steps_back);
         let weights = task.model.parameter_count() as f64;
         Self {
             forward,
@@ -241,6 +259,29 @@ mod tests {
             let plan = Plan::new(task, Device::H100);
             assert!((plan.forward.flops / of_model - 1.0).abs() < 1e-12, "{} {of_model}", plan.forward.flops);
         }
+    }
+
+    #[test]
+    fn what_is_made_again_is_counted() {
+        let small = Task::new(ModelConfig { width: 64, hidden: 96, ..Preset::Fsq200m.config() }, 8, 4096, 1).unwrap();
+        let backward = |task: &Task| Plan::new(task.clone(), Device::H100).backward;
+        let (layers, tokens, width, hidden) = (20.0, 8.0 * 4096.0, 64.0, 96.0);
+        // Blocks of 4096 tokens are too long for the sum with the input to be kept, and for gates.
+        let of_maps = 2.0 * tokens * small.model.linear_flops();
+        let of_scores = 2.0 * BACKWARD_PRODUCTS * layers * 8.0 * 4096.0_f64.powi(2) * width;
+        let again = 2.0 * layers * tokens * (width * width + 2.0 * width * hidden);
+        assert_eq!(backward(&small).flops, of_maps + of_scores + again);
+        // Recomputing makes q, k, v and attention again, too.
+        let recomputed = backward(&Task { recompute: true, ..small.clone() }).flops - backward(&small).flops;
+        let attention = 2.0 * FORWARD_PRODUCTS * layers * 8.0 * 4096.0_f64.powi(2) * width;
+        assert_eq!(recomputed, 2.0 * layers * tokens * 3.0 * width * width + attention);
+        // Each of eight sequences of 1024 tokens is a shard, few enough rows to keep all.
+        let block = crate::BlockShape::new(1, 256, 256, [1, 8, 8]).unwrap();
+        let model = ModelConfig { width: 128, block, ..small.model };
+        let kept = Task::new(model, 8, 1024, 1).unwrap();
+        let of_maps = 2.0 * 8.0 * 1024.0 * kept.model.linear_flops();
+        let of_scores = 2.0 * BACKWARD_PRODUCTS * layers * 8.0 * 1024.0_f64.powi(2) * 128.0;
+        assert_eq!(backward(&kept).flops, of_maps + of_scores);
     }
 
     #[test]

@@ -96,24 +96,29 @@ impl Gradient {
     }
 }
 
+/// Sequences that go through the model on one tape, of a batch that one worker computes.
+pub(crate) fn sequences_of_shard(sequences: usize, tokens_per_sequence: usize) -> usize {
+    SHARD_TOKENS.div_ceil(tokens_per_sequence).max(sequences.div_ceil(MOST_SHARDS)).min(sequences)
+}
+
 impl Batch {
     /// Mean loss over the batch times `share`, and its gradient.
     pub(super) fn gradient(self, model: &ElasticTok, kl_weight: f32, share: f32) -> Result<Gradient, EngineError> {
         let tokens_per_sequence = self.kept.len() / self.sequences * model.config().block.tokens();
-        let smallest = SHARD_TOKENS.div_ceil(tokens_per_sequence).max(self.sequences.div_ceil(MOST_SHARDS));
+        let each = sequences_of_shard(self.sequences, tokens_per_sequence);
         // One shard is the batch: nothing need be copied.
-        if smallest >= self.sequences {
+        if each == self.sequences {
             return self.gradient_on_one_tape(model, kl_weight, share);
         }
         let all = self.sequences as f32;
-        let shards = (0..self.sequences).step_by(smallest).collect::<Vec<_>>().into_par_iter().map(|first| {
-            let shard = self.shard(first, smallest.min(self.sequences - first));
+        let shards = (0..self.sequences).step_by(each).collect::<Vec<_>>().into_par_iter().map(|first| {
+            let shard = self.shard(first, each.min(self.sequences - first));
             let share = share * shard.sequences as f32 / all;
             shard.gradient_on_one_tape(model, kl_weight, share)
         });
-        let mut parts = shards.collect::<Result<Vec<_>, _>>()?;
-        let mut sum = parts.remove(0);
-        sum.add(&parts);
+        let mut parts = shards.collect::<Result<Vec<_>, _>>()?.into_iter();
+        let mut sum = parts.next().expect("a batch holds at least one sequence");
+        sum.add(parts.as_slice());
         Ok(sum)
     }
 

@@ -65,6 +65,9 @@ impl Order {
     pub(super) fn lay<W: Words>(self, a: Matrix<'_>, out: &mut [f32]) {
         let words = words::<W>(a.columns);
         assert!(is_there() && out.len() >= self.room(a.rows, words));
+        if words == 0 {
+            return;
+        }
         match self {
             Self::Rows(step) => {
                 assert!(a.column_stride == 1 && words.next_multiple_of(16) <= step);

@@ -38,7 +38,7 @@ fn compare(
 }
 
 /// Every remainder of rows, columns and depth, which is more than one block in one.
-const SIZES: [[usize; 3]; 9] = [
+const SIZES: [[usize; 3]; 10] = [
     [1, 1, 1],
     [12, 32, 256],
     [13, 33, 257],
@@ -48,6 +48,7 @@ const SIZES: [[usize; 3]; 9] = [
     [7, 5, 31],
     [13, 33, 100],
     [25, 40, 1100],
+    [5, 7, 0],
 ];
 
 #[test]
@@ -74,6 +75,36 @@ fn products_of_factors_that_were_laid_out_are_the_same() {
             compare(size, precision, |c, add, a, b| {
                 Left::of(a, precision).multiply(c, add, 0.5, &Right::of(b, precision));
             });
+        }
+    }
+}
+
+/// Gaps and what lies behind the last row are NaN: whoever reads them is found out.
+#[test]
+fn rows_that_lie_as_tiles_read_them_are_multiplied_as_if_they_were_laid_out() {
+    if !is_there() {
+        return eprintln!("SKIPPED: this CPU has no AVX512-BF16");
+    }
+    for (stride, depth) in [(80, 1), (80, 64), (80, 80), (144, 100), (272, 256), (528, 512), (528, 520)] {
+        for (rows, behind) in [(1, 0), (3, 0), (4, 0), (61, 0), (61, 3), (3, 1)] {
+            let (values, b) = (drawn(rows * depth, 1), drawn(depth * 40, 2));
+            let mut a = vec![f32::NAN; (rows - 1 + behind) * stride + if behind > 0 { stride } else { depth }];
+            for (row, values) in values.chunks(depth).enumerate() {
+                a[row * stride..][..depth].copy_from_slice(values);
+            }
+            let factors = [Matrix::strided(&a, rows, depth, stride), Matrix::new(&values, rows, depth)];
+            let products = factors.map(|a| {
+                let (mut c, b) = (vec![0.0; rows * 40], Matrix::new(&b, depth, 40));
+                product(MatrixMut::new(&mut c, rows, 40), false, 1.0, a, b, Precision::F32.together());
+                if depth <= DEPTH {
+                    let mut again = vec![0.0; rows * 40];
+                    let (a, b) = (Left::of(a, Precision::F32), Right::of(b, Precision::F32));
+                    a.multiply(MatrixMut::new(&mut again, rows, 40), false, 1.0, &b);
+                    assert_eq!(again, c);
+                }
+                c
+            });
+            assert_eq!(products[0], products[1], "{rows} rows of {depth}, {stride} apart, {behind} behind them");
         }
     }
 }

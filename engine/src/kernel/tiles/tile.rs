@@ -16,7 +16,7 @@ pub(super) const FEWEST_ROWS: usize = 4;
 /// Columns of a tile: two registers.
 pub(super) const COLUMNS: usize = 32;
 
-/// Rows of A that are laid out, `words` lanes each.
+/// Rows of A that are laid out or lay so already, `words` lanes each.
 #[derive(Clone, Copy)]
 pub(super) struct Rows<'a> {
     pub(super) lanes: &'a [f32],

@@ -56,7 +56,7 @@ impl<'p> AttentionBehind<'p> {
 
     /// O, (sequence, head, token, d), and the block's own keys and values, which [`Past::append`] remembers.
     pub(in crate::ops) fn forward(&self, incoming: Incoming) -> (Vec<f32>, BlockKeys) {
-        let (queries, mut pairs) = incoming.complete();
+        let (queries, mut pairs) = incoming.into_heads();
         let (pairs, sizes) = (pairs.remove(0), self.sweep.sizes);
         let mut running = self.sweep.begin(&queries);
         let runs = |index: usize| {

@@ -24,7 +24,7 @@ pub(super) struct QueryTile<'a> {
 }
 
 /// Kᵀ and V of a tile of keys.
-type TileFactors<'a> = (Right<'a>, Right<'a>);
+type KeyFactors<'a> = (Right<'a>, Right<'a>);
 
 /// Lets tiles of one head's queries attend to those keys of some runs that they may see; returns how many scores that were.
 /// A tile of keys is made ready once for all of them.
@@ -71,7 +71,7 @@ impl<'a> QueryTile<'a> {
     fn attend(
         &mut self,
         q: &Left<'_>,
-        (transposed, values): &TileFactors<'_>,
+        (transposed, values): &KeyFactors<'_>,
         scores: &mut [f32],
         place: Tile,
         scope: &Scope,

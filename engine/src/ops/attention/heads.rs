@@ -136,7 +136,7 @@ impl Incoming {
     ///
     /// # Panics
     /// If rows are missing.
-    pub(super) fn complete(self) -> (Vec<Vec<f32>>, Vec<Vec<Vec<f32>>>) {
+    pub(super) fn into_heads(self) -> (Vec<Vec<f32>>, Vec<Vec<Vec<f32>>>) {
         let Self { sizes, runs, heads, .. } = self;
         let mut pairs: Vec<_> = runs.iter().map(|_| Vec::with_capacity(heads.len())).collect();
         let mut queries = Vec::with_capacity(heads.len());

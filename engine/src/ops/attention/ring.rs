@@ -102,7 +102,7 @@ impl Attention {
     }
 
     pub(in crate::ops) fn forward(&self, incoming: Incoming) -> Attended {
-        let (queries, pairs) = incoming.complete();
+        let (queries, pairs) = incoming.into_heads();
         let own: Vec<Packet> = pairs.into_iter().map(Arc::new).collect();
         let running = self.turns.forward(&queries, own.clone()).unwrap_or_else(|lost| lost.unwind());
         let Running { out, maxima: log_sum_exp, .. } = running;

@@ -6,7 +6,7 @@
 use super::Scope;
 use crate::kernel::matrix::Matrix;
 
-/// Queries and keys of one tile of scores: 128 KiB, which stays in a core's second-level cache.
+/// Queries and keys of one tile of scores: 136 KiB with gaps between its rows, which stays in a core's second-level cache.
 pub(super) const QUERIES: usize = 128;
 pub(super) const KEYS: usize = 256;
 /// The score of a hidden key; finite, so that a row whose first tile is all hidden does not turn into NaN.
