@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Bench, signal, texts, wait_until};
-use evaluator::gate::{Baseline, ExpectedFailure, Observed, Report, Verdict};
+use evaluator::gate::{Baseline, ExpectedFailure, Observed, REPORT_SCHEMA, Report, Verdict};
 use evaluator::store::NewProvenance;
 use sqlx::Connection as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -271,21 +271,75 @@ fn expected_failures_end_on_their_day() {
     }
 }
 
+/// Expects a check to end with this code, the same report in every format, as a file and as what it prints, an element of
+/// JUnit and a level of annotations: what is written, by the files' extensions.
+fn reported(bench: &Bench, more: &[&str], code: i32, element: &str, level: &str) -> impl Fn(&str) -> String + use<> {
+    let folder = bench.path("report");
+    expect(bench, &[&["--report", "report"], more].concat(), code);
+    let read = move |extension: &str| std::fs::read_to_string(folder.join(format!("gate.{extension}"))).unwrap();
+    let report: Report = serde_json::from_str(&read("json")).unwrap();
+    assert_eq!((report.schema, i32::from(report.exit_code)), (REPORT_SCHEMA, code));
+    assert!(read("txt").starts_with(&format!("gate {}: ", report.outcome.words())), "{}", read("txt"));
+    assert!(read("svg").starts_with("<svg"));
+    assert!(read("xml").starts_with("<?xml") && read("xml").contains(&format!("<{element}")), "{}", read("xml"));
+    assert!(read("md").starts_with(&format!("## gate {}\n", report.outcome.words())), "{}", read("md"));
+    assert!(read("annotations").starts_with(&format!("::{level} file=gate.json,title=")), "{}", read("annotations"));
+    for (format, begins) in [("json", "{"), ("junit", "<?xml"), ("markdown", "## gate"), ("github", "::")] {
+        let output = checked(bench, &[&["--format", format], more].concat());
+        assert_eq!(output.status.code(), Some(code));
+        assert!(texts(&output).0.starts_with(begins), "{format}: {output:?}");
+    }
+    read
+}
+
 #[test]
 fn reports_are_written_in_every_format() {
     let bench = approved();
     shift(&bench, "psnr", 1.0);
-    expect(&bench, &["--report", "report"], 1);
-    let read = |file: &str| std::fs::read_to_string(bench.path("report").join(file)).unwrap();
-    assert!(read("gate.txt").starts_with("gate FAILED"));
-    let json: serde_json::Value = serde_json::from_str(&read("gate.json")).unwrap();
-    assert_eq!((&json["schema"], &json["exit_code"]), (&1.into(), &1.into()));
-    assert!(read("gate.xml").starts_with("<?xml") && read("gate.xml").contains("<failure"));
-    assert!(read("gate.md").contains("```text\nbetter by 4") && read("gate.md").contains("●"));
-    assert!(read("gate.svg").starts_with("<svg"));
-    assert!(read("gate.annotations").starts_with("::error file=gate.json,title="));
-    for (format, begins) in [("json", "{"), ("junit", "<?xml"), ("markdown", "## gate"), ("github", "::error")] {
-        assert!(expect(&bench, &["--format", format], 1).starts_with(begins), "{format}");
+    let read = reported(&bench, &[], 1, "failure", "error");
+    assert!(read("md").contains("```text\nbetter by 4") && read("md").contains("●"));
+}
+
+#[test]
+fn reports_are_written_where_there_is_no_baseline() {
+    let bench = with_checkpoint();
+    for (more, code, element, level) in
+        [(&[][..], 3, "error", "error"), (&["--allow-missing-baseline"], 0, "skipped", "warning")]
+    {
+        let read = reported(&bench, more, code, element, level);
+        for extension in ["txt", "xml", "md", "annotations"] {
+            assert!(read(extension).contains("elastictok baseline approve --baseline gate.json"), "{extension}");
+        }
+        let report: Report = serde_json::from_str(&read("json")).unwrap();
+        assert_eq!((report.approval, report.findings.len()), (None, 1));
+        assert_eq!(report.findings[0].verdict, Verdict::NotComparable);
+    }
+}
+
+#[test]
+fn reports_are_written_where_a_run_ends_with_what_is_no_number() {
+    let bench = bench();
+    let tiny = std::fs::read_to_string(bench.path("tiny.toml")).unwrap();
+    let shared = tiny.split("[[variant]]").next().unwrap().replace("\"tiny\"", "\"gate\"");
+    let toml = shared.replace(r#"["full", "binned(4)", "binary"]"#, r#"["target-length(8)"]"#);
+    std::fs::write(bench.path("gate.toml"), &toml).unwrap();
+    approve(&bench, "gate.toml");
+    std::fs::write(bench.path("gate.toml"), toml.replace("steps = 12", "steps = 12\nlearning_rate = 1e30")).unwrap();
+    let read = reported(&bench, &[], 1, "failure", "error");
+    for extension in ["txt", "xml", "md", "annotations"] {
+        assert!(read(extension).replace('\\', "").contains("lower train.learning_rate"), "{}", read(extension));
+    }
+    let report: Report = serde_json::from_str(&read("json")).unwrap();
+    let found: Vec<_> = report.findings.iter().map(|finding| (finding.verdict, &*finding.metric)).collect();
+    assert_eq!(found, [(Verdict::Regression, "run")]);
+}
+
+#[test]
+fn the_committed_model_is_below_2_mb_and_its_baseline_reads() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/baselines");
+    assert!(std::fs::metadata(folder.join("quality.safetensors")).unwrap().len() < 2_000_000);
+    for file in ["quality.json", "training.json"] {
+        assert!(Baseline::read(&folder.join(file)).unwrap().experiment_file(&folder.join(file)).exists(), "{file}");
     }
 }
 

@@ -16,6 +16,7 @@ use anyhow::Result;
 use engine::EngineError;
 use evaluator::EvaluatorError;
 use evaluator::gate::{self, Baseline, Finding, GateError, Kind, Observed, Report, Verdict};
+use evaluator::search::SearchError;
 use evaluator::store::StoreError;
 use evaluator::sweep::{Progress as _, current_provenance};
 use std::fmt;
@@ -56,11 +57,6 @@ fn exit_code(error: &anyhow::Error, cli: &Cli) -> u8 {
     }
     match error.downcast_ref::<EvaluatorError>() {
         Some(EvaluatorError::Stopped) => 130,
-        Some(EvaluatorError::Gate(GateError::Missing { .. })) => 3,
-        // What is no number any more has become worse.
-        Some(
-            EvaluatorError::Engine(EngineError::NonFinite { .. }) | EvaluatorError::Store(StoreError::NotFinite { .. }),
-        ) => 1,
         Some(EvaluatorError::Engine(EngineError::Tensor(_) | EngineError::Ring(_) | EngineError::Threads(_))) => FAULT,
         Some(EvaluatorError::Gate(_) | EvaluatorError::Experiment(_) | EvaluatorError::Engine(_)) => 2,
         Some(EvaluatorError::Store(_)) if cli.asked_db.is_some() => 2,
@@ -70,25 +66,61 @@ fn exit_code(error: &anyhow::Error, cli: &Cli) -> u8 {
 }
 
 fn perform(cli: &Cli, command: &Check) -> Result<u8> {
-    let path = &command.baseline;
-    let baseline = match Baseline::read(path) {
-        Err(missing @ GateError::Missing { .. }) if command.allow_missing_baseline => {
-            eprintln!("elastictok: nothing was compared: {missing}");
-            return Ok(0);
-        }
-        read => read.map_err(EvaluatorError::from)?,
-    };
     if let Some(folder) = &command.report {
         reports::make(folder)?;
     }
+    let report = report(cli, command)?;
+    if let Some(folder) = &command.report {
+        reports::write(&report, folder)?;
+    }
+    print(&reports::rendered(&report, command.format))?;
+    Ok(report.exit_code)
+}
+
+/// A CI shows what came of a check also where there is nothing to compare with, or no number to compare.
+fn report(cli: &Cli, command: &Check) -> Result<Report> {
+    let (path, allows) = (&command.baseline, command.allow_missing_baseline);
+    let baseline = match Baseline::read(path) {
+        Err(missing @ GateError::Missing { .. }) => {
+            let let_pass = if allows { "nothing was compared: " } else { "" };
+            eprintln!("elastictok: {let_pass}{missing}");
+            return Ok(Report::without_baseline(path, current_provenance(), &missing, allows));
+        }
+        read => read.map_err(EvaluatorError::from)?,
+    };
+    let (findings, notes) = match compared(cli, command, &baseline) {
+        Err(error) if is_not_finite(&error) => {
+            let message = message(&error);
+            eprintln!("elastictok: {message}");
+            (vec![Finding::not_finite(&message)], Vec::new())
+        }
+        compared => compared?,
+    };
+    Ok(Report::new(&baseline, path, current_provenance(), findings, notes, allows))
+}
+
+/// Whether a run ended with what is no number.
+fn is_not_finite(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref::<EvaluatorError>(),
+        Some(
+            EvaluatorError::Engine(EngineError::NonFinite { .. })
+                | EvaluatorError::Search(SearchError::NotFinite { .. })
+                | EvaluatorError::Store(StoreError::NotFinite { .. } | StoreError::MeasurementNotFinite { .. })
+        )
+    )
+}
+
+/// What a run gives beside the baseline, and if something got worse, whether another run shows it too.
+fn compared(cli: &Cli, command: &Check, baseline: &Baseline) -> Result<(Vec<Finding>, Vec<String>)> {
     let [seeds, others] = baseline.seeds();
-    let evaluation = Evaluation::new(cli, &baseline.experiment_file(path), Some(&baseline))?;
+    let evaluation = Evaluation::new(cli, &baseline.experiment_file(&command.baseline), Some(baseline))?;
     let against = command.against.as_deref().map(|binary| Against::new(binary, &evaluation, command.pairs));
     let mut against = against.transpose()?;
     let host = current_provenance().host;
     let compare = |run: &Observed, seeds: &[u64], against: Option<&Against<'_>>| -> Result<_> {
         let pairs = against.map(|against| against.pairs(seeds)).transpose()?;
-        Ok(gate::compare(&baseline, run, pairs.as_deref(), &host, gate::today()))
+        Ok(gate::compare(baseline, run, pairs.as_deref(), &host, gate::today()))
     };
 
     let mut run = evaluation.run(&seeds, cli.asked_db.as_deref())?;
@@ -106,10 +138,5 @@ fn perform(cli: &Cli, command: &Check) -> Result<u8> {
         let (again, _) = compare(&evaluation.run(&others, None)?, &others, against.as_ref().filter(|_| costs_too))?;
         gate::confirm(&mut findings, &again);
     }
-    let report = Report::new(&baseline, path, current_provenance(), findings, notes, command.allow_missing_baseline);
-    if let Some(folder) = &command.report {
-        reports::write(&report, folder)?;
-    }
-    print(&reports::rendered(&report, command.format))?;
-    Ok(report.exit_code)
+    Ok((findings, notes))
 }

@@ -176,7 +176,10 @@ impl<'a> SideBySide<'a> {
         };
         let mut findings: Vec<Finding> = missing.map(of).collect();
         if self.trials().next().is_none() {
-            let detail = format!("the run has the seeds {:?}, the baseline others", self.seeds);
+            let detail = match &self.seeds[..] {
+                [] => "the run has no trial".to_owned(),
+                seeds => format!("the run has the seeds {seeds:?}, the baseline others"),
+            };
             findings.push(Finding::of("", "trial", Kind::Exact).decided(Verdict::Missing, detail));
         }
         findings
@@ -265,7 +268,11 @@ impl<'a> SideBySide<'a> {
 
     /// Compares the means of a trial's seeds.
     fn of_seeds(&self, finding: Finding, minimum_effect: f64) -> Option<Finding> {
-        let of = |trial: &ObservedTrial| trial.values.get(&finding.metric).map(|values| mean(values));
+        let samples = self.baseline.measured.samples();
+        let of = |trial: &ObservedTrial| {
+            let values = trial.values.get(&finding.metric).filter(|values| values.len() == samples);
+            values.map(|values| mean(values))
+        };
         let trials = || self.baseline.measured.trials.iter().filter(|trial| trial.name == finding.trial);
         let approved: Vec<f64> = trials().filter_map(of).collect();
         if approved.is_empty() {
@@ -274,7 +281,7 @@ impl<'a> SideBySide<'a> {
         let run_too = trials().filter(|trial| self.seeds.contains(&trial.seed));
         let pairs = run_too.map(|trial| Some((of(trial)?, self.run.trial(&trial.name, trial.seed).and_then(of)?)));
         let Some(pairs) = pairs.collect::<Option<Vec<_>>>() else {
-            return Some(finding.decided(Verdict::Missing, "the run does not have it of every seed"));
+            return Some(finding.decided(Verdict::Missing, "the run does not have it of every sample and seed"));
         };
         let (before, after): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
         if pairs.is_empty() {

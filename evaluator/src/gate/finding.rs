@@ -66,7 +66,7 @@ pub struct Finding {
     pub trial: String,
     /// Its seed, where trials of several seeds are compared one by one.
     pub seed: Option<u64>,
-    /// The metric, or «configuration», «weights».
+    /// The metric, or «configuration», «weights», «trial», «run», «baseline».
     pub metric: String,
     /// Unit of its values.
     pub unit: String,
@@ -127,6 +127,11 @@ impl Finding {
         }
     }
 
+    /// Of a run that came upon what is no number: it has become worse, and nothing else of it can be compared.
+    pub fn not_finite(message: &str) -> Self {
+        Self::of("", "run", Kind::Exact).decided(Verdict::Regression, format!("it ended early: {message}"))
+    }
+
     /// With this verdict, for this reason.
     pub(super) fn decided(self, verdict: Verdict, detail: impl Into<String>) -> Self {
         Self { verdict, detail: detail.into(), ..self }
@@ -169,9 +174,10 @@ impl Finding {
         self.effect.is_some_and(|effect| effect > self.tolerance * (1.0 + ROUNDING))
     }
 
-    /// The effect in tolerances; of no tolerance, what differs is far beyond it.
+    /// The effect in tolerances; of no tolerance, what differs is far beyond it, and so is what is no number.
     pub fn severity(&self) -> f64 {
         match self.effect {
+            None if self.run.is_some_and(|run| !run.is_finite()) => f64::INFINITY,
             None | Some(0.0) => 0.0,
             Some(effect) if self.tolerance > 0.0 => effect / self.tolerance,
             Some(effect) => f64::INFINITY.copysign(effect),
@@ -207,12 +213,8 @@ impl Finding {
         }
         if let Some(effect) = self.effect {
             let what = if self.kind == Kind::Exact { "unequal" } else { "worse by" };
-            text += &format!(
-                "; {what} {} {unit}, tolerated {} {unit}",
-                significant(effect, 3),
-                significant(self.tolerance, 3),
-                unit = self.effect_unit
-            );
+            let [effect, tolerance] = [effect, self.tolerance].map(|value| self.in_effect_unit(value));
+            text += &format!("; {what} {effect}, tolerated {tolerance}");
         }
         if let Some((low, high)) = self.interval {
             text += &format!(", 95 % interval [{}, {}]", significant(low, 3), significant(high, 3));
@@ -224,6 +226,11 @@ impl Finding {
             text += &format!("; {}", self.detail);
         }
         one_line(&text)
+    }
+
+    /// An effect, or its tolerance, for people.
+    pub(super) fn in_effect_unit(&self, value: f64) -> String {
+        format!("{} {}", significant(value, 3), self.effect_unit).trim_end().to_owned()
     }
 }
 

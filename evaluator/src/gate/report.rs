@@ -1,8 +1,11 @@
 //! What a check says: for people, for programs, for a CI.
 
 use super::baseline::{Approval, Baseline};
+use super::error::GateError;
 use super::finding::{Finding, Verdict};
 use super::json::to_json;
+use super::rule::Kind;
+use crate::experiment::is_name;
 use crate::store::NewProvenance;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -58,7 +61,7 @@ impl Outcome {
 pub struct Report {
     /// The format.
     pub schema: u32,
-    /// The baseline's name.
+    /// The baseline's name; its file's, where there is none.
     pub name: String,
     /// The baseline's file.
     pub baseline: String,
@@ -68,8 +71,8 @@ pub struct Report {
     pub exit_code: u8,
     /// Whether what could not be compared was let pass.
     pub allows_incomparable: bool,
-    /// When, and why, the baseline was approved.
-    pub approval: Approval,
+    /// When, and why, the baseline was approved; nothing where there is none.
+    pub approval: Option<Approval>,
     /// Program and machine of this run.
     pub run: NewProvenance,
     /// What else there is to say.
@@ -88,17 +91,31 @@ impl Report {
         notes: Vec<String>,
         allows_incomparable: bool,
     ) -> Self {
+        let approval = Some(baseline.approval().clone());
+        Self { name: baseline.name.clone(), approval, notes, ..Self::of_file(path, run, findings, allows_incomparable) }
+    }
+
+    /// Of a baseline that is `missing` at `path`, so that nothing could be compared.
+    pub fn without_baseline(path: &Path, run: NewProvenance, missing: &GateError, allows_incomparable: bool) -> Self {
+        let finding = Finding::of("", "baseline", Kind::Exact).decided(Verdict::NotComparable, missing.to_string());
+        Self::of_file(path, run, vec![finding], allows_incomparable)
+    }
+
+    /// What can be said without knowing what the file at `path` holds.
+    fn of_file(path: &Path, run: NewProvenance, findings: Vec<Finding>, allows_incomparable: bool) -> Self {
         let outcome = Outcome::of(&findings, allows_incomparable);
+        // A name that is none could begin a line as a command to a CI.
+        let name = path.file_stem().and_then(|stem| stem.to_str()).filter(|stem| is_name(stem));
         Self {
             schema: SCHEMA,
-            name: baseline.name.clone(),
+            name: name.unwrap_or("baseline").to_owned(),
             baseline: path.to_string_lossy().into_owned(),
             outcome,
             exit_code: outcome.exit_code(),
             allows_incomparable,
-            approval: baseline.approval().clone(),
+            approval: None,
             run,
-            notes,
+            notes: Vec::new(),
             findings,
         }
     }
@@ -108,9 +125,16 @@ impl Report {
         finding.verdict.fails() || is_incomparable(finding, self.allows_incomparable)
     }
 
-    /// The day of the approval.
-    pub(super) fn approved_on(&self) -> &str {
-        self.approval.at.split('T').next().unwrap_or_default()
+    /// The baseline's file, with day and reason of its approval.
+    pub(super) fn against(&self) -> String {
+        let approved = self.approval.as_ref().map_or_else(
+            || "which is missing".to_owned(),
+            |approval| {
+                let day = approval.at.split('T').next().unwrap_or_default();
+                format!("approved {day}: {}", approval.reason)
+            },
+        );
+        format!("{}, {approved}", self.baseline)
     }
 
     /// How many comparisons there are of each verdict, the worst first: «1 regression, 30 unchanged».

@@ -33,3 +33,42 @@ fn data(text: &str) -> String {
 fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::tests::fixture::{SAMPLES, TODAY, approved, machine, observed};
+    use super::super::super::{Observed, compare};
+    use super::*;
+    use std::path::Path;
+
+    /// PSNR may lose 0.01 dB and SSIM 0.0005.
+    #[test]
+    fn eight_tolerances_come_before_two_and_both_before_what_is_missing() {
+        let with_ssim = |ssim: f64| {
+            let mut run = observed();
+            run.trials[0].values.insert("ssim".into(), vec![ssim; SAMPLES]);
+            run
+        };
+        let run = |psnr_loss: f64, ssim_loss: f64| -> Observed {
+            let mut run = with_ssim(0.5 - ssim_loss);
+            let values = &mut run.trials[0].values;
+            values.get_mut("psnr").unwrap().iter_mut().for_each(|psnr| *psnr -= psnr_loss);
+            values.remove("kept_tokens");
+            run
+        };
+        let baseline = approved(with_ssim(0.5));
+        for (run, expected) in [
+            (run(0.02, 0.004), ["ssim::regression", "psnr::regression", "kept_tokens::missing"]),
+            (run(0.08, 0.001), ["psnr::regression", "ssim::regression", "kept_tokens::missing"]),
+        ] {
+            let (found, _) = compare(&baseline, &run, None, "here", TODAY);
+            let path = Path::new("quality.json");
+            let text = to_annotations(&Report::new(&baseline, path, machine("here"), found, Vec::new(), false));
+            let lines: Vec<&str> = text.lines().collect();
+            assert_eq!(lines.len(), expected.len(), "{text}");
+            for (line, expected) in lines.iter().zip(expected) {
+                assert!(line.starts_with("::error ") && line.contains(&format!("· {expected}: ")), "{text}");
+            }
+        }
+    }
+}

@@ -9,8 +9,7 @@ use std::fmt::Write as _;
 /// The outcome, what needs a look as a figure and a table, and the rest folded away.
 pub fn to_markdown(report: &Report) -> String {
     let mut text = format!("## {} {}\n\n{}\n\n", escaped(&report.name), report.outcome.words(), report.counts());
-    let (file, day) = (escaped(&report.baseline), escaped(report.approved_on()));
-    let _ = writeln!(text, "Against {file}, approved {day}: {}\n", escaped(&report.approval.reason));
+    let _ = writeln!(text, "Against {}\n", escaped(&report.against()));
     for note in &report.notes {
         let _ = writeln!(text, "> {}\n", escaped(note));
     }

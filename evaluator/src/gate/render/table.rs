@@ -24,7 +24,7 @@ fn row(finding: &Finding) -> Vec<Cell> {
     let number =
         |value: Option<f64>, digits| value.map_or(Cell::Missing, |value| Cell::Text(significant(value, digits)));
     let with_unit = |value: Option<f64>| match value {
-        Some(value) => Cell::Text(one_line(format!("{} {}", significant(value, 3), finding.effect_unit).trim())),
+        Some(value) => Cell::Text(one_line(&finding.in_effect_unit(value))),
         None => Cell::Missing,
     };
     let interval = finding.interval.map(|(low, high)| format!("{} … {}", significant(low, 3), significant(high, 3)));

@@ -8,7 +8,7 @@ use super::table::table;
 /// a command to a CI that reads the output.
 pub fn to_text(report: &Report) -> String {
     let outcome = format!("{} {}: {}", report.name, report.outcome.words(), report.counts());
-    let against = format!("against {}, approved {}: {}", report.baseline, report.approved_on(), report.approval.reason);
+    let against = format!("against {}", report.against());
     let loud = report.findings.iter().filter(|finding| !finding.is_quiet());
     let sentences = loud.map(|finding| format!("- {}: {}", finding.title(), finding.sentence()));
     let notes = report.notes.iter().map(|note| format!("note: {note}"));

@@ -24,6 +24,42 @@ fn incomparable(allows: bool) -> Report {
     Report::new(&baseline, Path::new("quality.json"), machine("there"), found, notes, allows)
 }
 
+/// Where there is no baseline at this path.
+fn without_baseline(path: &str, allows: bool) -> Report {
+    let missing = GateError::Missing { path: path.into() };
+    Report::without_baseline(Path::new(path), machine("here"), &missing, allows)
+}
+
+/// Of a training that diverged.
+fn not_finite() -> Report {
+    let found = vec![Finding::not_finite("the loss at step 3 is NaN: lower train.learning_rate")];
+    Report::new(&approved(observed()), Path::new("quality.json"), machine("here"), found, Vec::new(), true)
+}
+
+#[test]
+fn a_report_of_nothing_says_in_every_format_what_to_do() {
+    for (report, code, counts, level, advice) in [
+        (without_baseline("gate/quality.json", false), 3, (0, 1), "error", "elastictok baseline approve"),
+        (without_baseline("gate/quality.json", true), 0, (0, 0), "warning", "elastictok baseline approve"),
+        (not_finite(), 1, (1, 0), "error", "lower train.learning_rate"),
+    ] {
+        let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
+        assert_eq!((&json["schema"], &json["exit_code"]), (&REPORT_SCHEMA.into(), &code.into()));
+        assert_eq!(serde_json::from_value::<Report>(json).unwrap(), report);
+        let junit = quick_junit::Report::deserialize_from_str(&to_junit(&report)).unwrap();
+        assert_eq!((junit.tests, (junit.failures, junit.errors)), (1, counts));
+        assert!(to_annotations(&report).starts_with(&format!("::{level} file=")), "{report:?}");
+        let (text, markdown) = (to_text(&report), to_markdown(&report));
+        assert!(text.starts_with("quality ") && markdown.starts_with("## quality "), "{text}\n{markdown}");
+        for text in [text, markdown.replace('\\', ""), to_junit(&report), to_annotations(&report)] {
+            assert!(text.contains(advice), "{text}");
+        }
+        assert!(to_svg(&figure(&report), Theme::Light, Size::default()).starts_with("<svg"));
+    }
+    let hostile = to_text(&without_baseline("\n::error::.json", false));
+    assert!(hostile.starts_with("baseline could not be compared") && !hostile.contains("\n::"), "{hostile}");
+}
+
 #[test]
 fn text_tells_the_outcome_first_and_then_the_worst() {
     let text = to_text(&report());
@@ -43,7 +79,7 @@ fn no_name_steers_a_terminal_or_begins_a_line() {
         finding.effect_unit = "\n::error::".into();
     }
     report.baseline = "\n::error::`<b>`".into();
-    report.approval.reason = "\u{1b}c\n::error::".into();
+    report.approval.as_mut().unwrap().reason = "\u{1b}c\n::error::".into();
     for text in [to_text(&report), to_markdown(&report)] {
         let is_command = |line: &str| line.trim_start().starts_with("::");
         assert!(!text.lines().any(is_command) && !text.contains('\u{1b}'), "{text}");

@@ -134,6 +134,15 @@ fn what_is_no_number_has_become_worse() {
 }
 
 #[test]
+fn what_is_no_number_is_worse_than_any_number() {
+    let mut run = changed("kept_tokens", |_, kept| kept + 1.0); // a hundred tolerances
+    run.trials[0].values.get_mut("psnr").unwrap()[7] = f64::NAN;
+    let found = findings(&approved(observed()), &run);
+    let failed: Vec<&str> = found.iter().filter(|f| f.verdict.fails()).map(|f| &*f.metric).collect();
+    assert_eq!(failed, ["psnr", "kept_tokens"]);
+}
+
+#[test]
 fn what_is_missing_fails_and_what_is_new_is_told() {
     let (baseline, mut run) = (approved(observed()), observed());
     run.trials[0].values.remove("psnr");
@@ -150,6 +159,35 @@ fn what_is_missing_fails_and_what_is_new_is_told() {
     run.trials[0].values.insert("ssim".into(), vec![0.5; SAMPLES]);
     let found = findings(&baseline, &run);
     assert_eq!((verdict(&found, "ssim"), Outcome::of(&found, false)), (Verdict::New, Outcome::Pass));
+}
+
+#[test]
+fn a_run_of_nothing_fails() {
+    let told = |baseline: &Baseline, run: &Observed, metric: &str| {
+        let found = findings(baseline, run);
+        assert_eq!(Outcome::of(&found, true), Outcome::Regression, "{found:?}");
+        let of = found.into_iter().find(|finding| finding.metric == metric).unwrap();
+        (of.verdict, of.detail)
+    };
+    for baseline in [approved(observed()), approved(trained(12, 0.0))] {
+        let without_trials = Observed { trials: Vec::new(), ..observed() };
+        assert_eq!(told(&baseline, &without_trials, "trial"), (Verdict::Missing, "the run has no trial".into()));
+    }
+    let without_samples = |mut run: Observed| {
+        run.trials.iter_mut().for_each(|trial| trial.values.values_mut().for_each(Vec::clear));
+        run
+    };
+    let of_samples = told(&approved(observed()), &without_samples(observed()), "psnr");
+    assert_eq!(of_samples, (Verdict::Missing, "the run does not have it of every sample".into()));
+    let of_seeds = told(&approved(trained(12, 0.0)), &without_samples(trained(3, 0.0)), "psnr");
+    assert_eq!(of_seeds, (Verdict::Missing, "the run does not have it of every sample and seed".into()));
+}
+
+#[test]
+fn a_run_of_no_held_out_file_is_not_comparable() {
+    let found = findings(&approved(observed()), &Observed { sources: Default::default(), ..observed() });
+    assert_eq!(Outcome::of(&found, false), Outcome::NotComparable);
+    assert!(found.iter().all(|finding| finding.detail == "the held-out files are others"), "{found:?}");
 }
 
 #[test]
@@ -209,6 +247,9 @@ fn seeds_are_held_against_their_spread() {
     let mut one_less = trained(3, 0.0);
     one_less.trials[1].values.clear();
     assert_eq!(verdict(&findings(&baseline, &one_less), "psnr"), Verdict::Missing);
+    let mut sample_less = trained(3, 0.0);
+    sample_less.trials[1].values.get_mut("psnr").unwrap().pop();
+    assert_eq!(verdict(&findings(&baseline, &sample_less), "psnr"), Verdict::Missing);
 }
 
 #[test]
