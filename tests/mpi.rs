@@ -2,28 +2,23 @@
 //! of threads; and whatever happens to a rank, all end with one message and the next job goes on.
 
 mod common;
+#[path = "mpi/launcher.rs"]
+mod launcher;
 
-use common::{Bench, assert_same, checkpoint_exists, drop_privileges, signal, texts, wait_until};
+use common::{Bench, assert_same, checkpoint_exists, drop_privileges, texts, wait_until};
+use engine::atomic_file;
+use evaluator::store::ContentHash;
+use launcher::{has_mpirun, message, messages, mpirun};
+use safetensors::SafeTensors;
+use sqlx::{Connection as _, SqliteConnection};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Instant;
-
-/// Whether jobs can be started; a test without them says so and passes, unless it must not.
-fn has_mpirun() -> bool {
-    let is_there = Command::new("mpirun").arg("--version").output().is_ok_and(|output| output.status.success());
-    let required = std::env::var("ELASTICTOK_TESTS_REQUIRE").is_ok_and(|programs| programs.contains("mpirun"));
-    assert!(is_there || !required, "mpirun is required and not there");
-    if !is_there {
-        eprintln!("SKIPPED: there is no mpirun");
-    }
-    is_there
-}
+use std::time::{Duration, Instant};
 
 /// `mpirun -n 1 elastictok … : -n 1 elastictok …`, ranks that are told these things, in the bench's folder.
 fn job(bench: &Bench, of_ranks: &[&[&str]]) -> Command {
-    let mut command = Command::new("mpirun");
-    // In containers tests often run as root, on fewer cores than there are ranks.
-    command.args(["--oversubscribe", "--bind-to", "none"]).env("OMPI_ALLOW_RUN_AS_ROOT", "1");
-    command.env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1").current_dir(bench.folder.path()).stdin(Stdio::null());
+    let mut command = mpirun();
+    command.current_dir(bench.folder.path());
     for arguments in of_ranks {
         let rank = bench.command(arguments);
         command.args(["-n", "1"]).arg(rank.get_program()).args(rank.get_args()).arg(":");
@@ -44,20 +39,91 @@ fn succeed(mut job: Command) -> (String, String) {
     (out, err)
 }
 
-/// The one message of a job that failed with this code.
-fn message(output: &Output, code: i32) -> String {
-    let (out, err) = texts(output);
-    assert_eq!(output.status.code(), Some(code), "{out}\n{err}");
-    let messages: Vec<&str> = err.lines().filter_map(|line| line.strip_prefix("elastictok: ")).collect();
-    let [message] = messages[..] else { panic!("{} messages:\n{err}", messages.len()) };
-    message.to_owned()
+fn start(mut job: Command) -> Child {
+    job.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// A job that cannot go on ends within this time, from whatever happened to it.
+const ENDS_WITHIN: Duration = Duration::from_secs(30);
+
+/// Waits for the end of a job that cannot go on: it comes within seconds and for every process, one message is said at
+/// most, the code is not 0, and nothing is half-written.
+fn end(bench: &Bench, mpirun: Child) -> Output {
+    let began = Instant::now();
+    let waiting = std::thread::spawn(move || mpirun.wait_with_output().unwrap());
+    while !(waiting.is_finished() && processes(bench).is_empty()) {
+        if began.elapsed() > ENDS_WITHIN {
+            let left = processes(bench);
+            left.iter().for_each(|process| signal(*process, "KILL"));
+            panic!("after {ENDS_WITHIN:?} these processes of the job were left: {left:?}");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    println!("ended after {:.1} s", began.elapsed().as_secs_f64());
+    let output = waiting.join().unwrap();
+    let (out, err) = texts(&output);
+    assert!(!output.status.success(), "{out}\n{err}");
+    assert!(messages(&output).len() <= 1, "more than one message:\n{err}");
+    assert_whole(bench);
+    output
+}
+
+/// Processes at work in the bench's folder.
+fn processes(bench: &Bench) -> Vec<u32> {
+    let folder = bench.folder.path().canonicalize().unwrap();
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|at| at == folder)).collect()
+}
+
+fn signal(process: u32, name: &str) {
+    assert!(Command::new("kill").args(["-s", name, &process.to_string()]).status().unwrap().success());
+}
+
+/// Expects that every checkpoint and every picture that has its name is whole, and that the database is.
+fn assert_whole(bench: &Bench) {
+    for path in bench.files() {
+        let below = path.strip_prefix(bench.path("results")).unwrap_or(Path::new(""));
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap();
+        // What a killed process was writing has a name that nobody reads.
+        if atomic_file::writer(name).is_some() || path.is_dir() {
+            continue;
+        }
+        if below.starts_with("checkpoints") && name.ends_with(".safetensors") {
+            let bytes = std::fs::read(&path).unwrap();
+            SafeTensors::deserialize(&bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        }
+        if below.starts_with("artifacts") {
+            let hash = ContentHash::of(&std::fs::read(&path).unwrap());
+            assert!(name.starts_with(&hash.to_string()), "{}: its content is {hash}", path.display());
+        }
+    }
+    if bench.db().exists() {
+        assert_eq!(integrity(&bench.db()), "ok");
+    }
+}
+
+/// What SQLite says of a database, and of the log beside it, looking at a copy: the next job shall find them as they were
+/// left.
+fn integrity(db: &Path) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy.sqlite");
+    std::fs::copy(db, &copy).unwrap();
+    let log = |db: &Path| db.with_extension("sqlite-wal");
+    if log(db).exists() {
+        std::fs::copy(log(db), log(&copy)).unwrap();
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut connection = SqliteConnection::connect(&format!("sqlite://{}", copy.display())).await.unwrap();
+        sqlx::query_scalar("pragma integrity_check").fetch_one(&mut connection).await.unwrap()
+    })
 }
 
 /// Expects that a job is refused with one message, and that nothing is written.
 fn refused(bench: &Bench, of_ranks: &[&[&str]]) -> String {
     let before = bench.files();
-    let output = job(bench, of_ranks).output().unwrap();
-    let message = message(&output, 2);
+    let message = message(&end(bench, start(job(bench, of_ranks))), 2);
     assert_eq!(bench.files(), before, "something was written; the message was: {message}");
     message
 }
@@ -184,7 +250,7 @@ fn a_trace_is_told_of_every_rank() {
 }
 
 #[test]
-fn a_mesh_of_more_or_fewer_workers_than_ranks_is_refused() {
+fn a_mesh_that_does_not_fit_the_ranks_or_the_work_is_refused() {
     if !has_mpirun() {
         return;
     }
@@ -197,6 +263,10 @@ fn a_mesh_of_more_or_fewer_workers_than_ranks_is_refused() {
     assert!(message.contains("2 groups share train.batch = 1 sequences"), "{message}");
     let message = refused(&["train", "tiny.toml", "--set", "train.stepps=1"]);
     assert!(message.contains("train.stepps"), "{message}");
+    let cut: &[&str] =
+        &["train", "tiny.toml", "--mesh", "sequence=3", "--set", "data.resize=16", "--set", "data.crop=16"];
+    let message = self::refused(&bench, &[cut; 3]);
+    assert!(message.contains("cannot be trained on this mesh") && message.contains("of 4 tokens"), "{message}");
 }
 
 #[test]
@@ -253,7 +323,7 @@ fn another_program_on_a_rank_is_refused() {
     let before = bench.files();
     let mut command = job(&bench, &[arguments]);
     command.args(["-n", "1"]).arg(&other).args(bench.command(arguments).get_args());
-    let message = message(&command.output().unwrap(), 2);
+    let message = message(&end(&bench, start(command)), 2);
     assert!(message.starts_with("rank 1 was not started as rank 0 was: program is "), "{message}");
     assert_eq!(bench.files(), before);
 }
@@ -283,7 +353,7 @@ impl Working {
         let bench = Bench::new();
         let mut command = alike(&bench, 2, &LONG);
         prepare(&bench, &mut command);
-        let mpirun = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mpirun = start(command);
         wait_until("a checkpoint", || checkpoint_exists(&bench));
         Self { bench, mpirun }
     }
@@ -292,8 +362,7 @@ impl Working {
     fn sweep(bench: Bench, arguments: &[&str]) -> Self {
         let pictures = || bench.files().iter().filter(|file| file.extension().is_some_and(|end| end == "png")).count();
         let before = pictures();
-        let mut command = alike(&bench, 2, arguments);
-        let mpirun = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mpirun = start(alike(&bench, 2, arguments));
         wait_until("reconstructions", || pictures() > before + 10);
         Self { bench, mpirun }
     }
@@ -305,38 +374,32 @@ impl Working {
             let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
             environment.split(|byte| *byte == 0).any(|variable| variable == own.as_bytes())
         };
-        children(self.mpirun.id()).into_iter().find(is_rank).expect("mpirun started it")
+        processes(&self.bench).into_iter().find(is_rank).expect("mpirun started it")
     }
 
     fn signal(&self, rank: usize, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.process(rank).to_string()]).status().unwrap();
-        assert!(status.success());
+        signal(self.process(rank), name);
     }
 
-    /// Waits for the end, within seconds.
     fn end(self) -> (Bench, Output) {
-        let began = Instant::now();
-        let output = self.mpirun.wait_with_output().unwrap();
-        println!("ended after {:.1} s", began.elapsed().as_secs_f64());
+        let output = end(&self.bench, self.mpirun);
         (self.bench, output)
     }
 }
 
-/// Processes that this one started.
-fn children(parent: u32) -> Vec<u32> {
-    let all = std::fs::read_dir("/proc").unwrap().flatten();
-    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let is_child = |pid: &u32| {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        status.lines().any(|line| line.split_whitespace().eq(["PPid:", &parent.to_string()]))
-    };
-    pids.filter(is_child).collect()
-}
-
 /// Expects that the next job goes on, to the numbers of one that nobody disturbed.
 fn goes_on(bench: &Bench) {
+    went_on(bench, || succeed(alike(bench, 2, &LONG)));
+}
+
+/// The same of one process, without a launcher.
+fn goes_on_alone(bench: &Bench) {
+    went_on(bench, || bench.succeed(&LONG));
+}
+
+fn went_on(bench: &Bench, next: impl FnOnce() -> (String, String)) {
     assert!(checkpoint_exists(bench));
-    let (_, err) = succeed(alike(bench, 2, &LONG));
+    let (_, err) = next();
     assert!(err.contains("goes on at step"), "{err}");
     let undisturbed = Bench::new();
     undisturbed.succeed(&LONG);
@@ -348,12 +411,11 @@ fn a_rank_that_is_killed_ends_all_and_is_named() {
     if !has_mpirun() {
         return;
     }
-    for rank in [0, 1] {
+    for (rank, goes_on) in [(0, goes_on as fn(&Bench)), (1, goes_on_alone)] {
         let working = Working::begin(|_, _| {});
         working.signal(rank, "KILL");
         let (bench, output) = working.end();
         let (_, err) = texts(&output);
-        assert_ne!(output.status.code(), Some(0), "{err}");
         // The launcher sees it before anybody else does, and says it.
         assert!(err.contains(&format!("process rank {rank} ")) && err.contains("signal 9 (Killed)"), "{err}");
         goes_on(&bench);
@@ -384,9 +446,8 @@ fn ctrl_c_stops_all_at_a_step() {
         return;
     }
     let working = Working::begin(|_, _| {});
-    signal(&working.mpirun, "INT");
-    let (bench, output) = working.end();
-    assert_ne!(output.status.code(), Some(0));
+    signal(working.mpirun.id(), "INT");
+    let (bench, _) = working.end();
     goes_on(&bench);
 }
 
@@ -399,12 +460,10 @@ fn a_rank_that_fails_is_told_by_rank_0() {
     for rank in [0, 1] {
         let working = Working::begin(|bench, command| {
             let plain = bench.unprivileged(&LONG);
-            let mut own = Command::new("mpirun");
+            let mut own = mpirun();
             let is_root = drop_privileges(&mut own);
-            own.args(["--oversubscribe", "--bind-to", "none", "-n", "2"])
-                .arg(plain.get_program())
-                .args(plain.get_args());
-            own.current_dir(bench.folder.path()).stdin(Stdio::null()).env("HOME", bench.folder.path());
+            own.args(["-n", "2"]).arg(plain.get_program()).args(plain.get_args());
+            own.current_dir(bench.folder.path()).env("HOME", bench.folder.path());
             println!("as root: {is_root}");
             *command = own;
         });
@@ -432,6 +491,6 @@ fn a_diverging_run_is_told_once() {
     }
     let bench = Bench::new();
     let wild = ["--set", "train.learning_rate=1e30", "--set", "train.clip_norm=1e30", "--set", "train.warmup_steps=0"];
-    let output = alike(&bench, 2, &[&["train", "tiny.toml"][..], &wild].concat()).output().unwrap();
+    let output = end(&bench, start(alike(&bench, 2, &[&["train", "tiny.toml"][..], &wild].concat())));
     assert!(message(&output, 1).starts_with("the loss at step"));
 }

@@ -1,6 +1,8 @@
 //! Workers that are real processes of an MPI job: the bytes of a mesh of threads, and one worker's losses but for
 //! rounding. Each job is this test program again, started by `mpirun`.
 
+#[path = "../../tests/mpi/launcher.rs"]
+mod launcher;
 mod learnable;
 mod noise;
 
@@ -8,28 +10,15 @@ use engine::parameters::weights_hash;
 use engine::ring::Mesh;
 use engine::ring::ranks::mpi::Job;
 use engine::train::{Start, TrainConfig, Trainer};
+use launcher::{has_mpirun, mpirun};
 use learnable::*;
-use std::process::Command;
 use std::time::Duration;
-
-/// Whether jobs can be started; a test without them says so and passes, unless it must not.
-fn has_mpirun() -> bool {
-    let is_there = Command::new("mpirun").arg("--version").output().is_ok_and(|output| output.status.success());
-    let required = std::env::var("ELASTICTOK_TESTS_REQUIRE").is_ok_and(|programs| programs.contains("mpirun"));
-    assert!(is_there || !required, "mpirun is required and not there");
-    if !is_there {
-        eprintln!("SKIPPED: there is no mpirun");
-    }
-    is_there
-}
 
 /// The meshes of so many workers, with what rank 0 of the job `name` said of each.
 fn job(name: &str, ranks: usize) -> Vec<(Mesh, String)> {
-    let mut command = Command::new("mpirun");
-    command.args(["--oversubscribe", "-n", &ranks.to_string()]).arg(std::env::current_exe().unwrap());
+    let mut command = mpirun();
+    command.args(["-n", &ranks.to_string()]).arg(std::env::current_exe().unwrap());
     command.args(["--exact", "rank", "--ignored", "--nocapture", "--test-threads=1"]).env("JOB", name);
-    // In containers tests often run as root.
-    command.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
     let output = command.env("RAYON_NUM_THREADS", "1").output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{name} on {ranks} ranks:\n{out}\n{err}");

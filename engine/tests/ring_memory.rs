@@ -65,48 +65,50 @@ const TRAINED: [usize; 2] = [34, 50];
 const CODED: [usize; 2] = [34, 102];
 
 /// Of which the one that held least counts: a packet counts for whoever made it until the last of its readers, who may be
-/// late, is done with it.
-const RUNS: usize = 2;
+/// late, is done with it. More of them where it was still too much: readers are later on a crowded machine.
+const RUNS: [usize; 2] = [2, 4];
 
-/// What is over: packets on their way.
-const MOST: f64 = 1.4;
+/// What is over an N-th in training: packets on their way. A worker's keys and values are kept for its backward pass
+/// anyway, so that late readers hold nothing longer.
+const MOST_TRAINING: f64 = 1.27;
+
+/// And in coding: one layer's activations are all that a worker holds, keys and values a large part of them, and late
+/// readers hold those of the layer before while their owner has made the next.
+const MOST_CODING: f64 = 1.32;
 
 /// In one test: threads of another would be counted too.
 #[test]
 fn activations_of_a_worker_fall_with_the_number_of_workers() {
     // One thread a worker, whatever the machine has.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    let workers = [1, 2, 3, 4];
-    let grown = |lengths: [usize; 2], peak: &(dyn Fn(usize, usize) -> f64 + Sync)| {
-        workers.map(|workers| {
-            let [short, long] = lengths.map(|blocks| {
-                let runs = (0..RUNS).map(|_| pool.install(|| peak(workers, blocks)));
-                runs.fold(f64::INFINITY, f64::min)
-            });
-            long - short
-        })
-    };
-    check("training", grown(TRAINED, &|workers, blocks| peak_of_training(workers, blocks, false)));
+    let training = |workers, blocks| pool.install(|| peak_of_training(workers, blocks, false));
+    let kept = check("training", MOST_TRAINING, TRAINED, training);
     // A layer's x instead of x, q, k, v and O, of three of four layers: the fourth's are there while it computes again.
-    let [kept, again] = [false, true].map(|recompute| {
-        let [short, long] = TRAINED.map(|blocks| pool.install(|| peak_of_training(1, blocks, recompute)));
-        long - short
-    });
+    let [short, long] = TRAINED.map(|blocks| pool.install(|| peak_of_training(1, blocks, true)));
+    let again = long - short;
     println!("training that computes again: {:.2} MB instead of {:.2} MB", again / 1e6, kept / 1e6);
     assert!(again < 0.65 * kept, "{again} bytes instead of {kept}");
-    check("encoding", grown(CODED, &|workers, blocks| peaks_of_coding(workers, blocks)[0]));
-    check("decoding", grown(CODED, &|workers, blocks| peaks_of_coding(workers, blocks)[1]));
+    let coding = |workers, blocks| pool.install(|| peaks_of_coding(workers, blocks));
+    check("encoding", MOST_CODING, CODED, |workers, blocks| coding(workers, blocks)[0]);
+    check("decoding", MOST_CODING, CODED, |workers, blocks| coding(workers, blocks)[1]);
 }
 
-/// Each of N workers holds an N-th of what one holds, and little more.
-fn check(what: &str, [one, two, three, four]: [f64; 4]) {
-    for (workers, peak) in [(2.0, two), (3.0, three), (4.0, four)] {
-        let share = workers * peak / one;
-        println!(
-            "{what}, {workers} workers: {:.2} MB each, one {:.2} MB: {share:.3} of an N-th",
-            peak / 1e6,
-            one / 1e6
-        );
-        assert!(share <= MOST, "{what}: {workers} workers hold {peak} bytes each, one {one}");
+/// Each of N workers holds an N-th of what one holds, and little more; what one holds.
+fn check(what: &str, most: f64, lengths: [usize; 2], peak: impl Fn(usize, usize) -> f64) -> f64 {
+    let [short, long] = lengths.map(|blocks| peak(1, blocks));
+    let one = long - short;
+    let [enough, all] = RUNS;
+    for workers in 2..=4 {
+        let (mut least, mut share) = ([f64::INFINITY; 2], f64::INFINITY);
+        for run in 0..all {
+            if run >= enough && share <= most {
+                break;
+            }
+            least = std::array::from_fn(|i| least[i].min(peak(workers, lengths[i])));
+            share = workers as f64 * (least[1] - least[0]) / one;
+            println!("{what}, {workers} workers, run {run}: {share:.3} of an N-th of {:.2} MB", one / 1e6);
+        }
+        assert!(share <= most, "{what}: each of {workers} workers holds {share:.3} of an N-th of {one} bytes");
     }
+    one
 }

@@ -24,9 +24,9 @@ const REST: Duration = Duration::from_millis(50);
 struct Measured {
     /// Of each round's step.
     seconds: Vec<f64>,
-    /// GFLOP/s of a large product, the median of a few.
-    peak: f64,
-    /// Bytes, the most it held.
+    /// GFLOP/s of a large product, after each round's step.
+    peaks: Vec<f64>,
+    /// Bytes, the most it held in its first steps.
     memory: f64,
 }
 
@@ -74,28 +74,30 @@ pub(crate) fn steps(cli: &Cli, asked: &BenchSteps) -> Result<()> {
     print(&text)
 }
 
-/// Lets each make a step, one after the other, round by round, in an order that turns.
+/// Lets each make a step, one after the other, round by round, in an order that turns; and between the rounds a large product,
+/// for what else the machine does falls on both.
 fn race(racers: &mut [Racer], rounds: usize, on_round: impl Fn(usize)) -> Result<Vec<Measured>> {
     let mut times = vec![Vec::new(); racers.len()];
     let mut peaks = vec![Vec::new(); racers.len()];
+    let mut memory = Vec::new();
     for round in 0..rounds {
         for turn in 0..racers.len() {
             let index = (round + turn) % racers.len();
             std::thread::sleep(REST);
             times[index].push(racers[index].ask("step")?);
         }
-        on_round(round + 1);
-    }
-    // Before products are made beside the model.
-    let memory = racers.iter_mut().map(|racer| racer.ask("memory")).collect::<Result<Vec<_>>>()?;
-    for _ in 0..3 {
+        // Before products are made beside the model.
+        if round == 0 {
+            memory = racers.iter_mut().map(|racer| racer.ask("memory")).collect::<Result<_>>()?;
+        }
         for (racer, peaks) in racers.iter_mut().zip(&mut peaks) {
             std::thread::sleep(REST);
             peaks.push(racer.ask("peak")?);
         }
+        on_round(round + 1);
     }
     let measured = times.into_iter().zip(peaks).zip(memory);
-    Ok(measured.map(|((seconds, peaks), memory)| Measured { seconds, peak: median(&peaks), memory }).collect())
+    Ok(measured.map(|((seconds, peaks), memory)| Measured { seconds, peaks, memory }).collect())
 }
 
 fn row(name: WorkName, precision: Precision, work: &Work, measured: &[Measured]) -> Result<String> {
@@ -103,12 +105,14 @@ fn row(name: WorkName, precision: Precision, work: &Work, measured: &[Measured])
     let (own, peers) = measured.split_first().context("nothing was measured")?;
     let seconds = median(&own.seconds);
     let rate = work.flops() / seconds / 1e9;
+    let shares: Vec<f64> =
+        own.seconds.iter().zip(&own.peaks).map(|(seconds, peak)| work.flops() / seconds / 1e9 / peak).collect();
     write!(
         text,
         "| {name:?} | {} | {seconds:.3} | {:.0} | {rate:.0} | {:.0} % | {:.0} |",
         precision.name(),
         work.tokens() as f64 / seconds,
-        100.0 * rate / own.peak,
+        100.0 * median(&shares),
         own.memory / 1e6
     )?;
     // Round by round: what else the machine did falls on all of a round.
@@ -124,7 +128,7 @@ fn row(name: WorkName, precision: Precision, work: &Work, measured: &[Measured])
             median(&compiled.seconds),
             ratio(eager).max(ratio(compiled)),
             own.memory / eager.memory.min(compiled.memory),
-            eager.peak.max(compiled.peak),
+            median(&eager.peaks).max(median(&compiled.peaks)),
         )?;
     }
     text.push('\n');

@@ -23,7 +23,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Between two looks at MPI: while something is on its way, while somebody waits, and else. What is to be sent wakes it.
-const LOOK_AGAIN: [Duration; 3] = [Duration::from_micros(20), Duration::from_micros(50), Duration::from_micros(200)];
+const LOOK_AGAIN: [Duration; 3] = [Duration::from_micros(20), Duration::from_micros(50), Duration::from_millis(2)];
 
 /// How often in its time limit a rank says that it is there.
 const SIGNS_OF_LIFE: u32 = 6;
