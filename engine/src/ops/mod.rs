@@ -11,13 +11,15 @@
 //!
 //! | | S f32 | S bf16 | M f32 | M bf16 | L f32 | L bf16 |
 //! |---|---:|---:|---:|---:|---:|---:|
-//! | tiles of products | 75 | 63 | 81 | 69 | 77 | 67 |
-//! | laying out their factors | 10 | 13 | 8 | 14 | 9 | 11 |
-//! | softmax and its gradient | 2 | 4 | 4 | 7 | 9 | 16 |
-//! | copying, clearing and adding up | 4 | 6 | 2 | 3 | 1 | 1 |
-//! | norms | 3 | 4 | 1 | 2 | 1 | 1 |
+//! | tiles of products | 79 | 66 | 83 | 73 | 81 | 68 |
+//! | laying out their factors | 6 | 10 | 4 | 9 | 4 | 9 |
+//! | softmax and its gradient | 2 | 3 | 4 | 7 | 9 | 16 |
+//! | copying, clearing and adding up | 5 | 6 | 4 | 3 | 1 | 1 |
+//! | norms | 3 | 5 | 1 | 2 | 1 | 1 |
 //! | gates | 2 | 3 | 1 | 2 | 0 | 0 |
-//! | the rest (optimizer, threads, data) | 4 | 6 | 3 | 4 | 4 | 4 |
+//! | the rest (optimizer, threads, data) | 4 | 8 | 3 | 5 | 3 | 5 |
+//!
+//! Rows of f32 that tiles read in their order are laid out by copying them, and counted there.
 //!
 //! So what there is to gain lies beside the products, and most of it is memory: why operations are as coarse as they are.
 //!
@@ -27,7 +29,7 @@
 //!   a cache. Backward they are made again, but for the gates of a batch of one wave: their product would take longer than
 //!   reading them.
 //! - **Attention** never has a score matrix ([`attention`](mod@attention)). A tile of queries or of keys is laid out once for up to 1024 of the
-//!   other kind that it meets.
+//!   other kind that it meets. In f32 scores are made with the gaps between rows that tiles want, and read where they are.
 //! - **tanh is the end of the decoder's last map** (`norm_linear_tanh`): alone it held another tensor of the size of the batch at
 //!   the very moment when a step holds most.
 //!
