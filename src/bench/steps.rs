@@ -104,14 +104,14 @@ fn row(name: WorkName, precision: Precision, work: &Work, measured: &[Measured])
     let mut text = String::new();
     let (own, peers) = measured.split_first().context("nothing was measured")?;
     let seconds = median(&own.seconds);
-    let rate = work.flops() / seconds / 1e9;
-    let shares: Vec<f64> =
-        own.seconds.iter().zip(&own.peaks).map(|(seconds, peak)| work.flops() / seconds / 1e9 / peak).collect();
+    let rate = |seconds: &f64| work.flops() / seconds / 1e9;
+    let shares: Vec<f64> = own.seconds.iter().zip(&own.peaks).map(|(seconds, peak)| rate(seconds) / peak).collect();
     write!(
         text,
-        "| {name:?} | {} | {seconds:.3} | {:.0} | {rate:.0} | {:.0} % | {:.0} |",
+        "| {name:?} | {} | {seconds:.3} | {:.0} | {:.0} | {:.0} % | {:.0} |",
         precision.name(),
         work.tokens() as f64 / seconds,
+        rate(&seconds),
         100.0 * median(&shares),
         own.memory / 1e6
     )?;

@@ -49,8 +49,7 @@ impl Memory {
         let gradients = if task.workers > 1 { 3.0 * width } else { 3.0 * width * together };
         let in_layer = width + made_middle + made_attended + (gradients - width).max(0.0);
         // Of others, one worker's rows: keys and values that come, with the gradients that are found of them, in f32; and with
-        // more than one other, as much that goes on.
-        // At last gradients of its own come home while those it found leave.
+        // more than one other, as much that goes on. At last gradients of its own come home while those it found leave.
         let others = (task.workers - 1).min(2) as f64;
         let home = if task.workers > 1 { 2.0 * 2.0 * width * 4.0 } else { 0.0 };
         let on_the_way = f64::max(others * 2.0 * width * (values + 4.0), home);

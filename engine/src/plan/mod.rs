@@ -146,8 +146,9 @@ impl Task {
 
     /// Whether gates are kept: of as many rows as one tape has.
     fn keeps_gates(&self, slices: &Slices) -> bool {
+        let each = self.layout().tokens_per_sequence();
         let rows = match self.workers {
-            1 => sequences_of_shard(self.sequences, self.tokens() / self.sequences) * (self.tokens() / self.sequences),
+            1 => sequences_of_shard(self.sequences, each) * each,
             _ => self.rows(slices),
         };
         !self.recompute && ops::keeps_gates(rows)
