@@ -9,10 +9,12 @@ use anyhow::{Context as _, Result};
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Large pages, and one arena for buffers of all sizes, so that what one operation gave back has room for the next one's, however
-/// much smaller that is: with the usual limit, an extent of 64 times its size, steps go on asking for new pages.
+/// much smaller that is: with the usual limit, an extent of 64 times its size, steps go on asking for new pages. No page more
+/// for each buffer, to begin it at some other line of a cache: where one of 16 MiB was, two of 8 MiB would not fit.
 #[allow(unsafe_code)] // The allocator looks for this name before the program begins.
 #[unsafe(export_name = "_rjem_malloc_conf")]
-pub static SETTINGS: &[u8; 70] = b"thp:always,narenas:1,oversize_threshold:0,lg_extent_max_active_fit:20\0";
+pub static SETTINGS: &[u8; 92] =
+    b"thp:always,narenas:1,oversize_threshold:0,lg_extent_max_active_fit:20,cache_oblivious:false\0";
 
 /// Keeps all memory for what comes next.
 pub(crate) fn keep_memory() -> Result<()> {

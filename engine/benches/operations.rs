@@ -22,8 +22,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// As the program's, which sets the decay when it begins to compute.
 #[allow(unsafe_code)] // The allocator looks for this name before the program begins.
 #[unsafe(export_name = "_rjem_malloc_conf")]
-pub static SETTINGS: &[u8; 106] =
-    b"thp:always,narenas:1,oversize_threshold:0,lg_extent_max_active_fit:20,dirty_decay_ms:-1,muzzy_decay_ms:-1\0";
+pub static SETTINGS: &[u8; 128] = b"thp:always,narenas:1,oversize_threshold:0,lg_extent_max_active_fit:20,\
+    cache_oblivious:false,dirty_decay_ms:-1,muzzy_decay_ms:-1\0";
 
 const WIDTH: usize = 256;
 const HIDDEN: usize = 512;

@@ -24,7 +24,7 @@ impl Scratch {
 
     /// Room for so many.
     pub(crate) fn of(length: usize) -> Self {
-        // The smallest that is large enough, or the largest, to be made larger.
+        // The smallest that is large enough, or the largest, for which a larger one is taken.
         let found = FREE.with_borrow_mut(|free| {
             let rank = |values: &Vec<f32>| match values.len() {
                 enough if enough >= length => (0, enough),
@@ -35,7 +35,8 @@ impl Scratch {
         });
         let mut values = found.unwrap_or_default();
         if values.len() < length {
-            values.resize(length, 0.0);
+            drop(values);
+            values = vec![0.0; length];
         }
         Self { values, length, is_kept: false }
     }

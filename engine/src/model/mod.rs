@@ -145,7 +145,7 @@ impl ElasticTok {
 
     /// Patches (n, patch) in [−1, 1] → what the bottleneck reads, u (n, in).
     pub fn encode<T: MaybeTape>(&self, patches: Tokens<T>, mask: &PrefixMask, scope: &Scope) -> Tokens<T> {
-        self.encode_through(patches, mask, |layers, h| self.through(layers, h, scope))
+        self.encode_through(patches, mask, self.through(scope))
     }
 
     /// [`encode`](Self::encode), whatever its layers attend to.
@@ -173,7 +173,7 @@ impl ElasticTok {
 
     /// z (n, dims) → patches (n, patch) in (−1, 1).
     pub fn decode<T: MaybeTape>(&self, z: Tokens<T>, scope: &Scope) -> Tokens<T> {
-        self.decode_through(z, |layers, h| self.through(layers, h, scope))
+        self.decode_through(z, self.through(scope))
     }
 
     /// [`decode`](Self::decode), whatever its layers attend to.
@@ -189,7 +189,9 @@ impl ElasticTok {
 
     /// Patches (n, patch) → reconstructed patches (n, patch) with the tokens that `mask` keeps; a VAE uses its mean.
     pub fn reconstruct(&self, patches: Tokens, mask: &PrefixMask, scope: &Scope) -> Tokens {
-        self.decode(self.bottleneck(self.encode(patches, mask, scope), None, mask), scope)
+        let through = self.through(scope);
+        let z = self.bottleneck(self.encode_through(patches, mask, &through), None, mask);
+        self.decode_through(z, through)
     }
 
     /// The training loss of a batch: mean((x̂ − x)²) + kl_weight · KL (VAE only; reference: kl_weight = 1e-8).
@@ -205,7 +207,7 @@ impl ElasticTok {
         noise: Option<Vec<f32>>,
         kl_weight: f32,
     ) -> Loss<T> {
-        self.loss_through(taped, patches, mask, noise, kl_weight, |layers, h| self.through(layers, h, scope))
+        self.loss_through(taped, patches, mask, noise, kl_weight, self.through(scope))
     }
 
     /// [`loss`](Self::loss), whatever its layers attend to; of a worker's rows, the mean over them.
@@ -242,9 +244,10 @@ impl ElasticTok {
         RopeTable::at_positions(positions, self.config.width / self.config.heads, self.config.rope_theta)
     }
 
-    fn through<T: MaybeTape>(&self, layers: &[Layer], h: Tokens<T>, scope: &Scope) -> Tokens<T> {
+    /// Layers of one worker on whole sequences; encoder and decoder share its table of angles.
+    fn through<T: MaybeTape>(&self, scope: &Scope) -> impl Fn(&[Layer], Tokens<T>) -> Tokens<T> {
         let rope = self.rope(0..scope.layout.tokens_per_sequence());
-        through_alone(layers, h, &rope, scope)
+        move |layers, h| through_alone(layers, h, &rope, scope)
     }
 }
 
