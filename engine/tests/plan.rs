@@ -4,7 +4,7 @@ mod counting;
 mod noise;
 
 use engine::Precision;
-use engine::plan::{Device, Plan, Task};
+use engine::plan::{Device, Plan, Task, bytes_a_key};
 use engine::ring::{Mesh, StepTrace, Trace};
 use engine::train::{Start, TrainConfig, Trainer};
 use engine::{BlockShape, Bottleneck, ModelConfig};
@@ -28,9 +28,14 @@ fn model() -> ModelConfig {
     }
 }
 
+/// As workers here keep and send values.
+fn here(precision: Precision) -> Device {
+    Device { bytes_a_value: 4, bytes_a_key: bytes_a_key(precision), ..Device::H100 }
+}
+
 /// What the workers did in one training step.
-fn traces(sequences: usize, blocks: usize, workers: usize) -> Vec<Trace> {
-    let (model, train) = (model(), TrainConfig { batch: sequences, ..TrainConfig::default() });
+fn traces(model: ModelConfig, sequences: usize, blocks: usize, workers: usize) -> Vec<Trace> {
+    let train = TrainConfig { batch: sequences, ..TrainConfig::default() };
     let data = Noise { values: model.block.values(), blocks };
     let trainer = Trainer::new(Start { model, train, seed: 1 }, data).unwrap();
     let mut trainer = trainer.with_mesh(Mesh { data: 1, sequence: workers }).unwrap().with_trace();
@@ -41,12 +46,13 @@ fn traces(sequences: usize, blocks: usize, workers: usize) -> Vec<Trace> {
 #[test]
 fn every_step_of_the_ring_sends_the_bytes_that_were_planned() {
     let layers = 3;
-    // f32, as workers here compute.
-    let device = Device { bytes_a_value: 4, ..Device::H100 };
-    for (sequences, blocks, workers) in [(1, 4, 2), (2, 3, 2), (1, 5, 3), (1, 8, 4), (1, 1, 4)] {
-        let task = Task::new(model(), sequences, blocks * 64, workers).unwrap();
-        let plan = Plan::new(task, device.clone());
-        let traces = traces(sequences, blocks, workers);
+    let cases = [(1, 4, 2), (2, 3, 2), (1, 5, 3), (1, 8, 4), (1, 1, 4)];
+    let all = Precision::ALL.into_iter().flat_map(|precision| cases.map(|case| (precision, case)));
+    for (precision, (sequences, blocks, workers)) in all {
+        let model = ModelConfig { precision, ..model() };
+        let task = Task::new(model.clone(), sequences, blocks * 64, workers).unwrap();
+        let plan = Plan::new(task, here(precision));
+        let traces = traces(model, sequences, blocks, workers);
         for (name, planned, of_worker) in [
             ("forward", &plan.forward_steps, (|trace| &trace.forward) as fn(&Trace) -> &Vec<StepTrace>),
             ("backward", &plan.backward_steps, |trace| &trace.backward),
@@ -54,7 +60,8 @@ fn every_step_of_the_ring_sends_the_bytes_that_were_planned() {
             let planned: Vec<f64> = planned.iter().map(|step| layers as f64 * step.bytes).collect();
             let most = |step: usize| traces.iter().map(|trace| of_worker(trace)[step].bytes).max().unwrap() as f64;
             let sent: Vec<f64> = (0..of_worker(&traces[0]).len()).map(most).collect();
-            assert_eq!(planned, sent, "{name}, {sequences} × {blocks} blocks, {workers} workers");
+            let task = format!("{name}, {precision:?}, {sequences} × {blocks} blocks, {workers} workers");
+            assert_eq!(planned, sent, "{task}");
         }
     }
 }
@@ -74,17 +81,18 @@ fn peak(model: &ModelConfig, blocks: usize, workers: usize, recompute: bool) -> 
 fn a_worker_holds_the_activations_that_were_planned() {
     // One thread a worker, whatever the machine has.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    let device = Device { bytes_a_value: 4, ..Device::H100 };
     let wide = ModelConfig { width: 96, hidden: 64, decoder_layers: 4, ..model() };
     let gated = ModelConfig { width: 48, hidden: 192, ..model() };
-    let shapes = [("small", model(), false), ("wide", wide.clone(), false), ("gated", gated, false)];
+    let narrow = ModelConfig { precision: Precision::Bf16, ..wide.clone() };
+    let shapes =
+        [("small", model(), false), ("wide", wide.clone(), false), ("bf16", narrow, false), ("gated", gated, false)];
     for (name, model, recompute) in shapes.into_iter().chain([("recomputed", wide, true)]) {
         for workers in [1, 2, 3] {
             // One worker has more rows than gates are kept of, three have fewer.
             let blocks = 96;
             let measured = pool.install(|| peak(&model, blocks, workers, recompute));
             let task = Task::new(model.clone(), 1, blocks * 64, workers).unwrap();
-            let planned = Plan::new(Task { recompute, ..task }, device.clone()).memory;
+            let planned = Plan::new(Task { recompute, ..task }, here(model.precision)).memory;
             // Weights and moments are the whole process's.
             let planned = planned.activations + planned.passing;
             println!("{name}, {workers} workers: planned {:.2} MB, measured {:.2} MB", planned / 1e6, measured / 1e6);

@@ -7,6 +7,7 @@ mod bf16;
 pub(crate) mod exp;
 pub(crate) mod factor;
 pub(crate) mod matrix;
+pub(crate) mod packed;
 pub(crate) mod rows;
 pub(crate) mod scratch;
 pub(crate) mod simd;

@@ -160,7 +160,7 @@ impl<'a> Branch<'a> {
                 true => self.norm.forward(normed, self.norm_stride, inverse, x),
                 false => self.gates(normed, inverse, gates, x),
             }
-            self.backward_down(&mut hidden[..inverse.len() * self.hidden], gates, ddown, d);
+            self.backward_down(hidden, gates, ddown, d);
             let dnormed = self.backward_gates(normed, gates, dgate_up);
             self.norm.backward(d, dnorm, x, dnormed, inverse);
         }
@@ -184,9 +184,10 @@ impl<'a> Branch<'a> {
     fn backward_down(&self, hidden: &mut [f32], gates: &mut [f32], ddown: &mut [f32], dy: &[f32]) {
         let rows = dy.len() / self.width;
         let dy = Matrix::new(dy, rows, self.width);
-        MatrixMut::new(hidden, rows, self.hidden).set_product(1.0, dy, self.down.transposed(), self.how);
-        backward_all(gates, hidden, self.hidden);
-        let hidden = Matrix::new(hidden, rows, self.hidden).transposed();
+        let dhidden = MatrixMut::strided(hidden, rows, self.hidden, self.hidden_stride);
+        dhidden.set_product(1.0, dy, self.down.transposed(), self.how);
+        backward_all(gates, hidden, self.hidden_stride, self.hidden);
+        let hidden = Matrix::strided(hidden, rows, self.hidden, self.hidden_stride).transposed();
         MatrixMut::new(ddown, self.hidden, self.width).add_product(hidden, dy, self.how);
     }
 
@@ -208,11 +209,11 @@ fn gate_all(hidden: &mut [f32], stride: usize, gates: &[f32], width: usize) {
     hidden.zip(gates.par_chunks(2 * ROWS_PER_TASK * width)).for_each(|(h, g)| gate_rows(h, stride, g, width));
 }
 
-/// The gradients of gate and up in their place, and silu(gate)·up in that of its gradient.
-fn backward_all(gates: &mut [f32], hidden: &mut [f32], width: usize) {
-    let chunk = ROWS_PER_TASK * width;
-    let all = gates.par_chunks_mut(2 * chunk).zip(hidden.par_chunks_mut(chunk));
-    all.for_each(|(gates, hidden)| backward_rows(gates, hidden, width));
+/// The gradients of gate and up in their place, and silu(gate)·up in that of its gradient, whose rows are `stride` apart.
+fn backward_all(gates: &mut [f32], hidden: &mut [f32], stride: usize, width: usize) {
+    let hidden = hidden.par_chunks_mut(ROWS_PER_TASK * stride);
+    let all = gates.par_chunks_mut(2 * ROWS_PER_TASK * width).zip(hidden);
+    all.for_each(|(gates, hidden)| backward_rows(gates, hidden, stride, width));
 }
 
 vectorized! {
@@ -228,9 +229,9 @@ vectorized! {
 
 vectorized! {
     /// With s = logistic(g): du = dh·g·s, dg = dh·u·s·(1 + g·(1 − s)), h = g·s·u.
-    fn backward_rows(gates: &mut [f32], hidden: &mut [f32], width: usize) {
-        for (gates, hidden) in gates.chunks_exact_mut(2 * width).zip(hidden.chunks_exact_mut(width)) {
-            let (gate, up) = gates.split_at_mut(width);
+    fn backward_rows(gates: &mut [f32], hidden: &mut [f32], stride: usize, width: usize) {
+        for (gates, hidden) in gates.chunks_exact_mut(2 * width).zip(hidden.chunks_mut(stride)) {
+            let (hidden, (gate, up)) = (&mut hidden[..width], gates.split_at_mut(width));
             for i in 0..width {
                 let (g, u, dh) = (gate[i], up[i], hidden[i]);
                 let s = exp::logistic(g);

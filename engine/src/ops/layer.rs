@@ -8,13 +8,13 @@
 //! Being one, it decides what exists when. q, k and v go to their heads wave by wave as they are made, and their gradients
 //! come from there, so that neither exists side by side; O stays by heads. The gradient of y becomes that of m and then that
 //! of x in its place, layer by layer. Between the passes a layer keeps x, q, k, v, O and, but of long sequences, m: 6 or 5 widths
-//! a token. Or it keeps x alone: then its backward pass begins with its attention branch again.
+//! a token; in bf16 q, k and v are half as wide. Or it keeps x alone: then its backward pass begins with its attention branch again.
 
 use super::attention::{Attended, Attention, AttentionBehind, BlockKeys, Past};
 use super::feed_forward::{Branch, FeedForward};
 use super::norm_linear::NormLinear;
 use super::{MaybeTape, RopeTable, WAVE};
-use crate::kernel::matrix::{Matrix, MatrixMut};
+use crate::kernel::matrix::{Matrix, MatrixMut, stride_of_left};
 use crate::kernel::rows;
 use crate::kernel::scratch::Scratch;
 use crate::precision::Precision;
@@ -151,10 +151,11 @@ impl Weights {
     fn middle(&self, x: &[f32], write: impl Fn(&mut [f32], Range<usize>)) -> Vec<f32> {
         let (width, how) = (self.width(), self.precision.together());
         let mut middle = rows::copy_on_all_threads(x);
-        each_wave(&mut middle, width, |rows, attended, middle| {
+        each_wave(&mut middle, width, |rows, attended, stride, middle| {
             let count = rows.len();
             write(attended, rows);
-            MatrixMut::new(middle, count, width).add_product(Matrix::new(attended, count, width), self.out(), how);
+            let attended = Matrix::strided(attended, count, width, stride);
+            MatrixMut::new(middle, count, width).add_product(attended, self.out(), how);
         });
         middle
     }
@@ -199,11 +200,12 @@ impl Weights {
         // In the room of m, which is no longer needed.
         let mut dattention = middle;
         add_to(grads, [&self.out], |[dout]| {
-            each_wave(&mut dattention, width, |rows, y, dattention| {
+            each_wave(&mut dattention, width, |rows, y, stride, dattention| {
                 let count = rows.len();
                 let d = Matrix::new(&d[rows.start * width..rows.end * width], count, width);
                 attention.write(y, rows, &attended);
-                MatrixMut::new(dout, width, width).add_product(Matrix::new(y, count, width).transposed(), d, how);
+                let y = Matrix::strided(y, count, width, stride);
+                MatrixMut::new(dout, width, width).add_product(y.transposed(), d, how);
                 MatrixMut::new(dattention, count, width).set_product(1.0, d, self.out().transposed(), how);
             });
         })?;
@@ -214,11 +216,12 @@ impl Weights {
     }
 }
 
-/// Waves of rows of `all`: which they are, room for as many, and they themselves.
-fn each_wave(all: &mut [f32], width: usize, mut work: impl FnMut(Range<usize>, &mut [f32], &mut [f32])) {
-    let mut room = Scratch::of(all.len().min(WAVE * width));
+/// Waves of rows of `all`: which they are, room for as many with the stride that they have in it, and they themselves.
+fn each_wave(all: &mut [f32], width: usize, mut work: impl FnMut(Range<usize>, &mut [f32], usize, &mut [f32])) {
+    let stride = stride_of_left(width);
+    let mut room = Scratch::of(WAVE.min(all.len() / width) * stride);
     for (wave, rows) in all.chunks_mut(WAVE * width).enumerate() {
-        let first = wave * WAVE;
-        work(first..first + rows.len() / width, &mut room[..rows.len()], rows);
+        let (first, count) = (wave * WAVE, rows.len() / width);
+        work(first..first + count, &mut room[..count * stride], stride, rows);
     }
 }

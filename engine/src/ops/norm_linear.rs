@@ -130,20 +130,21 @@ impl<'a> NormLinear<'a> {
         x: &[f32],
         mut dy: impl FnMut(Range<usize>, &mut [f32]),
     ) {
-        let most = WAVE.min(x.len() / self.width);
-        let (mut normed, mut inverse) = (Scratch::of(most * self.width), Scratch::of(most));
+        let (most, stride) = (WAVE.min(x.len() / self.width), stride_of_left(self.width));
+        let (mut normed, mut inverse) = (Scratch::of(most * stride), Scratch::of(most));
         let mut dy_rows = Scratch::of(most * self.out);
         for ((rows, x), dx) in waves(x, self.width).zip(dx.chunks_mut(WAVE * self.width)) {
             let count = rows.len();
-            let (normed, inverse) = (&mut normed[..count * self.width], &mut inverse[..count]);
+            let inverse = &mut inverse[..count];
             dy(rows, &mut dy_rows[..count * self.out]);
             let dy = Matrix::new(&dy_rows, count, self.out);
-            self.norm.forward(normed, self.width, inverse, x);
+            self.norm.forward(&mut normed, stride, inverse, x);
             let dw = MatrixMut::new(dweight, self.width, self.out);
-            dw.add_product(Matrix::new(normed, count, self.width).transposed(), dy, self.how);
-            let dnormed = MatrixMut::new(normed, count, self.width);
-            dnormed.set_product(1.0, dy, self.weight.transposed(), self.how);
-            self.norm.backward(dx, dnorm, x, normed, inverse);
+            dw.add_product(Matrix::strided(&normed, count, self.width, stride).transposed(), dy, self.how);
+            // In the norm's room, rows without gaps.
+            let dnormed = &mut normed[..count * self.width];
+            MatrixMut::new(dnormed, count, self.width).set_product(1.0, dy, self.weight.transposed(), self.how);
+            self.norm.backward(dx, dnorm, x, dnormed, inverse);
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::block::Layout;
 use crate::error::EngineError;
 use crate::kernel::matrix::{Matrix, MatrixMut};
+use crate::kernel::packed::Packing;
 use crate::model::ModelConfig;
 use crate::ops::{self, RopeTable, Scope};
 use crate::precision::Precision;
@@ -32,8 +33,16 @@ pub struct Device {
     pub link: f64,
     /// Bytes of its memory; unknown if `None`.
     pub memory: Option<f64>,
-    /// Bytes of an activation, a key or a value.
+    /// Bytes of an activation's value.
     pub bytes_a_value: usize,
+    /// Bytes of that of a query, a key or what a key stands for: see [`bytes_a_key`].
+    pub bytes_a_key: usize,
+}
+
+/// Bytes in which workers of this program keep and send the values of queries and keys: two in bf16, on a CPU that multiplies it.
+pub fn bytes_a_key(precision: Precision) -> usize {
+    const DIM: usize = 2;
+    Packing::new(DIM, precision).lanes() * size_of::<f32>() / DIM
 }
 
 impl Device {
@@ -50,6 +59,7 @@ impl Device {
         link: 0.8 * 50e9,
         memory: Some(80e9),
         bytes_a_value: 2,
+        bytes_a_key: 2,
     };
 
     /// The threads of the pool that calls it, measured now, in about a second, on operations of the model's width and
@@ -70,6 +80,7 @@ impl Device {
             link,
             memory,
             bytes_a_value: size_of::<f32>(),
+            bytes_a_key: bytes_a_key(model.precision),
         })
     }
 }

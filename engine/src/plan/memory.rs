@@ -32,12 +32,14 @@ impl Memory {
         // What is not kept is made again: of the gates a wave's at a time.
         let kept_gates = if task.keeps_gates(slices) { 2.0 * hidden } else { 0.0 };
         let (kept_middle, made_middle) = if task.keeps_middle() { (width, 0.0) } else { (0.0, width) };
+        let values = device.bytes_a_value as f64;
+        // What a query or a key takes, of what an activation does.
+        let packed = device.bytes_a_key as f64 / values;
         // q, k, v and what attention gives; a number a head.
-        let attended = 4.0 * width + heads;
+        let attended = (3.0 * packed + 1.0) * width + heads;
         let (kept_attended, made_attended) = if task.recompute { (0.0, attended) } else { (attended, 0.0) };
         // The layer's input, its attention, the sum with the input, gates.
         let layer = width + kept_attended + kept_middle + kept_gates;
-        let values = device.bytes_a_value as f64;
         let patch = model.block.patch_values() as f64;
         // At the decoder's end: the reconstruction, what it is made of, and the gradients of both.
         let end = 2.0 * patch + 2.0 * width;
@@ -46,13 +48,14 @@ impl Memory {
         // for a quarter of the heads at a time, if that is as many as it has threads, and has by then freed their q, k and v.
         let all_heads = task.sequences * model.heads;
         let together = all_heads.div_ceil(4) as f64 / all_heads as f64;
-        let gradients = if task.workers > 1 { 3.0 * width } else { 3.0 * width * together };
+        let freed = if task.workers > 1 { 0.0 } else { packed * (1.0 - together) };
+        let gradients = 3.0 * width * (1.0 - freed);
         let in_layer = width + made_middle + made_attended + (gradients - width).max(0.0);
         // Of others, one worker's rows: keys and values that come, with the gradients that are found of them, in f32; and with
         // more than one other, as much that goes on. At last gradients of its own come home while those it found leave.
         let others = (task.workers - 1).min(2) as f64;
         let home = if task.workers > 1 { 2.0 * 2.0 * width * 4.0 } else { 0.0 };
-        let on_the_way = f64::max(others * 2.0 * width * (values + 4.0), home);
+        let on_the_way = f64::max(others * 2.0 * width * (packed * values + 4.0), home);
         // A wave's norm, gates and hidden values, and its norm and q, k and v side by side: room that is kept.
         let rooms = wave * (width + 3.0 * hidden - kept_gates + 4.0 * width);
         Self {

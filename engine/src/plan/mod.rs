@@ -13,7 +13,7 @@ mod device;
 mod memory;
 mod ring_steps;
 
-pub use device::{Device, product_flops};
+pub use device::{Device, bytes_a_key, product_flops};
 pub use memory::Memory;
 pub use ring_steps::RingStep;
 

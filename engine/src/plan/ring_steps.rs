@@ -37,11 +37,11 @@ pub(super) fn ring_steps(task: &Task, slices: &Slices, device: &Device) -> (Vec<
         let ring = Worker { task, slices, layout: task.layout(), worker };
         for (step, all) in forward.iter_mut().enumerate() {
             let flops = 2.0 * FORWARD_PRODUCTS * ring.score_values(step);
-            all.join(device.step(ring.keys_sent(step) * device.bytes_a_value as f64, flops / device.attention_flops));
+            all.join(device.step(ring.keys_sent(step) * device.bytes_a_key as f64, flops / device.attention_flops));
         }
         for (step, all) in backward.iter_mut().enumerate() {
             // At its end a step sends the gradients that it added to; keys and values went ahead. Gradients are f32.
-            let bytes = ring.keys_sent(step) * device.bytes_a_value as f64 + ring.gradients_sent(step) * 4.0;
+            let bytes = ring.keys_sent(step) * device.bytes_a_key as f64 + ring.gradients_sent(step) * 4.0;
             let flops = 2.0 * BACKWARD_PRODUCTS * ring.score_values(step);
             all.join(device.step(bytes, flops / device.attention_backward_flops));
         }

@@ -66,6 +66,13 @@ impl<'a> LaidLeft<'a> {
         Self { lanes, order, rows: a.rows, depth: a.columns, precision }
     }
 
+    /// A (m, k) in bf16, of rows whose neighbouring values share a lane.
+    pub(in crate::kernel) fn of_pairs(a: Matrix<'a>) -> Self {
+        assert!(2 * a.columns <= DEPTH, "{} pairs along k are more than one block", a.columns);
+        let (lanes, order) = left::<Single>(a);
+        Self { lanes, order, rows: a.rows, depth: 2 * a.columns, precision: Precision::Bf16 }
+    }
+
     /// c = scale·self·b, or c += scale·self·b.
     ///
     /// # Panics
@@ -97,9 +104,29 @@ impl LaidRight {
         Self { lanes, columns: b.columns, depth: b.rows, precision }
     }
 
+    /// B (k, n) in bf16, of rows whose neighbouring values share a lane.
+    pub(in crate::kernel) fn of_pairs(b: Matrix<'_>) -> Self {
+        assert!(b.rows <= DEPTH, "k of {} is more than one block", b.rows);
+        let columns = 2 * b.columns;
+        let mut lanes = Self::room::<Pair>(b.rows, columns);
+        layout::columns_of_pairs(b, &mut lanes);
+        Self { lanes, columns, depth: b.rows, precision: Precision::Bf16 }
+    }
+
+    /// B (k, n) in bf16, of columns (n, k) whose neighbouring values share a lane.
+    pub(in crate::kernel) fn of_columns_of_pairs(b: Matrix<'_>) -> Self {
+        assert!(2 * b.columns <= DEPTH, "{} pairs along k are more than one block", b.columns);
+        let lanes = Self::lanes::<Single>(b.transposed());
+        Self { lanes, columns: b.rows, depth: 2 * b.columns, precision: Precision::Bf16 }
+    }
+
     fn lanes<W: Words>(b: Matrix<'_>) -> Scratch {
-        let mut lanes = Scratch::of(b.columns.div_ceil(COLUMNS) * COLUMNS * words::<W>(b.rows));
+        let mut lanes = Self::room::<W>(b.rows, b.columns);
         layout::columns::<W>(b, &mut lanes);
         lanes
+    }
+
+    fn room<W: Words>(depth: usize, columns: usize) -> Scratch {
+        Scratch::of(columns.div_ceil(COLUMNS) * COLUMNS * words::<W>(depth))
     }
 }

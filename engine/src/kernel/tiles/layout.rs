@@ -6,7 +6,7 @@
 
 use super::is_there;
 use super::tile::{COLUMNS, FEWEST_ROWS, TILE_ROWS};
-use super::words::Words;
+use super::words::{Pair, Words, interleaved, lanes};
 use crate::kernel::matrix::Matrix;
 use std::arch::x86_64::*;
 
@@ -23,6 +23,8 @@ const AHEAD: usize = 16;
 pub(super) enum Order {
     /// Row after row, so many lanes apart.
     Rows(usize),
+    /// Lane after lane of all rows, so many apart: the transpose of rows.
+    Columns(usize),
     /// In panels of [`TILE_ROWS`] rows, lane after lane.
     Panels,
 }
@@ -47,9 +49,12 @@ impl Order {
 
     /// That of a factor which lies in such an order already, with as much behind its last row as a tile may read.
     pub(super) fn found<W: Words>(a: Matrix<'_>) -> Option<Self> {
-        let is_one = W::VALUES == 1 && a.column_stride == 1 && STEPS.contains(&a.row_stride);
-        let order = Self::Rows(a.row_stride);
-        (is_one && a.columns <= a.row_stride && a.data.len() >= order.room(a.rows, a.columns)).then_some(order)
+        let order = match (a.row_stride, a.column_stride) {
+            (step, 1) if STEPS.contains(&step) && a.columns <= step => Self::Rows(step),
+            (1, step) if STEPS.contains(&step) && a.rows <= step => Self::Columns(step),
+            _ => return None,
+        };
+        (W::VALUES == 1 && a.data.len() >= order.room(a.rows, a.columns)).then_some(order)
     }
 
     /// Lanes for so many rows of so many lanes, which fill whole tiles. Each lane of a panel's rows is written
@@ -57,6 +62,8 @@ impl Order {
     pub(super) fn room(self, rows: usize, words: usize) -> usize {
         match self {
             Self::Rows(step) => rows.next_multiple_of(FEWEST_ROWS) * step,
+            Self::Columns(_) if words == 0 => 0,
+            Self::Columns(step) => (words - 1) * step + rows.next_multiple_of(FEWEST_ROWS),
             Self::Panels => rows.next_multiple_of(TILE_ROWS) * words + 16,
         }
     }
@@ -76,6 +83,7 @@ impl Order {
                     unsafe { lay_row::<W>(&a.data[row * a.row_stride..][..a.columns], out) };
                 }
             }
+            Self::Columns(_) => unreachable!("columns are read where they lie"),
             Self::Panels => {
                 for (tile, from) in (0..a.rows).step_by(TILE_ROWS).enumerate() {
                     let part = a.part(from..a.rows.min(from + TILE_ROWS), 0..a.columns).transposed();
@@ -100,6 +108,64 @@ pub(super) fn columns<W: Words>(b: Matrix<'_>, out: &mut [f32]) {
         } else {
             // SAFETY: the CPU has the instructions.
             unsafe { transpose::<W>(part.transposed(), out) };
+        }
+    }
+}
+
+/// [`columns`] of pairs along k, of rows that hold pairs of neighbouring columns.
+pub(super) fn columns_of_pairs(b: Matrix<'_>, out: &mut [f32]) {
+    let panel = COLUMNS * words::<Pair>(b.rows);
+    assert!(is_there() && b.column_stride == 1 && out.len() == (2 * b.columns).div_ceil(COLUMNS) * panel);
+    for (from, out) in (0..b.columns).step_by(COLUMNS / 2).zip(out.chunks_exact_mut(panel.max(1))) {
+        // SAFETY: the CPU has the instructions.
+        unsafe { interleave(b.part(0..b.rows, from..b.columns.min(from + COLUMNS / 2)), out) };
+    }
+}
+
+/// Appends pairs of neighbouring values.
+pub(in crate::kernel) fn pack(values: &[f32], to: &mut Vec<f32>) {
+    assert!(is_there() && values.len().is_multiple_of(2), "pairs of values");
+    let from = to.len();
+    to.resize(from + values.len() / 2, 0.0);
+    // SAFETY: the CPU has the instructions.
+    unsafe { pack_pairs(values, &mut to[from..]) };
+}
+
+/// Values as pairs, half as many lanes.
+///
+/// # Safety
+/// The CPU has the instructions.
+#[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl,avx512dq")]
+unsafe fn pack_pairs(values: &[f32], out: &mut [f32]) {
+    assert!(values.len() == 2 * out.len(), "room for all pairs");
+    for (values, out) in values.chunks(32).zip(out.chunks_mut(16)) {
+        // SAFETY: `along` reads what the slice has; masked lanes are not written.
+        unsafe { _mm512_mask_storeu_epi32(out.as_mut_ptr().cast(), lanes(out.len()), Pair::along(values)) };
+    }
+}
+
+/// Lanes of up to [`COLUMNS`] columns, pairs along k, of rows of pairs along the columns; missing values are zero.
+///
+/// # Safety
+/// The CPU has the instructions.
+#[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl,avx512dq")]
+unsafe fn interleave(m: Matrix<'_>, out: &mut [f32]) {
+    assert!(
+        m.column_stride == 1 && out.len() == COLUMNS * words::<Pair>(m.rows),
+        "rows are contiguous, with room for all"
+    );
+    for (word, out) in out.chunks_exact_mut(COLUMNS).enumerate() {
+        for (half, out) in out.chunks_exact_mut(16).enumerate() {
+            let mask = lanes(m.columns.saturating_sub(8 * half).min(8)) as __mmask8;
+            let second = if 2 * word + 1 < m.rows { mask } else { 0 };
+            let at = m.data.as_ptr().wrapping_add(2 * word * m.row_stride + 8 * half);
+            // SAFETY: masked lanes are not read, the others lie in both rows; `out` has 16.
+            unsafe {
+                let low = _mm256_maskz_loadu_epi32(mask, at.cast());
+                let high = _mm256_maskz_loadu_epi32(second, at.wrapping_add(m.row_stride).cast());
+                let both = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high);
+                _mm512_storeu_si512(out.as_mut_ptr().cast(), interleaved(both));
+            }
         }
     }
 }

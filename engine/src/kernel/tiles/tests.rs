@@ -87,13 +87,13 @@ fn rows_that_lie_as_tiles_read_them_are_multiplied_as_if_they_were_laid_out() {
     }
     for (stride, depth) in [(80, 1), (80, 64), (80, 80), (144, 100), (272, 256), (528, 512), (528, 520)] {
         for (rows, behind) in [(1, 0), (3, 0), (4, 0), (61, 0), (61, 3), (3, 1)] {
-            let (values, b) = (drawn(rows * depth, 1), drawn(depth * 40, 2));
+            let (values, b) = (drawn(rows * depth, 1), drawn(depth.max(rows) * 40, 2));
             let mut a = vec![f32::NAN; (rows - 1 + behind) * stride + if behind > 0 { stride } else { depth }];
             for (row, values) in values.chunks(depth).enumerate() {
                 a[row * stride..][..depth].copy_from_slice(values);
             }
-            let factors = [Matrix::strided(&a, rows, depth, stride), Matrix::new(&values, rows, depth)];
-            let products = factors.map(|a| {
+            let product_of = |a: Matrix<'_>| {
+                let [rows, depth] = [a.rows, a.columns];
                 let (mut c, b) = (vec![0.0; rows * 40], Matrix::new(&b, depth, 40));
                 product(MatrixMut::new(&mut c, rows, 40), false, 1.0, a, b, Precision::F32.together());
                 if depth <= DEPTH {
@@ -103,8 +103,12 @@ fn rows_that_lie_as_tiles_read_them_are_multiplied_as_if_they_were_laid_out() {
                     assert_eq!(again, c);
                 }
                 c
-            });
-            assert_eq!(products[0], products[1], "{rows} rows of {depth}, {stride} apart, {behind} behind them");
+            };
+            let both = [Matrix::strided(&a, rows, depth, stride), Matrix::new(&values, rows, depth)];
+            let [apart, close] = both.map(product_of);
+            assert_eq!(apart, close, "{rows} rows of {depth}, {stride} apart, {behind} behind them");
+            let [apart, close] = both.map(|a| product_of(a.transposed()));
+            assert_eq!(apart, close, "{rows} columns of {depth}, {stride} apart, {behind} behind them");
         }
     }
 }

@@ -57,14 +57,19 @@ impl Target<'_> {
             Order::Rows(S1) => (S1, Self::tiles::<W, S1, 1>),
             Order::Rows(S2) => (S2, Self::tiles::<W, S2, 1>),
             Order::Rows(S3) => (S3, Self::tiles::<W, S3, 1>),
-            Order::Rows(other) => unreachable!("rows are never {other} lanes apart"),
+            Order::Columns(S0) => (1, Self::tiles::<W, 1, S0>),
+            Order::Columns(S1) => (1, Self::tiles::<W, 1, S1>),
+            Order::Columns(S2) => (1, Self::tiles::<W, 1, S2>),
+            Order::Columns(S3) => (1, Self::tiles::<W, 1, S3>),
+            Order::Rows(other) | Order::Columns(other) => unreachable!("nothing is ever {other} lanes apart"),
         };
-        assert!(a.words <= step && a.lanes.len() >= a.order.room(rows, a.words), "the left factor is too short");
+        assert!(a.lanes.len() >= a.order.room(rows, a.words), "the left factor is too short");
+        assert!(!matches!(a.order, Order::Rows(step) if step < a.words), "rows of the left factor overlap");
         // SAFETY: the CPU has the instructions, and A, B and C have what is read and written (all asserted).
         unsafe { tiles(self, a.lanes, a.words, step, b) }
     }
 
-    /// Every tile, rows of A `step` lanes after each other on average.
+    /// Every tile, rows of A `step` lanes after each other, on average where they lie in panels.
     ///
     /// # Safety
     /// As [`sums`], for every tile.

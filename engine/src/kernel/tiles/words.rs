@@ -94,10 +94,7 @@ impl Words for Pair {
         let second_count = if 2 * word + 1 < m.rows { count } else { 0 };
         let low = _mm512_maskz_loadu_ps(lanes(count), first);
         let high = _mm512_maskz_loadu_ps(lanes(second_count), first.wrapping_add(m.row_stride));
-        // Lane 2i of the result is value i of the first row, lane 2i + 1 value i of the second.
-        let both: __m512i = std::mem::transmute(_mm512_cvtne2ps_pbh(high, low));
-        let order = _mm512_loadu_si512(INTERLEAVED.as_ptr().cast());
-        _mm512_permutexvar_epi16(order, both)
+        interleaved(std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low)))
     }
 
     #[inline(always)]
@@ -105,6 +102,15 @@ impl Words for Pair {
         let [a, b] = [a, b].map(|lanes| std::mem::transmute::<__m512i, __m512bh>(lanes));
         _mm512_dpbf16_ps(sum, a, b)
     }
+}
+
+/// 16 values of one row and then 16 of the next one, as pairs: value i of the first is 2i of the result, of the second 2i + 1.
+///
+/// # Safety
+/// The CPU has the instructions.
+#[inline(always)]
+pub(super) unsafe fn interleaved(both: __m512i) -> __m512i {
+    _mm512_permutexvar_epi16(_mm512_loadu_si512(INTERLEAVED.as_ptr().cast()), both)
 }
 
 static INTERLEAVED: [u16; 32] = {

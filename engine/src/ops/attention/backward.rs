@@ -4,6 +4,7 @@ use super::Scope;
 use super::tile::{Held, KEYS, QUERIES, Run, Strided, Tile, scale};
 use crate::kernel::factor::{Left, Right};
 use crate::kernel::matrix::{Matrix, MatrixMut, stride_of_left};
+use crate::kernel::packed::PackedRows;
 use crate::kernel::scratch::Scratch;
 use crate::kernel::{exp, rows, simd::vectorized};
 use crate::precision::Precision;
@@ -22,14 +23,13 @@ pub(super) struct QueryRun<'a> {
     /// The first one's position.
     pub(super) first: usize,
     /// (token, d).
-    pub(super) queries: &'a [f32],
+    pub(super) queries: PackedRows<'a>,
     /// L, one a token.
     pub(super) log_sum_exp: &'a [f32],
     /// D, one a token.
     pub(super) pulls: &'a [f32],
     /// dO.
     pub(super) dy: Strided<'a>,
-    pub(super) dim: usize,
 }
 
 /// A tile of queries, for products with many tiles of keys: Q and dO as left and as right factors.
@@ -49,10 +49,9 @@ struct KeyFactors<'a> {
 }
 
 impl<'a> KeyFactors<'a> {
-    fn of(run: Run<'a>, precision: Precision) -> Self {
-        let [k, k_transposed, v_transposed] =
-            [run.k(), run.k().transposed(), run.v().transposed()].map(|factor| Right::of(factor, precision));
-        Self { k, k_transposed, v_transposed }
+    fn of(run: Run<'a>) -> Self {
+        let [k_transposed, v_transposed] = [run.keys, run.values].map(PackedRows::right_transposed);
+        Self { k: run.keys.right(), k_transposed, v_transposed }
     }
 }
 
@@ -61,7 +60,7 @@ impl<'a> QueryRun<'a> {
     pub(super) fn part(self, rows: Range<usize>) -> Self {
         Self {
             first: self.first + rows.start,
-            queries: &self.queries[rows.start * self.dim..rows.end * self.dim],
+            queries: self.queries.part(rows.clone()),
             log_sum_exp: &self.log_sum_exp[rows.clone()],
             pulls: &self.pulls[rows.clone()],
             dy: self.dy.from(rows.start),
@@ -79,7 +78,7 @@ impl<'a> QueryRun<'a> {
         scope: &Scope,
         precision: Precision,
     ) -> u64 {
-        let dim = self.dim;
+        let dim = self.queries.dim();
         if run.before(scope.layout.reach(self.first + self.pulls.len() - 1)).len() == 0 {
             return 0;
         }
@@ -97,7 +96,7 @@ impl<'a> QueryRun<'a> {
                 if keys == 0 {
                     continue;
                 }
-                let ready = held.of(seen, |run| KeyFactors::of(run, precision));
+                let ready = held.of(seen, KeyFactors::of);
                 let (scores, dp, stride) = (&mut p[..], &mut ds[..], stride_of_left(keys));
                 MatrixMut::strided(scores, queries, keys, stride).set_product_of(
                     scale(dim),
@@ -118,17 +117,16 @@ impl<'a> QueryRun<'a> {
     }
 
     fn tiles(self, precision: Precision) -> impl Iterator<Item = QueryFactors<'a>> {
-        let both = move |factor| (Left::of(factor, precision), Right::of(factor, precision));
         let length = self.pulls.len();
         (0..length).step_by(QUERIES).map(move |from| {
             let part = self.part(from..length.min(from + QUERIES));
-            let count = part.pulls.len();
+            let dy = Matrix::strided(part.dy.data, part.pulls.len(), part.queries.dim(), part.dy.width);
             QueryFactors {
                 first: part.first,
                 log_sum_exp: part.log_sum_exp,
                 pulls: part.pulls,
-                q: both(Matrix::new(part.queries, count, part.dim)),
-                dy: both(Matrix::strided(part.dy.data, count, part.dim, part.dy.width)),
+                q: (part.queries.left(), part.queries.right()),
+                dy: (Left::of(dy, precision), Right::of(dy, precision)),
             }
         })
     }

@@ -5,6 +5,7 @@ use super::sweep::Sweep;
 use super::tile::Run;
 use super::{RopeTable, Scope};
 use crate::block::Layout;
+use crate::kernel::packed::Packing;
 use crate::precision::Precision;
 use std::ops::Range;
 
@@ -42,31 +43,32 @@ impl<'p> AttentionBehind<'p> {
         assert!(n.is_multiple_of(length), "{n} rows are no whole blocks of {length}");
         let sizes = Heads { sequences: n / length, heads, length, dim: width / heads };
         // All that a token may see is what came before and its own block: one block of everything, to the mask.
-        let before = past.tokens(sizes.dim);
+        let packing = Packing::new(sizes.dim, precision);
+        let before = past.tokens(packing.lanes());
         let layout = Layout { sequences: sizes.sequences, blocks: 1, tokens_per_block: before + length };
         let scope = Scope::block_causal(layout);
-        let sweep = Sweep { scope, sizes, precision, spans: std::iter::once(before..before + length).collect() };
+        let sweep = Sweep { scope, sizes, packing, spans: std::iter::once(before..before + length).collect() };
         Self { past, sweep, rope: rope.clone() }
     }
 
     /// Where the block's rows (q | k | v) are put.
     pub(in crate::ops) fn incoming(&self) -> Incoming {
-        Incoming::new(self.sweep.sizes, self.sweep.rows(), &self.rope)
+        Incoming::new(self.sweep.sizes, self.sweep.packing, self.sweep.rows(), &self.rope)
     }
 
     /// O, (sequence, head, token, d), and the block's own keys and values, which [`Past::append`] remembers.
     pub(in crate::ops) fn forward(&self, incoming: Incoming) -> (Vec<f32>, BlockKeys) {
         let (queries, mut pairs) = incoming.into_heads();
-        let (pairs, sizes) = (pairs.remove(0), self.sweep.sizes);
+        let (pairs, Sweep { sizes, packing, .. }) = (pairs.remove(0), &self.sweep);
         let mut running = self.sweep.begin(&queries);
         let runs = |index: usize| {
             let KeysValues { keys, values } = self.past.heads.get(index % sizes.heads).unwrap_or(&NOTHING);
-            let earlier = Run { first: 0, keys, values, dim: sizes.dim };
-            [earlier, Run::of_pair(self.sweep.spans[0].start, &pairs[index], sizes.dim)]
+            let earlier = Run::new(0, keys, values, *packing);
+            [earlier, Run::of_pair(self.sweep.spans[0].start, &pairs[index], *packing)]
         };
         self.sweep.forward(&mut running, runs, true);
         let out = running.out;
-        (out, BlockKeys { sizes, pairs })
+        (out, BlockKeys { sizes: *sizes, pairs })
     }
 
     /// Rows of its result, (rows, width).
@@ -81,7 +83,7 @@ pub struct Past {
     heads: Vec<KeysValues>,
 }
 
-/// Keys and values of one head, (token, dim) each, keys already turned to their positions.
+/// Keys and values of one head, (token, d) each as they are packed, keys already turned to their positions.
 #[derive(Clone, Debug)]
 struct KeysValues {
     keys: Vec<f32>,
@@ -94,24 +96,25 @@ impl Past {
     /// Adds a block that was computed behind this past, alone (one sequence), and forgets all but the last
     /// `most_tokens` tokens.
     pub fn append(&mut self, block: BlockKeys, most_tokens: usize) {
-        let Heads { heads, length, dim, .. } = block.sizes;
+        let Heads { heads, length, .. } = block.sizes;
         self.heads.resize(heads, NOTHING.clone());
         for (past, pair) in self.heads.iter_mut().zip(&block.pairs) {
-            let (keys, values) = pair.split_at(length * dim);
+            let (keys, values) = pair.split_at(pair.len() / 2);
+            let lanes = keys.len() / length;
             for (all, new) in [(&mut past.keys, keys), (&mut past.values, values)] {
                 all.extend_from_slice(new);
-                let forgotten = all.len().saturating_sub(most_tokens.saturating_mul(dim));
+                let forgotten = all.len().saturating_sub(most_tokens.saturating_mul(lanes));
                 all.drain(..forgotten);
             }
         }
     }
 
-    /// Bytes of the numbers it holds: 8 · width a token.
+    /// Bytes of what it holds: 8 · width a token, half as many in bf16 where the CPU multiplies it.
     pub fn bytes(&self) -> usize {
         self.heads.iter().map(|head| size_of_val(&*head.keys) + size_of_val(&*head.values)).sum()
     }
 
-    fn tokens(&self, dim: usize) -> usize {
-        self.heads.first().map_or(0, |head| head.keys.len() / dim)
+    fn tokens(&self, lanes: usize) -> usize {
+        self.heads.first().map_or(0, |head| head.keys.len() / lanes)
     }
 }

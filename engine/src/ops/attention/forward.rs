@@ -4,6 +4,7 @@ use super::Scope;
 use super::tile::{Held, KEYS, QUERIES, Run, Tile, scale};
 use crate::kernel::factor::{Left, Right};
 use crate::kernel::matrix::{Matrix, MatrixMut, stride_of_left};
+use crate::kernel::packed::PackedRows;
 use crate::kernel::scratch::Scratch;
 use crate::kernel::{exp, rows, simd::vectorized};
 use crate::precision::Precision;
@@ -14,7 +15,7 @@ pub(super) struct QueryTile<'a> {
     /// The first one's position.
     pub(super) first: usize,
     /// (token, d).
-    pub(super) queries: &'a [f32],
+    pub(super) queries: PackedRows<'a>,
     /// o, and after [`finish`](Self::finish) O: (token, d).
     pub(super) out: &'a mut [f32],
     /// m, −∞ at first, and after [`finish`](Self::finish) L: one a token.
@@ -34,7 +35,7 @@ pub(super) fn attend<'r>(
     scope: &Scope,
     precision: Precision,
 ) -> u64 {
-    let lefts: Vec<Left<'_>> = tiles.iter().map(|tile| Left::of(tile.q(), precision)).collect();
+    let lefts: Vec<Left<'_>> = tiles.iter().map(|tile| tile.queries.left()).collect();
     let mut scores = Scratch::of(QUERIES * stride_of_left(KEYS));
     let mut computed = 0;
     for keys in runs.into_iter().flat_map(Run::tiles) {
@@ -42,8 +43,7 @@ pub(super) fn attend<'r>(
         for (tile, q) in tiles.iter_mut().zip(&lefts) {
             let seen = keys.before(scope.layout.reach(tile.first + tile.count() - 1));
             if seen.len() > 0 {
-                let ready =
-                    held.of(seen, |run| (Right::of(run.k().transposed(), precision), Right::of(run.v(), precision)));
+                let ready = held.of(seen, |run| (run.keys.right_transposed(), run.values.right()));
                 let place =
                     Tile { sequence: tile.sequence, first_query: tile.first, first_key: seen.first, keys: seen.len() };
                 tile.attend(q, ready, &mut scores, place, scope, precision);
@@ -54,18 +54,13 @@ pub(super) fn attend<'r>(
     computed as u64
 }
 
-impl<'a> QueryTile<'a> {
+impl QueryTile<'_> {
     fn count(&self) -> usize {
-        self.sums.len()
-    }
-
-    /// Q, (queries, d).
-    fn q(&self) -> Matrix<'a> {
-        Matrix::new(self.queries, self.count(), self.dim())
+        self.queries.count()
     }
 
     fn dim(&self) -> usize {
-        self.queries.len() / self.count()
+        self.queries.dim()
     }
 
     fn attend(

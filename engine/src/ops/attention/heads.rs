@@ -2,6 +2,7 @@
 
 use super::backward::dot_rows;
 use super::tile::Strided;
+use crate::kernel::packed::Packing;
 use crate::ops::{ROWS_PER_TASK, RopeTable};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -35,20 +36,20 @@ impl Heads {
         within(rows.start)..within(rows.end)
     }
 
-    /// Rows of all heads: (sequence, head, token, d) → (rows, width).
+    /// Rows of all heads, gaps between them or not: (sequence, head, token, d) → (rows, width).
     pub(super) fn merge(&self, merged: &mut [f32], rows: &Range<usize>, out: &[f32]) {
         self.each_row(merged, rows, |sequence, t, merged| {
-            for (head, merged) in merged.chunks_mut(self.dim).enumerate() {
+            for (head, merged) in merged[..self.width()].chunks_mut(self.dim).enumerate() {
                 let from = ((sequence * self.heads + head) * self.length + t) * self.dim;
                 merged.copy_from_slice(&out[from..from + self.dim]);
             }
         });
     }
 
-    /// Lets `write` fill rows that follow each other in `to`; it is told each one's sequence and place there.
+    /// Lets `write` fill rows that share `to` evenly; it is told each one's sequence and place there.
     fn each_row(&self, to: &mut [f32], rows: &Range<usize>, write: impl Fn(usize, usize, &mut [f32]) + Sync) {
-        let width = to.len() / rows.len().max(1);
-        to.par_chunks_mut(width.max(1)).enumerate().with_min_len(ROWS_PER_TASK).for_each(|(at, to)| {
+        let stride = to.len() / rows.len().max(1);
+        to.par_chunks_mut(stride.max(1)).enumerate().with_min_len(ROWS_PER_TASK).for_each(|(at, to)| {
             let row = rows.start + at;
             write(row / self.length, row % self.length, to);
         });
@@ -75,13 +76,14 @@ impl Heads {
 /// Queries, keys and values of all heads, turned to their places, while rows (q | k | v) come one after the other.
 pub(in crate::ops) struct Incoming {
     sizes: Heads,
+    packing: Packing,
     /// Rows of a sequence that travel together.
     runs: Vec<Range<usize>>,
     rope: RopeTable,
     heads: Vec<HeadRows>,
 }
 
-/// Of one head: (token, d) each, keys and values by runs.
+/// Of one head: (token, d) each as they are packed, keys and values by runs.
 struct HeadRows {
     queries: Vec<f32>,
     keys: Vec<Vec<f32>>,
@@ -91,57 +93,60 @@ struct HeadRows {
 impl Incoming {
     /// # Panics
     /// If `rope` has fewer positions than a sequence rows.
-    pub(super) fn new(sizes: Heads, runs: Vec<Range<usize>>, rope: &RopeTable) -> Self {
+    pub(super) fn new(sizes: Heads, packing: Packing, runs: Vec<Range<usize>>, rope: &RopeTable) -> Self {
         assert!(rope.positions() >= sizes.length, "{} rows, but RoPE's table has {}", sizes.length, rope.positions());
         // Values come behind the keys at last.
-        let room = |times: usize| runs.iter().map(move |run| Vec::with_capacity(times * run.len() * sizes.dim));
+        let room = |times: usize| runs.iter().map(move |run| Vec::with_capacity(times * run.len() * packing.lanes()));
         let head = |_| HeadRows {
-            queries: Vec::with_capacity(sizes.length * sizes.dim),
+            queries: Vec::with_capacity(sizes.length * packing.lanes()),
             keys: room(2).collect(),
             values: room(1).collect(),
         };
         let heads = (0..sizes.all()).map(head).collect();
-        Self { sizes, runs, rope: rope.clone(), heads }
+        Self { sizes, packing, runs, rope: rope.clone(), heads }
     }
 
     /// Takes the next rows of the batch.
     pub(in crate::ops) fn put(&mut self, rows: Range<usize>, qkv: &[f32]) {
-        let Self { sizes, runs, rope, heads } = self;
+        let Self { sizes, packing, ref runs, ref rope, ref mut heads } = *self;
         assert!(rows.end <= sizes.sequences * sizes.length, "rows against the layout and the worker's slices");
         heads.par_iter_mut().enumerate().for_each(|(index, of_head)| {
             let (sequence, head) = (index / sizes.heads, index % sizes.heads);
             let new = sizes.rows_of(sequence, &rows);
-            let append = |to: &mut Vec<f32>, part: usize, new: &Range<usize>| {
+            let rows_of = |part: usize, new: &Range<usize>| {
                 let column = (part * sizes.heads + head) * sizes.dim;
-                for t in new.clone() {
-                    let row = sequence * sizes.length + t - rows.start;
-                    to.extend_from_slice(&qkv[row * 3 * sizes.width() + column..][..sizes.dim]);
-                }
+                let first = rows.start;
+                new.clone().map(move |t| {
+                    let row = sequence * sizes.length + t - first;
+                    &qkv[row * 3 * sizes.width() + column..][..sizes.dim]
+                })
             };
             let append_turned = |to: &mut Vec<f32>, part, new: &Range<usize>| {
-                let from = to.len();
-                append(to, part, new);
-                rope.rotate_rows(&mut to[from..], sizes.dim, new.start);
+                packing.append(to, rows_of(part, new), |x| rope.rotate_rows(x, sizes.dim, new.start));
             };
             append_turned(&mut of_head.queries, 0, &new);
             for (run, (keys, values)) in runs.iter().zip(of_head.keys.iter_mut().zip(&mut of_head.values)) {
                 let new = new.start.max(run.start)..new.end.min(run.end);
                 append_turned(keys, 1, &new);
-                append(values, 2, &new);
+                packing.append(values, rows_of(2, &new), |_| {});
             }
         });
     }
 
-    /// Queries of every head, (token, d), and keys and values of each run, (k|v, token, d) of every head.
+    /// Queries of every head, (token, d), and keys and values of each run, (k|v, token, d) of every head, as they are packed.
     ///
     /// # Panics
     /// If rows are missing.
     pub(super) fn into_heads(self) -> (Vec<Vec<f32>>, Vec<Vec<Vec<f32>>>) {
-        let Self { sizes, runs, heads, .. } = self;
+        let Self { sizes, packing, runs, heads, .. } = self;
         let mut pairs: Vec<_> = runs.iter().map(|_| Vec::with_capacity(heads.len())).collect();
         let mut queries = Vec::with_capacity(heads.len());
         for head in heads {
-            assert_eq!(head.queries.len(), sizes.length * sizes.dim, "rows against the layout and the worker's slices");
+            assert_eq!(
+                head.queries.len(),
+                sizes.length * packing.lanes(),
+                "rows against the layout and the worker's slices"
+            );
             queries.push(head.queries);
             for (pairs, (mut pair, values)) in pairs.iter_mut().zip(head.keys.into_iter().zip(head.values)) {
                 pair.extend_from_slice(&values);

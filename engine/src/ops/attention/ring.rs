@@ -7,6 +7,7 @@
 use super::heads::{Heads, Incoming, QkvGradient};
 use super::sweep::{Finished, Pairs, Running, Sweep};
 use super::{MaybeTape, RopeTable, Scope};
+use crate::kernel::packed::Packing;
 use crate::kernel::rows;
 use crate::precision::Precision;
 use crate::ring::{Journey, Packet, RingError, SequenceRing, StepTrace, Trace};
@@ -63,7 +64,7 @@ pub(crate) struct Attention {
 
 /// What its backward pass needs of the forward pass.
 pub(in crate::ops) struct Attended {
-    /// (token, d) of each head.
+    /// (token, d) of each head, as they are packed.
     queries: Vec<Vec<f32>>,
     /// Its own keys and values.
     own: Vec<Packet>,
@@ -98,7 +99,7 @@ impl Attention {
 
     /// Where rows (q | k | v) are put that it is to be for.
     pub(in crate::ops) fn incoming(&self) -> Incoming {
-        Incoming::new(self.sizes(), self.turns.sweep.rows(), &self.rope)
+        Incoming::new(self.sizes(), self.turns.sweep.packing, self.turns.sweep.rows(), &self.rope)
     }
 
     pub(in crate::ops) fn forward(&self, incoming: Incoming) -> Attended {
@@ -143,7 +144,7 @@ struct Span {
     journey: Option<Journey>,
 }
 
-/// Keys and values of a span, (k|v, token, d) of each head, while they are at this worker.
+/// Keys and values of a span, (k|v, token, d) of each head as they are packed, while they are at this worker.
 struct Passing {
     span: Span,
     pairs: Packet,
@@ -163,7 +164,10 @@ impl Turns {
         let spans = slices.spans(rank).to_vec();
         let length = spans.iter().map(Range::len).sum();
         let sizes = Heads { sequences: scope.layout.sequences, heads, length, dim };
-        Self { party: party.clone(), sweep: Sweep { scope: scope.clone(), sizes, precision, spans } }
+        Self {
+            party: party.clone(),
+            sweep: Sweep { scope: scope.clone(), sizes, packing: Packing::new(dim, precision), spans },
+        }
     }
 
     fn steps(&self) -> usize {
@@ -188,11 +192,11 @@ impl Turns {
         for step in 0..self.steps() {
             let mut trace = StepTrace::default();
             self.pass_on(step, &held, &mut trace)?;
-            self.receive(self.spans(step + 1).filter(|span| span.comes_at(step + 1)))?;
+            self.receive_keys(step + 1)?;
             let is_last = step + 1 == self.steps();
             let read: Vec<_> = read(&held).collect();
-            let dim = self.sweep.sizes.dim;
-            let runs = |index| read.iter().map(move |pairs: &Pairs<'_>| pairs.run(index, dim));
+            let packing = self.sweep.packing;
+            let runs = |index| read.iter().map(move |pairs: &Pairs<'_>| pairs.run(index, packing));
             self.computing(&mut trace, || ((), self.sweep.forward(&mut running, runs, is_last)));
             held = self.next(step, &mut trace)?;
             self.record(|all| all.forward(step).add(&trace));
@@ -201,15 +205,15 @@ impl Turns {
     }
 
     fn backward(&self, finished: &Finished, own: Vec<Packet>) -> Result<QkvParts, RingError> {
-        let mut dq: Vec<Vec<f32>> = finished.queries.par_iter().map(|queries| vec![0.0; queries.len()]).collect();
+        let mut dq = self.zero_queries(self.sweep.sizes.all());
         let mut own_gradients = Vec::new();
         let mut held = self.own(own);
         for step in 0..self.steps() {
             let mut trace = StepTrace::default();
             self.pass_on(step, &held, &mut trace)?;
             // In the order in which the worker before sends them.
-            self.receive(self.spans(step).filter(|span| span.has_gradient_at(step)))?;
-            self.receive(self.spans(step + 1).filter(|span| span.comes_at(step + 1)))?;
+            self.receive_gradients(step)?;
+            self.receive_keys(step + 1)?;
             let read: Vec<_> = read(&held).collect();
             let found = self.computing(&mut trace, || self.sweep.backward(finished, &read, 0, &mut dq));
             match step {
@@ -235,8 +239,7 @@ impl Turns {
             let heads = first..all.min(first + together);
             let pairs_of = |(span, pairs)| Pairs { span, values: Packet::as_ref(pairs) };
             let read: Vec<_> = self.sweep.spans.iter().zip(&own).map(pairs_of).collect();
-            let zeros = finished.queries[heads.clone()].par_iter().map(|queries| vec![0.0; queries.len()]);
-            let mut dq_of: Vec<Vec<f32>> = zeros.collect();
+            let mut dq_of = self.zero_queries(heads.len());
             let found_of = self.computing(&mut trace, || self.sweep.backward(&finished, &read, first, &mut dq_of));
             dq.append(&mut dq_of);
             found.iter_mut().zip(found_of).for_each(|(found, mut of_heads)| found.append(&mut of_heads));
@@ -247,6 +250,12 @@ impl Turns {
         }
         self.record(|all| all.backward(0).add(&trace));
         (dq, self.sweep.rows().into_iter().zip(found).collect())
+    }
+
+    /// Room for the gradients of so many heads' queries.
+    fn zero_queries(&self, heads: usize) -> Vec<Vec<f32>> {
+        let Heads { length, dim, .. } = self.sweep.sizes;
+        (0..heads).into_par_iter().map(|_| vec![0.0; length * dim]).collect()
     }
 
     /// Its own keys and values, which the first step works on.
@@ -290,7 +299,7 @@ impl Turns {
     /// Adds what others found of its own keys and values.
     fn gather_own(&self, own: &mut [PairGradient]) -> Result<(), RingError> {
         let (size, mut trace) = (self.steps(), StepTrace::default());
-        self.receive(self.spans(size).filter(|span| span.has_gradient_at(size)))?;
+        self.receive_gradients(size)?;
         for (span, own) in self.spans(size).zip(own) {
             if span.has_gradient_at(size) {
                 add(own, &self.wait(&mut trace)?);
@@ -302,10 +311,20 @@ impl Turns {
         Ok(())
     }
 
-    fn receive(&self, spans: impl Iterator<Item = Span>) -> Result<(), RingError> {
-        let Heads { dim, .. } = self.sweep.sizes;
-        let mut numbers = spans.map(|span| 2 * span.positions.len() * dim);
-        numbers.try_for_each(|numbers| self.party.ring.receive(self.sweep.sizes.all(), numbers))
+    fn receive_keys(&self, step: usize) -> Result<(), RingError> {
+        let spans = self.spans(step).filter(|span| span.comes_at(step));
+        self.receive(spans, self.sweep.packing.lanes())
+    }
+
+    fn receive_gradients(&self, step: usize) -> Result<(), RingError> {
+        let spans = self.spans(step).filter(|span| span.has_gradient_at(step));
+        self.receive(spans, self.sweep.sizes.dim)
+    }
+
+    /// Packets of two rows a token, of so many numbers each.
+    fn receive(&self, mut spans: impl Iterator<Item = Span>, numbers: usize) -> Result<(), RingError> {
+        let heads = self.sweep.sizes.all();
+        spans.try_for_each(|span| self.party.ring.receive(heads, 2 * span.positions.len() * numbers))
     }
 
     fn send(&self, packet: Packet, trace: &mut StepTrace) -> Result<(), RingError> {

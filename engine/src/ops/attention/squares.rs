@@ -8,6 +8,7 @@ use super::backward::{QueryRun, RunGradient};
 use super::heads::Heads;
 use super::sweep::{Finished, Pairs, Sweep};
 use super::tile::Run;
+use crate::kernel::packed::PackedRows;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Mutex;
@@ -35,7 +36,7 @@ struct KeyPiece<'a> {
 
 impl Sweep {
     /// Adds to the gradients of the queries of some heads, (token, d) of each, of which the first is the `first`-th; returns
-    /// those of keys and values, one for each of `pairs` and of its shape, and how many scores that were.
+    /// those of keys and values, (k|v, token, d) for each of `pairs`, and how many scores that were.
     pub(super) fn backward(
         &self,
         finished: &Finished,
@@ -43,25 +44,24 @@ impl Sweep {
         first: usize,
         dq: &mut [Vec<f32>],
     ) -> (Vec<Vec<Vec<f32>>>, u64) {
-        let heads = first..first + dq.len();
+        let (heads, dim) = (first..first + dq.len(), self.sizes.dim);
         let zeros = |pairs: &Pairs<'_>| {
-            let values = pairs.values[heads.clone()].par_iter();
-            values.map(|values| vec![0.0; values.len()]).collect()
+            let numbers = 2 * pairs.span.len() * dim;
+            heads.clone().into_par_iter().map(|_| vec![0.0; numbers]).collect()
         };
         let mut found: Vec<Vec<Vec<f32>>> = pairs.iter().map(zeros).collect();
         let mut gradients: Vec<_> = found.iter_mut().map(|of_heads| of_heads.iter_mut()).collect();
         let head = |(index, dq)| {
             let of_head = gradients.iter_mut().map(|of_heads| of_heads.next().expect("as many as pairs have heads"));
-            let dim = self.sizes.dim;
-            let keys =
-                pairs.iter().zip(of_head).flat_map(|(pairs, d)| KeyPiece::pieces(pairs.run(index, dim), d)).collect();
+            let runs = pairs.iter().map(|pairs| pairs.run(index, self.packing));
+            let keys = runs.zip(of_head).flat_map(|(run, d)| KeyPiece::pieces(run, d)).collect();
             Head { queries: self.query_pieces(finished, index, dq), keys }
         };
         let heads: Vec<Head<'_>> = heads.clone().zip(dq.iter_mut().map(|dq| &mut dq[..])).map(head).collect();
         let waves = heads.first().map_or(0, |head| (head.queries.len() + head.keys.len()).saturating_sub(1));
         let square = |(queries, keys): (&QueryPiece<'_>, &KeyPiece<'_>)| {
             let (mut dq, mut d) = (alone(&queries.dq), alone(&keys.gradient));
-            queries.run.backward(&mut dq, keys.run, &mut d, &self.scope, self.precision)
+            queries.run.backward(&mut dq, keys.run, &mut d, &self.scope, self.packing.precision())
         };
         let wave = |wave| {
             let squares: Vec<_> = heads.iter().flat_map(|head| head.wave(wave)).collect();
@@ -75,17 +75,17 @@ impl Sweep {
     fn query_pieces<'a>(&self, finished: &'a Finished, index: usize, dq: &'a mut [f32]) -> Vec<QueryPiece<'a>> {
         let Heads { heads, length, dim, .. } = self.sizes;
         let log_sum_exp = &finished.log_sum_exp[index * length..(index + 1) * length];
+        let queries = PackedRows::new(&finished.queries[index], self.packing);
         let mut dq = dq;
         let mut pieces = Vec::new();
         for (span, rows) in self.spans.iter().zip(self.rows()) {
             let all = QueryRun {
                 sequence: index / heads,
                 first: span.start,
-                queries: &finished.queries[index][rows.start * dim..rows.end * dim],
+                queries: queries.part(rows.clone()),
                 log_sum_exp: &log_sum_exp[rows.clone()],
                 pulls: &finished.pulls[index][rows.clone()],
                 dy: self.sizes.head_of(&finished.dy, index).from(rows.start),
-                dim,
             };
             for piece in cut(rows.len()) {
                 let dq = dq.split_off_mut(..piece.len() * dim).expect("rows of a piece");
@@ -100,7 +100,8 @@ impl<'a> KeyPiece<'a> {
     /// Of a run whose gradient, (k|v, token, d), is `d`.
     fn pieces(run: Run<'a>, d: &'a mut [f32]) -> impl Iterator<Item = Self> {
         let (dk, dv) = d.split_at_mut(d.len() / 2);
-        let gradients = dk.chunks_mut(SIDE * run.dim).zip(dv.chunks_mut(SIDE * run.dim));
+        let each = SIDE * run.keys.dim();
+        let gradients = dk.chunks_mut(each).zip(dv.chunks_mut(each));
         cut(run.len()).zip(gradients).map(move |(piece, (keys, values))| Self {
             run: run.part(piece.start, piece.len()),
             gradient: Mutex::new(RunGradient { keys, values }),

@@ -4,7 +4,7 @@ use super::Scope;
 use super::forward::{QueryTile, attend};
 use super::heads::Heads;
 use super::tile::{QUERIES, Run};
-use crate::precision::Precision;
+use crate::kernel::packed::{PackedRows, Packing};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -20,8 +20,8 @@ pub(super) struct Pairs<'a> {
 
 impl<'a> Pairs<'a> {
     /// Those of the `index`-th head.
-    pub(super) fn run(self, index: usize, dim: usize) -> Run<'a> {
-        Run::of_pair(self.span.start, &self.values[index], dim)
+    pub(super) fn run(self, index: usize, packing: Packing) -> Run<'a> {
+        Run::of_pair(self.span.start, &self.values[index], packing)
     }
 }
 
@@ -49,7 +49,8 @@ pub(super) struct Finished {
 pub(super) struct Sweep {
     pub(super) scope: Scope,
     pub(super) sizes: Heads,
-    pub(super) precision: Precision,
+    /// Of its queries, keys and values.
+    pub(super) packing: Packing,
     /// Positions of its rows of a sequence.
     pub(super) spans: Vec<Range<usize>>,
 }
@@ -84,7 +85,7 @@ impl Sweep {
         let together = (all / (4 * rayon::current_num_threads())).clamp(1, TILES_TOGETHER);
         let of_head = |(index, tiles): (usize, &mut Vec<QueryTile<'_>>)| {
             let attend = |tiles: &mut [QueryTile<'_>]| {
-                let scores = attend(tiles, runs(index), &self.scope, self.precision);
+                let scores = attend(tiles, runs(index), &self.scope, self.packing.precision());
                 if is_last {
                     tiles.iter_mut().for_each(QueryTile::finish);
                 }
@@ -108,7 +109,10 @@ impl Sweep {
                 QueryTile {
                     sequence: index / heads,
                     first,
-                    queries: queries.split_off(..count * dim).expect("rows of a tile"),
+                    queries: PackedRows::new(
+                        queries.split_off(..count * self.packing.lanes()).expect("rows of a tile"),
+                        self.packing,
+                    ),
                     out: out.split_off_mut(..count * dim).expect("rows of a tile"),
                     maxima: maxima.split_off_mut(..count).expect("rows of a tile"),
                     sums: sums.split_off_mut(..count).expect("rows of a tile"),

@@ -4,7 +4,7 @@
 //! its corner. Where the keys come from (the batch itself, a remembered past, another worker) is not known here.
 
 use super::Scope;
-use crate::kernel::matrix::Matrix;
+use crate::kernel::packed::{PackedRows, Packing};
 
 /// Queries and keys of one tile of scores: 136 KiB with gaps between its rows, which stays in a core's second-level cache.
 pub(super) const QUERIES: usize = 128;
@@ -17,22 +17,26 @@ pub(super) const HIDDEN: f32 = -1e30;
 pub(super) struct Run<'a> {
     /// The first one's position.
     pub(super) first: usize,
-    pub(super) keys: &'a [f32],
-    pub(super) values: &'a [f32],
-    pub(super) dim: usize,
+    pub(super) keys: PackedRows<'a>,
+    pub(super) values: PackedRows<'a>,
 }
 
 impl<'a> Run<'a> {
+    pub(super) fn new(first: usize, keys: &'a [f32], values: &'a [f32], packing: Packing) -> Self {
+        let [keys, values] = [keys, values].map(|lanes| PackedRows::new(lanes, packing));
+        Self { first, keys, values }
+    }
+
     /// Keys and values that lie one behind the other: (k|v, token, d).
-    pub(super) fn of_pair(first: usize, pair: &'a [f32], dim: usize) -> Self {
+    pub(super) fn of_pair(first: usize, pair: &'a [f32], packing: Packing) -> Self {
         let (keys, values) = pair.split_at(pair.len() / 2);
-        Self { first, keys, values, dim }
+        Self::new(first, keys, values, packing)
     }
 
     /// The same from its `at`-th key on, `most` of them if it has so many.
     pub(super) fn part(self, at: usize, most: usize) -> Self {
-        let rows = at * self.dim..self.keys.len().min((at + most) * self.dim);
-        Self { first: self.first + at, keys: &self.keys[rows.clone()], values: &self.values[rows], dim: self.dim }
+        let rows = at..self.len().min(at + most);
+        Self { first: self.first + at, keys: self.keys.part(rows.clone()), values: self.values.part(rows) }
     }
 
     /// In tiles of keys, of which the last may be smaller.
@@ -46,17 +50,7 @@ impl<'a> Run<'a> {
     }
 
     pub(super) fn len(self) -> usize {
-        self.keys.len() / self.dim
-    }
-
-    /// K, (keys, d).
-    pub(super) fn k(self) -> Matrix<'a> {
-        Matrix::new(self.keys, self.len(), self.dim)
-    }
-
-    /// V, (keys, d).
-    pub(super) fn v(self) -> Matrix<'a> {
-        Matrix::new(self.values, self.len(), self.dim)
+        self.keys.count()
     }
 }
 
