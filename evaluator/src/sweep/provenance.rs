@@ -16,7 +16,7 @@ pub fn current() -> NewProvenance {
         git_dirty: known(env!("ELASTICTOK_DIRTY")).map(|dirty| dirty == "true"),
         rustc: env!("ELASTICTOK_RUSTC").to_owned(),
         cpu: field("model name"),
-        cpu_features: vector_features(&field("flags")),
+        cpu_features: vector_features(),
         threads: u32::try_from(rayon::current_num_threads()).unwrap_or(u32::MAX),
         os: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         host: host_hash(),
@@ -31,11 +31,20 @@ pub(super) fn program_hash() -> String {
     bytes.map_or_else(|error| error.to_string(), |bytes| blake3::hash(&bytes).to_string())
 }
 
-/// The features that choose among our kernels, and so decide the last bits of results.
-fn vector_features(flags: &str) -> String {
-    const DECISIVE: [&str; 4] = ["avx2", "fma", "avx512f", "avx512_bf16"];
-    let has = |feature: &&str| flags.split_whitespace().any(|flag| flag == *feature);
-    DECISIVE.into_iter().filter(has).collect::<Vec<_>>().join(" ")
+/// The features that choose among our kernels, and so may decide the last bits of results: those that the program finds. The
+/// system would list its own under an emulator.
+fn vector_features() -> String {
+    #[cfg(target_arch = "x86_64")]
+    let decisive = [
+        ("avx2", is_x86_feature_detected!("avx2")),
+        ("fma", is_x86_feature_detected!("fma")),
+        ("avx512f", is_x86_feature_detected!("avx512f")),
+        ("avx512_bf16", is_x86_feature_detected!("avx512bf16")),
+    ];
+    #[cfg(not(target_arch = "x86_64"))]
+    let decisive: [(&str, bool); 0] = [];
+    let found = decisive.into_iter().filter(|(_, is_there)| *is_there);
+    found.map(|(feature, _)| feature).collect::<Vec<_>>().join(" ")
 }
 
 /// What the build noted, if it could.
