@@ -22,8 +22,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// As the program's, which sets the decay when it begins to compute.
 #[allow(unsafe_code)] // The allocator looks for this name before the program begins.
 #[unsafe(export_name = "_rjem_malloc_conf")]
-pub static SETTINGS: &[u8; 128] = b"thp:always,narenas:1,oversize_threshold:0,lg_extent_max_active_fit:20,\
-    cache_oblivious:false,dirty_decay_ms:-1,muzzy_decay_ms:-1\0";
+pub static SETTINGS: &[u8; 141] = b"thp:always,narenas:1,oversize_threshold:0,lg_extent_max_active_fit:20,\
+    cache_oblivious:false,retain:false,dirty_decay_ms:-1,muzzy_decay_ms:-1\0";
 
 const WIDTH: usize = 256;
 const HIDDEN: usize = 512;
@@ -73,8 +73,21 @@ fn both(
     group.finish();
 }
 
+/// A product of two 2048 × 2048 matrices, what is measured beside every step of `elastictok bench`.
+fn product(criterion: &mut Criterion, precision: Precision) {
+    const SIDE: usize = 2048;
+    let (x, w) = (drawn(SIDE, SIDE), weight(SIDE, SIDE));
+    let mut group = criterion.benchmark_group("product");
+    group.sample_size(10).throughput(Throughput::Elements((SIDE * SIDE * SIDE) as u64));
+    group.bench_function(precision.name(), |bencher| {
+        bencher.iter(|| black_box(ops::linear(x.clone(), &w, precision)));
+    });
+    group.finish();
+}
+
 fn operations(criterion: &mut Criterion) {
     for precision in Precision::ALL {
+        product(criterion, precision);
         let rows = 4096;
         let x = drawn(rows, WIDTH);
         let (norm, w_qkv) = (tokens(vec![1.0; WIDTH], 1, WIDTH), weight(WIDTH, 3 * WIDTH));

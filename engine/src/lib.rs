@@ -2,9 +2,9 @@
 //!
 //! Read in this order: [`patch`] (pixels ↔ tokens), [`mask`] (which tokens survive), [`bottleneck`] (what a token may
 //! say), [`model`] (the equations), [`ops`] (the arithmetic and its gradients), [`train`] (optimizer, checkpoints),
-//! [`ring`] (sequences longer than one worker holds), [`plan`] (what that will cost), [`data`] (photographs, videos), [`regressor`] (how many tokens a
-//! block will need, without asking the model), [`released`] (checkpoints of the reference implementation),
-//! [`token_file`] (an encoded picture or clip as a file), [`perceptual`] (how different two pictures look).
+//! [`ring`] (sequences longer than one worker holds), [`plan`] (what that will cost), [`data`] (photographs, videos),
+//! [`regressor`] (how many tokens a block will need, without asking the model), [`released`] (checkpoints of the reference
+//! implementation), [`token_file`] (an encoded picture or clip as a file), [`perceptual`] (how different two pictures look).
 //!
 //! How these pages speak:
 //!

@@ -1,6 +1,8 @@
 //! How exactly the layers multiply.
 
+use crate::kernel;
 use serde::{Deserialize, Serialize};
+use std::sync::OnceLock;
 
 /// The arithmetic of a layer's matrix products, linear maps and attention. Weights, activations, sums and everything else
 /// are f32 in both.
@@ -11,7 +13,7 @@ pub enum Precision {
     #[default]
     F32,
     /// Factors are rounded to bfloat16, the eight leading bits of f32's mantissa, when they are multiplied; products are
-    /// summed in f32. Twice as fast where the CPU multiplies bfloat16 ([`is_fast`](Self::is_fast)), slower elsewhere.
+    /// summed in f32. Up to twice as fast where the CPU multiplies bfloat16 (AVX512-BF16) well, slower elsewhere.
     Bf16,
 }
 
@@ -32,17 +34,11 @@ impl Precision {
         Self::ALL.into_iter().find(|precision| precision.name() == name)
     }
 
-    /// The fastest on this CPU.
+    /// The faster one on this CPU, by products that are timed when it is asked for first: having instructions for bf16 is
+    /// not enough.
     pub fn fastest() -> Self {
-        if Self::Bf16.is_fast() { Self::Bf16 } else { Self::F32 }
-    }
-
-    /// Whether this CPU has instructions for it (bf16: AVX512-BF16).
-    pub fn is_fast(self) -> bool {
-        match self {
-            Self::F32 => true,
-            Self::Bf16 => crate::kernel::multiplies_bf16(),
-        }
+        static FASTEST: OnceLock<Precision> = OnceLock::new();
+        *FASTEST.get_or_init(|| if kernel::multiplies_bf16_faster() { Self::Bf16 } else { Self::F32 })
     }
 
     pub(crate) fn is_f32(&self) -> bool {

@@ -14,6 +14,14 @@ pub fn stream(seed: u64, purpose: &str, number: u64) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(*hasher.finalize().as_bytes())
 }
 
+/// Values for tests, from −1 to 1.
+#[cfg(test)]
+pub(crate) fn drawn(count: usize, number: u64) -> Vec<f32> {
+    use rand::Rng as _;
+    let mut random = stream(0, "values of a test", number);
+    (0..count).map(|_| random.random_range(-1.0..1.0)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

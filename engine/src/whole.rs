@@ -2,9 +2,9 @@
 //! decoding, where it always is.
 //!
 //! [`BlockSequence`](crate::BlockSequence) goes block by block, since a search fixes one before it looks at the next, and
-//! remembers keys and values of every layer for all blocks so far: 8 · width · layers bytes a token (4 in bf16), in one place. Where
-//! nothing is searched all blocks can go through a layer together, and only that layer's keys and values are held: each
-//! worker has an N-th of them, and of all else that grows with the sequence.
+//! remembers keys and values of every layer for all blocks so far: 8 · width · layers bytes a token (4 in bf16), in one
+//! place. Where nothing is searched all blocks can go through a layer together, and only that layer's keys and values are
+//! held: each worker has an N-th of them, and of all else that grows with the sequence.
 
 use crate::block::Layout;
 use crate::decoding::UndecodableBlock;

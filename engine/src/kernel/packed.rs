@@ -6,6 +6,8 @@
 use super::factor::{Left, Right};
 use super::matrix::Matrix;
 #[cfg(target_arch = "x86_64")]
+use super::scratch::Scratch;
+#[cfg(target_arch = "x86_64")]
 use super::tiles::{self, LaidLeft, LaidRight};
 use crate::precision::Precision;
 use std::ops::Range;
@@ -25,11 +27,6 @@ impl Packing {
         Self { dim, precision, in_pairs: precision == Precision::Bf16 && packs_pairs(dim) }
     }
 
-    /// Of the products.
-    pub(crate) fn precision(self) -> Precision {
-        self.precision
-    }
-
     /// Lanes of a row, each the size of an f32.
     pub(crate) fn lanes(self) -> usize {
         if self.in_pairs { self.dim / 2 } else { self.dim }
@@ -39,21 +36,19 @@ impl Packing {
     pub(crate) fn append<'r>(
         self,
         to: &mut Vec<f32>,
-        rows: impl Iterator<Item = &'r [f32]>,
+        rows: impl ExactSizeIterator<Item = &'r [f32]>,
         finish: impl FnOnce(&mut [f32]),
     ) {
-        let append_wide = |to: &mut Vec<f32>| {
-            let from = to.len();
-            rows.for_each(|row| to.extend_from_slice(row));
-            finish(&mut to[from..]);
-        };
         #[cfg(target_arch = "x86_64")]
         if self.in_pairs {
-            let mut wide = Vec::new();
-            append_wide(&mut wide);
+            let mut wide = Scratch::of(rows.len() * self.dim);
+            wide.chunks_exact_mut(self.dim).zip(rows).for_each(|(wide, row)| wide.copy_from_slice(row));
+            finish(&mut wide);
             return tiles::pack(&wide, to);
         }
-        append_wide(to);
+        let from = to.len();
+        rows.for_each(|row| to.extend_from_slice(row));
+        finish(&mut to[from..]);
     }
 }
 
@@ -89,6 +84,11 @@ impl<'a> PackedRows<'a> {
     /// Values of each.
     pub(crate) fn dim(self) -> usize {
         self.packing.dim
+    }
+
+    /// Of the products.
+    pub(crate) fn precision(self) -> Precision {
+        self.packing.precision
     }
 
     /// Some of them.
@@ -134,13 +134,7 @@ impl<'a> PackedRows<'a> {
 mod tests {
     use super::*;
     use crate::kernel::matrix::MatrixMut;
-    use crate::random;
-    use rand::Rng as _;
-
-    fn drawn(count: usize, seed: u64) -> Vec<f32> {
-        let mut random = random::stream(0, "packed", seed);
-        (0..count).map(|_| random.random_range(-1.0..1.0)).collect()
-    }
+    use crate::random::drawn;
 
     fn product([rows, columns]: [usize; 2], a: &Left<'_>, b: &Right<'_>) -> Vec<u32> {
         let mut c = vec![0.0; rows * columns];

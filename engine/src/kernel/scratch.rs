@@ -13,13 +13,14 @@ thread_local! {
 pub(crate) struct Scratch {
     values: Vec<f32>,
     length: usize,
-    is_kept: bool,
+    is_fresh: bool,
 }
 
 impl Scratch {
-    /// Room for so many that outlives the operation: dropped, wherever that is, it goes back to the allocator.
-    pub(crate) fn to_keep(length: usize) -> Self {
-        Self { values: vec![0.0; length], length, is_kept: true }
+    /// Room for so many that the allocator gives and, where it is dropped, has back: for what outlives the operation, or is
+    /// so large that others should have it afterwards. It is cleared, which takes time.
+    pub(crate) fn fresh(length: usize) -> Self {
+        Self { values: vec![0.0; length], length, is_fresh: true }
     }
 
     /// Room for so many.
@@ -38,14 +39,14 @@ impl Scratch {
             drop(values);
             values = vec![0.0; length];
         }
-        Self { values, length, is_kept: false }
+        Self { values, length, is_fresh: false }
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
         let values = std::mem::take(&mut self.values);
-        if self.is_kept {
+        if self.is_fresh {
             return;
         }
         // Where the thread ends there is nothing to keep it in.

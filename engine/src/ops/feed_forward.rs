@@ -6,7 +6,7 @@
 //! them.
 
 use super::rms_norm::Norm;
-use super::{MaybeTape, ROWS_PER_TASK, WAVE};
+use super::{MaybeTape, ROWS_PER_TASK, WAVE, room_of_wave};
 use crate::kernel::matrix::{How, Matrix, MatrixMut, stride_of_left};
 use crate::kernel::scratch::Scratch;
 use crate::kernel::{exp, rows, simd::vectorized};
@@ -93,12 +93,11 @@ struct Wave<'a> {
 impl Room {
     /// For waves of n rows in all, with these gates or some that are made.
     fn new(branch: &Branch<'_>, n: usize, gates: Option<Scratch>) -> Self {
-        let rows = WAVE.min(n);
         Self {
-            normed: Scratch::of(rows * branch.norm_stride),
-            inverse: Scratch::of(rows),
-            gates: gates.unwrap_or_else(|| Scratch::of(rows * 2 * branch.hidden)),
-            hidden: Scratch::of(rows * branch.hidden_stride),
+            normed: room_of_wave(n, branch.norm_stride),
+            inverse: room_of_wave(n, 1),
+            gates: gates.unwrap_or_else(|| room_of_wave(n, 2 * branch.hidden)),
+            hidden: room_of_wave(n, branch.hidden_stride),
         }
     }
 
@@ -134,7 +133,7 @@ impl<'a> Branch<'a> {
     pub(super) fn forward(&self, x: &mut [f32], keeps: bool) -> Option<Scratch> {
         let n = x.len() / self.width;
         let keeps = keeps && keeps_gates(n);
-        let mut room = Room::new(self, n, keeps.then(|| Scratch::to_keep(n * 2 * self.hidden)));
+        let mut room = Room::new(self, n, keeps.then(|| Scratch::fresh(n * 2 * self.hidden)));
         for x in x.chunks_mut(WAVE * self.width) {
             let Wave { normed, inverse, gates, hidden } = room.wave(self, x.len() / self.width);
             self.gates(normed, inverse, gates, x);

@@ -8,12 +8,13 @@
 //! Being one, it decides what exists when. q, k and v go to their heads wave by wave as they are made, and their gradients
 //! come from there, so that neither exists side by side; O stays by heads. The gradient of y becomes that of m and then that
 //! of x in its place, layer by layer. Between the passes a layer keeps x, q, k, v, O and, but of long sequences, m: 6 or 5 widths
-//! a token; in bf16 q, k and v are half as wide. Or it keeps x alone: then its backward pass begins with its attention branch again.
+//! a token; in bf16 q, k and v are half as wide. Or it keeps x alone: then its backward pass begins with its attention
+//! branch again.
 
 use super::attention::{Attended, Attention, AttentionBehind, BlockKeys, Past};
 use super::feed_forward::{Branch, FeedForward};
 use super::norm_linear::NormLinear;
-use super::{MaybeTape, RopeTable, WAVE};
+use super::{MaybeTape, RopeTable, WAVE, room_of_wave};
 use crate::kernel::matrix::{Matrix, MatrixMut, stride_of_left};
 use crate::kernel::rows;
 use crate::kernel::scratch::Scratch;
@@ -219,7 +220,7 @@ impl Weights {
 /// Waves of rows of `all`: which they are, room for as many with the stride that they have in it, and they themselves.
 fn each_wave(all: &mut [f32], width: usize, mut work: impl FnMut(Range<usize>, &mut [f32], usize, &mut [f32])) {
     let stride = stride_of_left(width);
-    let mut room = Scratch::of(WAVE.min(all.len() / width) * stride);
+    let mut room = room_of_wave(all.len() / width, stride);
     for (wave, rows) in all.chunks_mut(WAVE * width).enumerate() {
         let (first, count) = (wave * WAVE, rows.len() / width);
         work(first..first + count, &mut room[..count * stride], stride, rows);

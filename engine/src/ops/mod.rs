@@ -28,9 +28,10 @@
 //! - **A branch goes over rows in waves** of 2048 (`norm_linear`, `feed_forward`): its norm, gates and hidden values stay in
 //!   a cache. Backward they are made again, but for the gates of a batch of one wave: their product would take longer than
 //!   reading them.
-//! - **Attention** never has a score matrix ([`attention`](mod@attention)). A tile of queries or of keys is laid out once for up to 1024 of the
-//!   other kind that it meets. In f32 scores are made with the gaps between rows that tiles want, and read where they are, by rows and by columns;
-//!   so are norms, hidden values and O. In bf16 q, k and v are kept as products read them, in half the room.
+//! - **Attention** never has a score matrix ([`attention`](mod@attention)). A tile of queries or of keys is laid out once
+//!   for up to 1024 of the other kind that it meets. In f32 scores are made with the gaps between rows that tiles want, and
+//!   read where they are, by rows and by columns; so are norms, hidden values and O. In bf16 q, k and v are kept as products
+//!   read them, in half the room.
 //! - **tanh is the end of the decoder's last map** (`norm_linear_tanh`): alone it held another tensor of the size of the batch at
 //!   the very moment when a step holds most.
 //!
@@ -66,6 +67,8 @@ pub use rms_norm::rms_norm;
 pub use rope::RopeTable;
 pub use vae::{kl_divergence, sample};
 
+use crate::kernel::scratch::Scratch;
+
 /// A tape that may or may not be there: training records, inference does not.
 pub trait MaybeTape: dfdx::tensor::Tape<f32, dfdx::tensor::Cpu> {}
 impl<T: dfdx::tensor::Tape<f32, dfdx::tensor::Cpu>> MaybeTape for T {}
@@ -73,6 +76,12 @@ impl<T: dfdx::tensor::Tape<f32, dfdx::tensor::Cpu>> MaybeTape for T {}
 /// Rows that go through an operation of several steps together: enough for large products, few enough for what lies between
 /// the steps to stay in a cache of some MiB.
 pub(crate) const WAVE: usize = 2048;
+
+/// Room for so many numbers a row of a wave, of n rows in all. That of several waves is the allocator's again behind them:
+/// long batches are those that memory ends first for, and clearing it once for all their waves costs little.
+fn room_of_wave(n: usize, each: usize) -> Scratch {
+    if n > WAVE { Scratch::fresh(WAVE * each) } else { Scratch::of(n * each) }
+}
 
 /// Rows worked on at a time by one thread in row-wise sweeps. A constant, so that sums over rows are added in the same
 /// order whatever the number of threads.

@@ -3,9 +3,8 @@
 //! Rows go through in waves whose norms stay in a cache. The backward pass makes the norm again from x, which is there anyway.
 
 use super::rms_norm::Norm;
-use super::{MaybeTape, ROWS_PER_TASK, WAVE};
+use super::{MaybeTape, ROWS_PER_TASK, WAVE, room_of_wave};
 use crate::kernel::matrix::{How, Matrix, MatrixMut, stride_of_left};
-use crate::kernel::scratch::Scratch;
 use crate::kernel::{exp, simd::vectorized};
 use crate::precision::Precision;
 use crate::tensor::{Parameter, Tokens, add_to, shape, take, tokens, values};
@@ -108,9 +107,9 @@ impl<'a> NormLinear<'a> {
 
     /// y, wave by wave: `done` gets some rows, and which they are.
     pub(super) fn forward(&self, x: &[f32], mut done: impl FnMut(Range<usize>, &[f32])) {
-        let (most, stride) = (WAVE.min(x.len() / self.width), stride_of_left(self.width));
-        let (mut normed, mut inverse) = (Scratch::of(most * stride), Scratch::of(most));
-        let mut y = Scratch::of(most * self.out);
+        let (n, stride) = (x.len() / self.width, stride_of_left(self.width));
+        let (mut normed, mut inverse) = (room_of_wave(n, stride), room_of_wave(n, 1));
+        let mut y = room_of_wave(n, self.out);
         for (rows, x) in waves(x, self.width) {
             let count = rows.len();
             let y = &mut y[..count * self.out];
@@ -130,9 +129,9 @@ impl<'a> NormLinear<'a> {
         x: &[f32],
         mut dy: impl FnMut(Range<usize>, &mut [f32]),
     ) {
-        let (most, stride) = (WAVE.min(x.len() / self.width), stride_of_left(self.width));
-        let (mut normed, mut inverse) = (Scratch::of(most * stride), Scratch::of(most));
-        let mut dy_rows = Scratch::of(most * self.out);
+        let (n, stride) = (x.len() / self.width, stride_of_left(self.width));
+        let (mut normed, mut inverse) = (room_of_wave(n, stride), room_of_wave(n, 1));
+        let mut dy_rows = room_of_wave(n, self.out);
         for ((rows, x), dx) in waves(x, self.width).zip(dx.chunks_mut(WAVE * self.width)) {
             let count = rows.len();
             let inverse = &mut inverse[..count];

@@ -1,7 +1,7 @@
 //! Trains a regressor on measured distortion curves.
 //!
-//! An eighth of the photographs (or videos) is set aside: the weights that predict these best are kept, and predicted deviations are
-//! scaled to be right on them. Both would flatter themselves on photographs that were trained on.
+//! An eighth of the photographs (or videos) is set aside: the weights that predict these best are kept, and predicted
+//! deviations are scaled to be right on them. Both would flatter themselves on photographs that were trained on.
 
 use super::{Batch, CurveForecast, CurveScale, Regressor, RegressorConfig, SeenBlock};
 use crate::error::EngineError;

@@ -2,9 +2,9 @@
 //!
 //! A small model's step is many small operations, each too short to share well. So a batch is cut into shards of whole
 //! sequences; each shard goes through the model on one thread, with a tape of its own and activations that stay in that
-//! core's cache, and the shards' gradients are added up in order. How a batch is cut depends on its shape alone, never
-//! on the number of threads, so that sums have the same order everywhere. A batch of few long sequences is one shard
-//! each; its operations then share the threads themselves.
+//! core's cache. A few sums of gradients are made at once, each of some shards one after the other, and are added up in
+//! order. How a batch is cut depends on its shape alone, never on the number of threads, so that sums have the same order
+//! everywhere. A batch of few long sequences is one shard each; its operations then share the threads themselves.
 
 use super::adamw::collect;
 use crate::block::Layout;
@@ -15,7 +15,7 @@ use crate::model::{ElasticTok, Loss};
 use crate::ops::Scope;
 use crate::patch::BlockShape;
 use crate::perceptual::{self, FramePlace, PerceptualNetwork};
-use crate::tensor::{Scalar, Tape, Tokens, tokens, value};
+use crate::tensor::{Grads, Scalar, Tape, Tokens, tokens, value};
 use dfdx::tensor::Trace as _;
 use dfdx::tensor_ops::Backward as _;
 use rayon::prelude::*;
@@ -25,8 +25,12 @@ use std::sync::Arc;
 /// A shard is at least this many tokens, so that its matrix products are large enough to be fast.
 const SHARD_TOKENS: usize = 512;
 
-/// At most this many shards: each holds the gradients of all weights.
+/// At most this many shards.
 const MOST_SHARDS: usize = 8;
+
+/// Sums of gradients that are made at once, at most: each is as large as all weights. As many threads have a shard each; what
+/// others there are helps them.
+const MOST_SUMS: usize = 4;
 
 /// Numbers of a gradient that one thread adds up at a time.
 const PIECE: usize = 1 << 12;
@@ -108,17 +112,24 @@ impl Batch {
         let each = sequences_of_shard(self.sequences, tokens_per_sequence);
         // One shard is the batch: nothing need be copied.
         if each == self.sequences {
-            return self.gradient_on_one_tape(model, kl_weight, share);
+            let mut sum = Sum::nothing();
+            sum.add(self, model, kl_weight, share);
+            return sum.finish(model);
         }
         let all = self.sequences as f32;
-        let shards = (0..self.sequences).step_by(each).collect::<Vec<_>>().into_par_iter().map(|first| {
-            let shard = self.shard(first, each.min(self.sequences - first));
-            let share = share * shard.sequences as f32 / all;
-            shard.gradient_on_one_tape(model, kl_weight, share)
+        let firsts: Vec<usize> = (0..self.sequences).step_by(each).collect();
+        let sums = firsts.par_chunks(firsts.len().div_ceil(MOST_SUMS)).map(|firsts| {
+            let mut sum = Sum::nothing();
+            for first in firsts {
+                let shard = self.shard(*first, each.min(self.sequences - first));
+                let share = share * shard.sequences as f32 / all;
+                sum.add(shard, model, kl_weight, share);
+            }
+            sum.finish(model)
         });
-        let mut parts = shards.collect::<Result<Vec<_>, _>>()?.into_iter();
-        let mut sum = parts.next().expect("a batch holds at least one sequence");
-        sum.add(parts.as_slice());
+        let mut sums = sums.collect::<Result<Vec<_>, _>>()?.into_iter();
+        let mut sum = sums.next().expect("a batch holds at least one sequence");
+        sum.add(sums.as_slice());
         Ok(sum)
     }
 
@@ -148,16 +159,34 @@ impl Batch {
         let weight = frame.weight * self.sequences as f32 / sequences.len() as f32;
         Some(DrawnFrame { place: FramePlace { block, ..frame.place }, weight, ..frame.clone() })
     }
+}
 
-    fn gradient_on_one_tape(self, model: &ElasticTok, kl_weight: f32, share: f32) -> Result<Gradient, EngineError> {
-        let layout = model.layout(self.sequences, self.kept.len() / self.sequences);
-        let patches = tokens(self.patches, layout.tokens(), model.config().block.patch_values());
-        let mask = PrefixMask::new(layout.tokens_per_block, self.kept);
-        let scope = scope(layout, self.segments.as_deref());
-        let loss = model.loss::<Tape>(patches.leaky_trace(), &patches, &mask, &scope, self.noise, kl_weight);
-        let (losses, total) = weigh(loss, self.frame, &patches, model.config().block, share);
-        let mut grads = total.backward();
-        Ok(Gradient { losses, of_weights: collect(model, &mut grads)? })
+/// The gradient of some shards.
+struct Sum {
+    losses: Losses,
+    grads: Grads,
+}
+
+impl Sum {
+    fn nothing() -> Self {
+        Self { losses: Losses::default(), grads: Grads::leaky() }
+    }
+
+    /// Adds a shard's mean loss times `share`, and the gradient of that to what is there.
+    fn add(&mut self, shard: Batch, model: &ElasticTok, kl_weight: f32, share: f32) {
+        let layout = model.layout(shard.sequences, shard.kept.len() / shard.sequences);
+        let patches = tokens(shard.patches, layout.tokens(), model.config().block.patch_values());
+        let mask = PrefixMask::new(layout.tokens_per_block, shard.kept);
+        let scope = scope(layout, shard.segments.as_deref());
+        let traced = patches.trace(std::mem::replace(&mut self.grads, Grads::leaky()));
+        let loss = model.loss::<Tape>(traced, &patches, &mask, &scope, shard.noise, kl_weight);
+        let (losses, total) = weigh(loss, shard.frame, &patches, model.config().block, share);
+        self.losses.add(&losses);
+        self.grads = total.backward();
+    }
+
+    fn finish(mut self, model: &ElasticTok) -> Result<Gradient, EngineError> {
+        Ok(Gradient { losses: self.losses, of_weights: collect(model, &mut self.grads)? })
     }
 }
 

@@ -77,9 +77,9 @@ impl Order {
         }
         match self {
             Self::Rows(step) => {
-                assert!(a.column_stride == 1 && words.next_multiple_of(16) <= step);
+                assert!(a.column_stride == 1 && words <= step);
                 for (row, out) in out.chunks_exact_mut(step).enumerate().take(a.rows) {
-                    // SAFETY: the CPU has the instructions; `out` has room for whole 16 lanes.
+                    // SAFETY: the CPU has the instructions.
                     unsafe { lay_row::<W>(&a.data[row * a.row_stride..][..a.columns], out) };
                 }
             }
@@ -128,20 +128,7 @@ pub(in crate::kernel) fn pack(values: &[f32], to: &mut Vec<f32>) {
     let from = to.len();
     to.resize(from + values.len() / 2, 0.0);
     // SAFETY: the CPU has the instructions.
-    unsafe { pack_pairs(values, &mut to[from..]) };
-}
-
-/// Values as pairs, half as many lanes.
-///
-/// # Safety
-/// The CPU has the instructions.
-#[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl,avx512dq")]
-unsafe fn pack_pairs(values: &[f32], out: &mut [f32]) {
-    assert!(values.len() == 2 * out.len(), "room for all pairs");
-    for (values, out) in values.chunks(32).zip(out.chunks_mut(16)) {
-        // SAFETY: `along` reads what the slice has; masked lanes are not written.
-        unsafe { _mm512_mask_storeu_epi32(out.as_mut_ptr().cast(), lanes(out.len()), Pair::along(values)) };
-    }
+    unsafe { lay_row::<Pair>(values, &mut to[from..]) };
 }
 
 /// Lanes of up to [`COLUMNS`] columns, pairs along k, of rows of pairs along the columns; missing values are zero.
@@ -170,23 +157,21 @@ unsafe fn interleave(m: Matrix<'_>, out: &mut [f32]) {
     }
 }
 
-/// A row's values as lanes; what fills up the last 16 is zero.
+/// A row's values as lanes.
 ///
 /// # Safety
 /// The CPU has the instructions.
 #[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl,avx512dq")]
 unsafe fn lay_row<W: Words>(values: &[f32], out: &mut [f32]) {
-    let lanes = words::<W>(values.len()).next_multiple_of(16);
-    assert!(out.len() >= lanes, "room for the row");
+    let out = &mut out[..words::<W>(values.len())];
     let (whole, rest) = values.split_at(values.len() / (16 * W::VALUES) * 16 * W::VALUES);
+    let (out, last) = out.split_at_mut(whole.len() / W::VALUES);
     for (values, out) in whole.chunks_exact(16 * W::VALUES).zip(out.chunks_exact_mut(16)) {
         // SAFETY: as many values as `whole` reads; 16 lanes are inside `out`.
         unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), W::whole(values.as_ptr())) };
     }
-    if !rest.is_empty() {
-        // SAFETY: `along` reads what the slice has; the last 16 lanes are inside `out` (asserted).
-        unsafe { _mm512_storeu_si512(out[lanes - 16..].as_mut_ptr().cast(), W::along(rest)) };
-    }
+    // SAFETY: `along` reads what the slice has; lanes behind the last are not written.
+    unsafe { _mm512_mask_storeu_epi32(last.as_mut_ptr().cast(), lanes(last.len()), W::along(rest)) };
 }
 
 /// Lanes of `WIDTH` neighbouring columns, `WIDTH` after `WIDTH`; missing values are zero. Writes whole 16 lanes, the last of

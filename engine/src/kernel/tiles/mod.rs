@@ -1,8 +1,9 @@
 //! Matrix products on a CPU with AVX512-BF16, in f32 and of factors that are rounded to bfloat16.
 //!
 //! Factors are laid out first ([`layout`]), in lanes of 32 bits ([`words`]) and in the order in which a tile of the product
-//! reads them ([`tile`]), but for left ones of f32 that lie so already: rows, or columns, with a stride that tiles know. A product lays out its own,
-//! block by block ([`product`]); a factor of several small products is laid out once for all of them ([`LaidLeft`], [`LaidRight`]).
+//! reads them ([`tile`]), but for left ones of f32 that lie so already: rows, or columns, with a stride that tiles know. A
+//! product lays out its own, block by block ([`product`]); a factor of several small products is laid out once for all of
+//! them ([`LaidLeft`], [`LaidRight`]).
 
 mod laid;
 mod layout;

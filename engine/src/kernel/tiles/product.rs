@@ -20,8 +20,8 @@ use rayon::prelude::*;
 /// reads and writes all of C again: with a quarter of it a product of 2048 × 2048 in bf16 takes 1.5 times as long.
 pub(in crate::kernel) const DEPTH: usize = 512;
 
-/// Rows of A that one task lays out, if it must: 120 KiB, which stay in the second-level cache, and few enough for tasks to be dealt
-/// evenly.
+/// Rows of A that one task lays out, if it must: 120 KiB, which stay in the second-level cache, and few enough for tasks
+/// to be dealt evenly.
 const STRIP: usize = 5 * TILE_ROWS;
 
 /// Panels of B that one task lays out.

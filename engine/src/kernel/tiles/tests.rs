@@ -2,13 +2,7 @@ use super::*;
 use crate::kernel::factor::{Left, Right};
 use crate::kernel::matrix::{Matrix, MatrixMut};
 use crate::precision::Precision;
-use crate::random;
-use rand::Rng as _;
-
-fn drawn(count: usize, seed: u64) -> Vec<f32> {
-    let mut random = random::stream(0, "tiles", seed);
-    (0..count).map(|_| random.random_range(-1.0..1.0)).collect()
-}
+use crate::random::drawn;
 
 /// Fails unless a product is what other instructions make of it, whichever way its factors are given: contiguous or not,
 /// transposed or not, set or added to.

@@ -16,6 +16,10 @@ pub(super) const FEWEST_ROWS: usize = 4;
 /// Columns of a tile: two registers.
 pub(super) const COLUMNS: usize = 32;
 
+/// Lanes along k between the one of B that is multiplied and the one that is sent for. A panel of B is larger than a
+/// first-level cache, and not every CPU brings it by itself in time.
+const AHEAD: usize = 16;
+
 /// Rows of A that are laid out or lay so already, `words` lanes each.
 #[derive(Clone, Copy)]
 pub(super) struct Rows<'a> {
@@ -133,6 +137,8 @@ unsafe fn sums<W: Words, const ROW_STEP: usize, const WORD_STEP: usize, const RO
         // SAFETY: inside the panel and the rows, as the caller says.
         unsafe {
             let b = b.add(word * COLUMNS);
+            _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(AHEAD * COLUMNS).cast());
+            _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(AHEAD * COLUMNS + 16).cast());
             let b = [_mm512_loadu_si512(b.cast()), _mm512_loadu_si512(b.add(16).cast())];
             for (row, sums) in sums.iter_mut().enumerate() {
                 let a = _mm512_set1_epi32(a.add(row * ROW_STEP + word * WORD_STEP).read());

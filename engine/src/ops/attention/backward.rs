@@ -7,7 +7,6 @@ use crate::kernel::matrix::{Matrix, MatrixMut, stride_of_left};
 use crate::kernel::packed::PackedRows;
 use crate::kernel::scratch::Scratch;
 use crate::kernel::{exp, rows, simd::vectorized};
-use crate::precision::Precision;
 use std::ops::Range;
 
 /// The gradients of a run's keys and values: (token, d) each.
@@ -70,19 +69,12 @@ impl<'a> QueryRun<'a> {
 
     /// Adds what a run of keys did to these queries to dQ and to the run's gradient; returns how many scores that were.
     /// With P = softmax(S), S = Q·Kᵀ·scale: dV = Pᵀ·dO, dS = P∘(dO·Vᵀ − D)·scale, dQ = dS·K, dK = dSᵀ·Q.
-    pub(super) fn backward(
-        self,
-        dq: &mut [f32],
-        run: Run<'_>,
-        d: &mut RunGradient<'_>,
-        scope: &Scope,
-        precision: Precision,
-    ) -> u64 {
-        let dim = self.queries.dim();
+    pub(super) fn backward(self, dq: &mut [f32], run: Run<'_>, d: &mut RunGradient<'_>, scope: &Scope) -> u64 {
+        let (dim, precision) = (self.queries.dim(), self.queries.precision());
         if run.before(scope.layout.reach(self.first + self.pulls.len() - 1)).len() == 0 {
             return 0;
         }
-        let tiles: Vec<QueryFactors<'_>> = self.tiles(precision).collect();
+        let tiles: Vec<QueryFactors<'_>> = self.tiles().collect();
         let most = QUERIES * stride_of_left(KEYS);
         let (mut p, mut ds) = (Scratch::of(most), Scratch::of(most));
         let gradients = d.keys.chunks_mut(KEYS * dim).zip(d.values.chunks_mut(KEYS * dim));
@@ -116,8 +108,8 @@ impl<'a> QueryRun<'a> {
         computed as u64
     }
 
-    fn tiles(self, precision: Precision) -> impl Iterator<Item = QueryFactors<'a>> {
-        let length = self.pulls.len();
+    fn tiles(self) -> impl Iterator<Item = QueryFactors<'a>> {
+        let (length, precision) = (self.pulls.len(), self.queries.precision());
         (0..length).step_by(QUERIES).map(move |from| {
             let part = self.part(from..length.min(from + QUERIES));
             let dy = Matrix::strided(part.dy.data, part.pulls.len(), part.queries.dim(), part.dy.width);

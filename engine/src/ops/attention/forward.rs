@@ -7,7 +7,6 @@ use crate::kernel::matrix::{Matrix, MatrixMut, stride_of_left};
 use crate::kernel::packed::PackedRows;
 use crate::kernel::scratch::Scratch;
 use crate::kernel::{exp, rows, simd::vectorized};
-use crate::precision::Precision;
 
 /// Up to [`QUERIES`] queries of one head at consecutive positions, and what the online softmax has of them so far.
 pub(super) struct QueryTile<'a> {
@@ -29,12 +28,7 @@ type KeyFactors<'a> = (Right<'a>, Right<'a>);
 
 /// Lets tiles of one head's queries attend to those keys of some runs that they may see; returns how many scores that were.
 /// A tile of keys is made ready once for all of them.
-pub(super) fn attend<'r>(
-    tiles: &mut [QueryTile<'_>],
-    runs: impl IntoIterator<Item = Run<'r>>,
-    scope: &Scope,
-    precision: Precision,
-) -> u64 {
+pub(super) fn attend<'r>(tiles: &mut [QueryTile<'_>], runs: impl IntoIterator<Item = Run<'r>>, scope: &Scope) -> u64 {
     let lefts: Vec<Left<'_>> = tiles.iter().map(|tile| tile.queries.left()).collect();
     let mut scores = Scratch::of(QUERIES * stride_of_left(KEYS));
     let mut computed = 0;
@@ -46,7 +40,7 @@ pub(super) fn attend<'r>(
                 let ready = held.of(seen, |run| (run.keys.right_transposed(), run.values.right()));
                 let place =
                     Tile { sequence: tile.sequence, first_query: tile.first, first_key: seen.first, keys: seen.len() };
-                tile.attend(q, ready, &mut scores, place, scope, precision);
+                tile.attend(q, ready, &mut scores, place, scope);
                 computed += tile.count() * seen.len();
             }
         }
@@ -70,13 +64,12 @@ impl QueryTile<'_> {
         scores: &mut [f32],
         place: Tile,
         scope: &Scope,
-        precision: Precision,
     ) {
         let (queries, dim, keys) = (self.count(), self.dim(), place.keys);
         let stride = stride_of_left(keys);
         MatrixMut::strided(scores, queries, keys, stride).set_product_of(scale(dim), q, transposed);
         softmax_rows(scores, stride, self.out, self.maxima, self.sums, dim, place, scope);
-        let p = Left::of(Matrix::strided(scores, queries, keys, stride), precision);
+        let p = Left::of(Matrix::strided(scores, queries, keys, stride), self.queries.precision());
         MatrixMut::new(self.out, queries, dim).add_product_of(&p, values);
     }
 
@@ -88,8 +81,8 @@ impl QueryTile<'_> {
 }
 
 vectorized! {
-    /// Online softmax: turns a tile's scores, rows `stride` apart, into weights relative to each row's running maximum, adds them to its
-    /// running sum, and rescales what the row's output holds from earlier tiles.
+    /// Online softmax: turns a tile's scores, rows `stride` apart, into weights relative to each row's running maximum,
+    /// adds them to its running sum, and rescales what the row's output holds from earlier tiles.
     fn softmax_rows(
         scores: &mut [f32],
         stride: usize,

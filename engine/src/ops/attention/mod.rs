@@ -53,7 +53,9 @@
 //! ```
 //!
 //! (In the code dS has its 1/√d already.) Nothing but products reads Q, K and V: in bf16 they are kept, and travel, rounded
-//! as products read them, which changes no bit of a result (`kernel::packed`). At last dQ and dK are turned back: a rotation's transpose is its inverse.
+//! as products read them, which changes no bit of a result (`kernel::packed`). At last dQ and dK are turned back: a
+//! rotation's transpose is its inverse.
+//!
 //! Heads and sequences run in parallel, and forward so do tiles of queries. Backward, pieces of queries and pieces of keys make
 //! squares; those that share neither run in parallel, so that few heads keep many cores busy.
 //!

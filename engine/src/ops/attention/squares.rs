@@ -61,7 +61,7 @@ impl Sweep {
         let waves = heads.first().map_or(0, |head| (head.queries.len() + head.keys.len()).saturating_sub(1));
         let square = |(queries, keys): (&QueryPiece<'_>, &KeyPiece<'_>)| {
             let (mut dq, mut d) = (alone(&queries.dq), alone(&keys.gradient));
-            queries.run.backward(&mut dq, keys.run, &mut d, &self.scope, self.packing.precision())
+            queries.run.backward(&mut dq, keys.run, &mut d, &self.scope)
         };
         let wave = |wave| {
             let squares: Vec<_> = heads.iter().flat_map(|head| head.wave(wave)).collect();

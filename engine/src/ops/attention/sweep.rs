@@ -85,7 +85,7 @@ impl Sweep {
         let together = (all / (4 * rayon::current_num_threads())).clamp(1, TILES_TOGETHER);
         let of_head = |(index, tiles): (usize, &mut Vec<QueryTile<'_>>)| {
             let attend = |tiles: &mut [QueryTile<'_>]| {
-                let scores = attend(tiles, runs(index), &self.scope, self.packing.precision());
+                let scores = attend(tiles, runs(index), &self.scope);
                 if is_last {
                     tiles.iter_mut().for_each(QueryTile::finish);
                 }
