@@ -37,7 +37,7 @@ pub(crate) fn approve(cli: &Cli, command: &Approve) -> Result<()> {
     let made_by = current_provenance();
     let mut told = String::new();
     if let Some(before) = &before {
-        let (findings, notes) = gate::compare(before, &measured, None, &made_by.host, gate::today());
+        let (findings, notes) = gate::compare(before, &measured, None, &made_by, gate::today());
         told = gate::to_text(&Report::new(before, path, made_by.clone(), findings, notes, true));
     }
     let name = &evaluation.experiment.name;
@@ -45,8 +45,7 @@ pub(crate) fn approve(cli: &Cli, command: &Approve) -> Result<()> {
     let text = approved.to_json();
     // What a check would refuse, or could tell nothing by, is said now.
     Baseline::parse(&text, path).map_err(EvaluatorError::from)?;
-    let host = &approved.approval().made_by.host;
-    let (_, notes) = gate::compare(&approved, &approved.measured, None, host, gate::today());
+    let (_, notes) = gate::compare(&approved, &approved.measured, None, &approved.approval().made_by, gate::today());
     write_file(path, text.as_bytes())?;
     told.extend(notes.iter().map(|note| format!("note: {note}\n")));
     let trials = approved.measured.trials.len();

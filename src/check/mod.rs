@@ -117,14 +117,14 @@ fn compared(cli: &Cli, command: &Check, baseline: &Baseline) -> Result<(Vec<Find
     let evaluation = Evaluation::new(cli, &baseline.experiment_file(&command.baseline), Some(baseline))?;
     let against = command.against.as_deref().map(|binary| Against::new(binary, &evaluation, command.pairs));
     let mut against = against.transpose()?;
-    let host = current_provenance().host;
+    let here = current_provenance();
     let compare = |run: &Observed, seeds: &[u64], against: Option<&Against<'_>>| -> Result<_> {
         let pairs = against.map(|against| against.pairs(seeds)).transpose()?;
-        Ok(gate::compare(baseline, run, pairs.as_deref(), &host, gate::today()))
+        Ok(gate::compare(baseline, run, pairs.as_deref(), &here, gate::today()))
     };
 
     let mut run = evaluation.run(&seeds, cli.asked_db.as_deref())?;
-    if against.is_none() && !baseline.measured.costs.is_empty() && baseline.is_of_host(&host) {
+    if against.is_none() && !baseline.measured.costs.is_empty() && baseline.is_of_machine(&here) {
         run.costs = costs(&this_program()?, &evaluation, &seeds[..1])?;
     }
     if let Some(against) = &mut against {

@@ -156,9 +156,11 @@ impl Baseline {
         self.approvals.last().expect("checked when it was read")
     }
 
-    /// Whether it was approved on this machine.
-    pub fn is_of_host(&self, host: &str) -> bool {
-        self.approval().made_by.host == host
+    /// Whether it was approved on the machine that `here` tells of: hosts may share a name, as copies of one image do, and so
+    /// the processor must be the same too.
+    pub fn is_of_machine(&self, here: &NewProvenance) -> bool {
+        let there = &self.approval().made_by;
+        (&there.host, &there.cpu) == (&here.host, &here.cpu)
     }
 
     /// The seeds of a check, and those of another one that confirms it: others, if there are enough.

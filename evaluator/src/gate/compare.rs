@@ -9,21 +9,22 @@ use super::rule::{Gated, Kind, Rule, definition};
 use super::{exact, expected, noisy, paired, seeds};
 use crate::metric::{Direction, Protocol};
 use crate::statistics::{holm, mean};
+use crate::store::NewProvenance;
 use jiff::civil::Date;
 use std::collections::BTreeSet;
 
 /// A comparison is believed below this p-value, after Holm's correction.
 const SIGNIFICANT: f64 = 0.05;
 
-/// Compares a run with what was approved; `pairs` are runs of another program and this one in turn, `host` names this
-/// machine. Failures that are expected on the day `today` do not fail.
+/// Compares a run with what was approved; `pairs` are runs of another program and this one in turn, `here` is
+/// this machine. Failures that are expected on the day `today` do not fail.
 ///
 /// Also what there is to say of expected failures that are none.
 pub fn compare(
     baseline: &Baseline,
     run: &Observed,
     pairs: Option<&[Pair]>,
-    host: &str,
+    here: &NewProvenance,
     today: Date,
 ) -> (Vec<Finding>, Vec<String>) {
     let side_by_side = SideBySide { baseline, run, seeds: run.seeds() };
@@ -32,7 +33,7 @@ pub fn compare(
         None => {
             let mut findings = side_by_side.identities();
             for (metric, gated) in &baseline.metrics {
-                findings.extend(side_by_side.of_metric(metric, gated, pairs, host));
+                findings.extend(side_by_side.of_metric(metric, gated, pairs, here));
             }
             findings.extend(side_by_side.missing_trials());
             findings.extend(side_by_side.news());
@@ -203,7 +204,7 @@ impl<'a> SideBySide<'a> {
     }
 
     /// Every comparison of a metric.
-    fn of_metric(&self, name: &str, gated: &Gated, pairs: Option<&[Pair]>, host: &str) -> Vec<Finding> {
+    fn of_metric(&self, name: &str, gated: &Gated, pairs: Option<&[Pair]>, here: &NewProvenance) -> Vec<Finding> {
         let blank = |trial: &str| Finding {
             unit: gated.unit.clone(),
             better: gated.better,
@@ -230,7 +231,7 @@ impl<'a> SideBySide<'a> {
             return vec![blank("").decided(Verdict::NotComparable, detail)];
         }
         match gated.rule {
-            Rule::Noisy { percent } => self.cost(blank(""), percent, pairs, host).into_iter().collect(),
+            Rule::Noisy { percent } => self.cost(blank(""), percent, pairs, here).into_iter().collect(),
             Rule::Seeds { minimum_effect } => {
                 let names = self.baseline.measured.names();
                 names.into_iter().filter_map(|trial| self.of_seeds(blank(trial), minimum_effect)).collect()
@@ -296,7 +297,7 @@ impl<'a> SideBySide<'a> {
 
     /// Compares a cost where there are pairs, unless neither program has it: some searches take no seconds. Else says what
     /// it is.
-    fn cost(&self, finding: Finding, percent: f64, pairs: Option<&[Pair]>, host: &str) -> Option<Finding> {
+    fn cost(&self, finding: Finding, percent: f64, pairs: Option<&[Pair]>, here: &NewProvenance) -> Option<Finding> {
         if let Some(pairs) = pairs {
             let has_it = |costs: &Costs| costs.contains_key(&finding.metric);
             let is_measured = pairs.iter().any(|pair| has_it(&pair.before) || has_it(&pair.after));
@@ -304,6 +305,6 @@ impl<'a> SideBySide<'a> {
         }
         let of = |observed: &Observed| observed.costs.get(&finding.metric).copied();
         let (baseline, run) = (of(&self.baseline.measured), of(self.run));
-        Some(noisy::alone(Finding { baseline, run, ..finding }, self.baseline.is_of_host(host)))
+        Some(noisy::alone(Finding { baseline, run, ..finding }, self.baseline.is_of_machine(here)))
     }
 }

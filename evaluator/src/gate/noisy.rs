@@ -42,10 +42,10 @@ pub(super) fn compare(finding: Finding, pairs: &[Pair], percent: f64) -> Finding
 
 /// What is said of a cost that no other program was run beside: on the machine where it was approved it is advice; the cost
 /// of another machine is no measure, and where none was approved there is nothing to compare.
-pub(super) fn alone(finding: Finding, is_same_host: bool) -> Finding {
+pub(super) fn alone(finding: Finding, is_same_machine: bool) -> Finding {
     let (verdict, detail) = match (finding.baseline, finding.run) {
         (None, _) => (Verdict::Advice, "no costs were approved: --against BINARY compares them"),
-        (Some(_), _) if !is_same_host => {
+        (Some(_), _) if !is_same_machine => {
             (Verdict::NotComparable, "approved on another machine: compare it with --against BINARY")
         }
         (Some(_), None) => (Verdict::Missing, "the run does not have it"),

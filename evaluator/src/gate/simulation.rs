@@ -6,7 +6,7 @@
 //!   cargo test --release -p evaluator --lib gate::simulation -- --nocapture
 
 use super::finding::significant;
-use super::tests::fixture::{SAMPLES, TODAY, approved, changed, observed, pairs, run_of};
+use super::tests::fixture::{SAMPLES, TODAY, approved, changed, machine, observed, pairs, run_of};
 use super::*;
 use crate::statistics::{SplitMix64, normal};
 use std::collections::BTreeMap;
@@ -41,7 +41,7 @@ fn training(loss: f64) -> f64 {
         let run = run_of(after.iter().copied().map(values).collect(), true);
         baseline.seeds().map(|checked| {
             let trials = run.trials.iter().filter(|trial| checked.contains(&trial.seed)).cloned().collect();
-            compare(&baseline, &Observed { trials, ..run.clone() }, None, "here", TODAY).0
+            compare(&baseline, &Observed { trials, ..run.clone() }, None, &machine("here"), TODAY).0
         })
     })
 }
@@ -52,7 +52,7 @@ fn costs(ratio: f64, spread: f64) -> f64 {
     failing(300, "run_seconds", |random| {
         [(); 2].map(|()| {
             let ratios: Vec<f64> = (0..10).map(|_| ratio * (spread * normal(random)).exp()).collect();
-            compare(&baseline, &observed(), Some(&pairs(&ratios)), "here", TODAY).0
+            compare(&baseline, &observed(), Some(&pairs(&ratios)), &machine("here"), TODAY).0
         })
     })
 }
@@ -65,7 +65,7 @@ fn quality(loss: f64) -> f64 {
         let lost: Vec<f64> =
             (0..SAMPLES).map(|_| loss * (1.0 + 0.5 * normal(random)) + 0.002 * normal(random)).collect();
         let run = changed("psnr", |sample, psnr| psnr - lost[sample]);
-        [(); 2].map(|()| compare(&baseline, &run, None, "here", TODAY).0)
+        [(); 2].map(|()| compare(&baseline, &run, None, &machine("here"), TODAY).0)
     })
 }
 

@@ -61,7 +61,7 @@ mod tests {
             (run(0.02, 0.004), ["ssim::regression", "psnr::regression", "kept_tokens::missing"]),
             (run(0.08, 0.001), ["psnr::regression", "ssim::regression", "kept_tokens::missing"]),
         ] {
-            let (found, _) = compare(&baseline, &run, None, "here", TODAY);
+            let (found, _) = compare(&baseline, &run, None, &machine("here"), TODAY);
             let path = Path::new("quality.json");
             let text = to_annotations(&Report::new(&baseline, path, machine("here"), found, Vec::new(), false));
             let lines: Vec<&str> = text.lines().collect();

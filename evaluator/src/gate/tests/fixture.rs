@@ -80,7 +80,7 @@ pub(in crate::gate) fn costing(seconds: f64) -> Observed {
 }
 
 pub(in crate::gate) fn findings(baseline: &Baseline, run: &Observed) -> Vec<Finding> {
-    compare(baseline, run, None, "here", TODAY).0
+    compare(baseline, run, None, &machine("here"), TODAY).0
 }
 
 /// What came of a metric's comparison.

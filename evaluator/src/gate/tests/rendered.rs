@@ -12,7 +12,7 @@ fn report() -> Report {
         run
     };
     let baseline = approved(nasty(observed()));
-    let (found, _) = compare(&baseline, &nasty(changed("psnr", |_, psnr| psnr - 0.1)), None, "here", TODAY);
+    let (found, _) = compare(&baseline, &nasty(changed("psnr", |_, psnr| psnr - 0.1)), None, &machine("here"), TODAY);
     let notes = vec!["100 % of\nnothing".to_owned()];
     Report::new(&baseline, Path::new("a,b/quality.json"), machine("here"), found, notes, false)
 }
@@ -20,7 +20,7 @@ fn report() -> Report {
 /// Of costs of another machine, let pass or not.
 fn incomparable(allows: bool) -> Report {
     let baseline = approved(costing(1.0));
-    let (found, notes) = compare(&baseline, &observed(), None, "there", TODAY);
+    let (found, notes) = compare(&baseline, &observed(), None, &machine("there"), TODAY);
     Report::new(&baseline, Path::new("quality.json"), machine("there"), found, notes, allows)
 }
 

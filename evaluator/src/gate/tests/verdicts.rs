@@ -2,7 +2,7 @@
 
 use super::super::*;
 use super::fixture::*;
-use crate::store::ContentHash;
+use crate::store::{ContentHash, NewProvenance};
 use jiff::civil::date;
 
 #[test]
@@ -255,7 +255,7 @@ fn seeds_are_held_against_their_spread() {
 #[test]
 fn costs_are_compared_in_pairs() {
     let baseline = approved(observed());
-    let paired = |ratios: &[f64]| compare(&baseline, &observed(), Some(&pairs(ratios)), "here", TODAY).0;
+    let paired = |ratios: &[f64]| compare(&baseline, &observed(), Some(&pairs(ratios)), &machine("here"), TODAY).0;
     let around =
         |centre: f64| [-2.0, -1.0, 0.0, 0.0, 1.0, 2.0, -1.5, 1.5, -0.5, 0.5].map(|percent| centre + 0.01 * percent);
     for (centre, expected) in [
@@ -276,7 +276,7 @@ fn costs_are_compared_in_pairs() {
     let without = |costs: &Costs| Costs::from([("run_seconds".into(), costs["run_seconds"])]);
     let [Pair { before, after }] = &pairs(&[1.0])[..] else { unreachable!() };
     let of = |pair: Pair| {
-        let found = compare(&baseline, &observed(), Some(&[pair]), "here", TODAY).0;
+        let found = compare(&baseline, &observed(), Some(&[pair]), &machine("here"), TODAY).0;
         found.into_iter().find(|finding| finding.metric == "search_seconds").map(|finding| finding.verdict)
     };
     assert_eq!(of(Pair { before: without(before), after: without(after) }), None);
@@ -287,17 +287,22 @@ fn costs_are_compared_in_pairs() {
 fn costs_alone_are_advice_on_their_machine_and_not_comparable_on_another() {
     let (with_costs, without) = (approved(costing(1.0)), approved(observed()));
     let (slow, not_measured) = (costing(9.0), observed());
-    let of = |baseline: &Baseline, run: &Observed, pairs: Option<&[Pair]>, host: &str| {
-        let found = compare(baseline, run, pairs, host, TODAY).0;
+    let of = |baseline: &Baseline, run: &Observed, pairs: Option<&[Pair]>, here: &NewProvenance| {
+        let found = compare(baseline, run, pairs, here, TODAY).0;
         (verdict(&found, "run_seconds"), [false, true].map(|allows| Outcome::of(&found, allows).exit_code()))
     };
-    assert_eq!(of(&with_costs, &slow, None, "here"), (Verdict::Advice, [0, 0]));
-    assert_eq!(of(&with_costs, &not_measured, None, "here"), (Verdict::Missing, [1, 1]));
-    assert_eq!(of(&with_costs, &not_measured, None, "there"), (Verdict::NotComparable, [3, 0]));
-    for host in ["here", "there"] {
-        assert_eq!(of(&without, &slow, None, host), (Verdict::Advice, [0, 0]));
-        assert_eq!(of(&with_costs, &not_measured, Some(&pairs(&[1.0; 10])), host), (Verdict::Unchanged, [0, 0]));
-        assert_eq!(of(&with_costs, &not_measured, Some(&pairs(&[2.0; 10])), host), (Verdict::Regression, [1, 1]));
+    let here = machine("here");
+    let of_the_same_name = NewProvenance { cpu: "another processor".into(), ..machine("here") };
+    assert_eq!(of(&with_costs, &slow, None, &here), (Verdict::Advice, [0, 0]));
+    assert_eq!(of(&with_costs, &not_measured, None, &here), (Verdict::Missing, [1, 1]));
+    let elsewhere = [machine("there"), of_the_same_name];
+    for there in &elsewhere {
+        assert_eq!(of(&with_costs, &not_measured, None, there), (Verdict::NotComparable, [3, 0]));
+    }
+    for anywhere in elsewhere.iter().chain([&here]) {
+        assert_eq!(of(&without, &slow, None, anywhere), (Verdict::Advice, [0, 0]));
+        assert_eq!(of(&with_costs, &not_measured, Some(&pairs(&[1.0; 10])), anywhere), (Verdict::Unchanged, [0, 0]));
+        assert_eq!(of(&with_costs, &not_measured, Some(&pairs(&[2.0; 10])), anywhere), (Verdict::Regression, [1, 1]));
     }
 }
 
@@ -338,20 +343,20 @@ fn expected_failures_are_tolerated_until_their_day() {
         baseline.expected_failures.push(ExpectedFailure { trial, metric, reason, expires });
         baseline
     };
-    let (found, notes) = compare(&until(TODAY), &worse, None, "here", TODAY);
+    let (found, notes) = compare(&until(TODAY), &worse, None, &machine("here"), TODAY);
     assert_eq!((verdict(&found, "psnr"), Outcome::of(&found, false)), (Verdict::Expected, Outcome::Pass));
     assert!(notes.is_empty() && found[0].detail.contains("2026-03-01: a faster resize"), "{found:?}");
-    let (found, _) = compare(&until(date(2026, 2, 28)), &worse, None, "here", TODAY);
+    let (found, _) = compare(&until(date(2026, 2, 28)), &worse, None, &machine("here"), TODAY);
     assert_eq!(Outcome::of(&found, false), Outcome::Regression);
     assert!(found[0].detail.contains("2026-02-28, which is over"), "{found:?}");
-    let (found, notes) = compare(&until(TODAY), &observed(), None, "here", TODAY);
+    let (found, notes) = compare(&until(TODAY), &observed(), None, &machine("here"), TODAY);
     assert_eq!((Outcome::of(&found, false), notes.len()), (Outcome::Pass, 1));
     assert!(notes[0].contains("did not happen: remove it"), "{notes:?}");
     let other_data = Observed { data: ContentHash::of(b"others"), ..observed() };
-    let (_, notes) = compare(&until(TODAY), &other_data, None, "here", TODAY);
+    let (_, notes) = compare(&until(TODAY), &other_data, None, &machine("here"), TODAY);
     assert!(notes.is_empty(), "of what was not compared nothing is known: {notes:?}");
     let broken = changed("psnr", |_, _| f64::NAN);
-    let (found, _) = compare(&until(TODAY), &broken, None, "here", TODAY);
+    let (found, _) = compare(&until(TODAY), &broken, None, &machine("here"), TODAY);
     assert!(found[0].detail.contains("NaN; expected until"), "{found:?}");
 }
 
@@ -365,7 +370,7 @@ fn too_few_files_to_tell_anything_are_told_of() {
     };
     // One comparison: 2/2⁶ is below 5 %, 2/2⁵ is not.
     for (files, expected) in [(1, Verdict::NotSignificant), (5, Verdict::NotSignificant), (6, Verdict::Regression)] {
-        let (found, notes) = compare(&approved(few(files, 0.0)), &few(files, 1.0), None, "here", TODAY);
+        let (found, notes) = compare(&approved(few(files, 0.0)), &few(files, 1.0), None, &machine("here"), TODAY);
         assert_eq!(verdict(&found, "psnr"), expected, "{files} files");
         assert_eq!(
             notes.iter().any(|note| note.contains("among 1 comparisons: use 6 or more")),
