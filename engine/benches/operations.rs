@@ -73,7 +73,7 @@ fn both(
     group.finish();
 }
 
-/// A product of two 2048 × 2048 matrices, what is measured beside every step of `elastictok bench`.
+/// A product of two 2048 × 2048 matrices, into one that is new.
 fn product(criterion: &mut Criterion, precision: Precision) {
     const SIDE: usize = 2048;
     let (x, w) = (drawn(SIDE, SIDE), weight(SIDE, SIDE));

@@ -1,8 +1,6 @@
 //! How exactly the layers multiply.
 
-use crate::kernel;
 use serde::{Deserialize, Serialize};
-use std::sync::OnceLock;
 
 /// The arithmetic of a layer's matrix products, linear maps and attention. Weights, activations, sums and everything else
 /// are f32 in both.
@@ -32,13 +30,6 @@ impl Precision {
     /// The precision of this name; none if there is no such.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|precision| precision.name() == name)
-    }
-
-    /// The faster one on this CPU, by products that are timed when it is asked for first: having instructions for bf16 is
-    /// not enough.
-    pub fn fastest() -> Self {
-        static FASTEST: OnceLock<Precision> = OnceLock::new();
-        *FASTEST.get_or_init(|| if kernel::multiplies_bf16_faster() { Self::Bf16 } else { Self::F32 })
     }
 
     pub(crate) fn is_f32(&self) -> bool {

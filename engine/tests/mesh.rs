@@ -8,6 +8,7 @@ use engine::parameters::weights_hash;
 use engine::ring::Mesh;
 use engine::train::{PerceptualLoss, Sequence, Start, TrainConfig, Trainer, TrainingData};
 use learnable::*;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -17,16 +18,39 @@ fn the_first_gradients_of_every_mesh_are_those_of_one_worker() {
     for (bottleneck, accumulate) in [(fsq(), 1), (vae(), 1), (vae(), 2)] {
         // A divergence that counts, and no clipping.
         let train = TrainConfig { kl_weight: 0.01, clip_norm: 1e6, accumulate, ..settings(1) };
+        compare_first_gradients(&start(bottleneck, train), &MESHES, folder.path());
+    }
+}
+
+/// Fails unless each mesh finds the loss and the gradients that one worker finds.
+fn compare_first_gradients(start: &Start, meshes: &[[usize; 2]], folder: &Path) {
+    let (one, loss) = first_gradients(start, Mesh::ONE, folder);
+    for shape in meshes {
+        let (many, mesh_loss) = first_gradients(start, mesh(*shape), folder);
+        assert!((mesh_loss / loss - 1.0).abs() < 1e-6, "{shape:?}: loss {mesh_loss} against {loss}");
+        let errors = one.iter().map(|(name, one)| (relative_norm(&many[name], one), name));
+        let (worst, name) = errors.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
+        println!("{} on {shape:?}: worst gradient {worst:.1e} ({name})", many.len());
+        assert!(worst < 1e-5, "{shape:?}: {name} is off by {worst:e}");
+    }
+}
+
+/// One worker cuts 80 sequences into seven shards, which add to four sums; workers of a mesh cut nothing.
+#[test]
+fn gradients_of_shards_that_share_sums_are_those_of_whole_batches_by_any_number_of_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    for bottleneck in [fsq(), vae()] {
+        let train = TrainConfig { batch: 80, kl_weight: 0.01, clip_norm: 1e6, ..settings(1) };
         let start = start(bottleneck, train);
-        let (one, loss) = first_gradients(&start, Mesh::ONE, folder.path());
-        for shape in MESHES {
-            let (many, mesh_loss) = first_gradients(&start, mesh(shape), folder.path());
-            assert!((mesh_loss / loss - 1.0).abs() < 1e-6, "{shape:?}: loss {mesh_loss} against {loss}");
-            let errors = one.iter().map(|(name, one)| (relative_norm(&many[name], one), name));
-            let (worst, name) = errors.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
-            println!("{} on {shape:?}: worst gradient {worst:.1e} ({name})", many.len());
-            assert!(worst < 1e-5, "{shape:?}: {name} is off by {worst:e}");
-        }
+        compare_first_gradients(&start, &[[2, 1], [1, 2]], folder.path());
+        let by_threads = [1, 2, 3].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| first_gradients(&start, Mesh::ONE, folder.path()))
+        });
+        assert!(
+            by_threads[0] == by_threads[1] && by_threads[0] == by_threads[2],
+            "the number of threads changes bytes"
+        );
     }
 }
 

@@ -4,7 +4,7 @@ mod counting;
 mod noise;
 
 use engine::Precision;
-use engine::plan::{Device, Plan, Task, bytes_a_key};
+use engine::plan::{Device, Plan, Task, bytes_a_key, lays_out};
 use engine::ring::{Mesh, StepTrace, Trace};
 use engine::train::{Start, TrainConfig, Trainer};
 use engine::{BlockShape, Bottleneck, ModelConfig};
@@ -30,7 +30,7 @@ fn model() -> ModelConfig {
 
 /// As workers here keep and send values.
 fn here(precision: Precision) -> Device {
-    Device { bytes_a_value: 4, bytes_a_key: bytes_a_key(precision), ..Device::H100 }
+    Device { bytes_a_value: 4, bytes_a_key: bytes_a_key(precision), lays_out: lays_out(), ..Device::H100 }
 }
 
 /// What the workers did in one training step.

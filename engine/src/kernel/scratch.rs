@@ -8,8 +8,7 @@ thread_local! {
     static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Numbers that hold whatever was left in them: to be written before they are read. Dropped, the room is kept for the
-/// thread's next one, so that nothing is cleared or asked of the system.
+/// Room for numbers.
 pub(crate) struct Scratch {
     values: Vec<f32>,
     length: usize,
@@ -23,7 +22,8 @@ impl Scratch {
         Self { values: vec![0.0; length], length, is_fresh: true }
     }
 
-    /// Room for so many.
+    /// Room for so many, which hold whatever was left in them: to be written before they are read. Dropped, it is kept for the
+    /// thread's next one, so that nothing is cleared or asked of the system.
     pub(crate) fn of(length: usize) -> Self {
         // The smallest that is large enough, or the largest, for which a larger one is taken.
         let found = FREE.with_borrow_mut(|free| {

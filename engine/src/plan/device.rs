@@ -2,7 +2,8 @@
 
 use crate::block::Layout;
 use crate::error::EngineError;
-use crate::kernel::matrix::{Matrix, MatrixMut};
+use crate::kernel;
+use crate::kernel::matrix::{How, Matrix, MatrixMut};
 use crate::kernel::packed::Packing;
 use crate::model::ModelConfig;
 use crate::ops::{self, RopeTable, Scope};
@@ -12,6 +13,7 @@ use crate::tensor::{Tokens, tokens};
 use dfdx::tensor::Trace as _;
 use dfdx::tensor_ops::Backward as _;
 use rand::Rng as _;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 /// A worker's rates. One worker may be several cores or one accelerator.
@@ -37,6 +39,13 @@ pub struct Device {
     pub bytes_a_value: usize,
     /// Bytes of that of a query, a key or what a key stands for: see [`bytes_a_key`].
     pub bytes_a_key: usize,
+    /// Whether its products lay their factors out, in room that its memory has beside: see [`lays_out`].
+    pub lays_out: bool,
+}
+
+/// Whether products of this program do so on this CPU: with AVX512-BF16.
+pub fn lays_out() -> bool {
+    kernel::lays_out()
 }
 
 /// Bytes in which workers of this program keep and send the values of queries and keys: two in bf16, on a CPU that multiplies it.
@@ -60,6 +69,7 @@ impl Device {
         memory: Some(80e9),
         bytes_a_value: 2,
         bytes_a_key: 2,
+        lays_out: false,
     };
 
     /// The threads of the pool that calls it, measured now, in about a second, on operations of the model's width and
@@ -81,6 +91,7 @@ impl Device {
             memory,
             bytes_a_value: size_of::<f32>(),
             bytes_a_key: bytes_a_key(model.precision),
+            lays_out: lays_out(),
         })
     }
 }
@@ -157,16 +168,38 @@ impl<'a> Probe<'a> {
 /// what layers could reach if they did nothing else. The best of a few, measured now.
 pub fn product_flops(precision: Precision) -> f64 {
     const SIDE: usize = 2048;
+    2.0 * (SIDE * SIDE * SIDE) as f64 / shortest_product(SIDE, precision.together())
+}
+
+/// What `precision = "auto"` stands for: bf16 where its products are clearly faster than those of f32, as timed on one thread
+/// when this is asked for first. To have instructions for bf16 is not enough: with them an AMD EPYC of family 25, model 17,
+/// takes half the time, an Intel Xeon of family 6, model 207, 1.7 times as long.
+pub fn faster_precision() -> Precision {
+    const SIDE: usize = 256;
+    static FASTER: OnceLock<Precision> = OnceLock::new();
+    *FASTER.get_or_init(|| {
+        let [f32, bf16] = [Precision::F32, Precision::Bf16].map(|precision| shortest_product(SIDE, precision.alone()));
+        faster(f32, bf16)
+    })
+}
+
+/// Of products that take so many seconds. Less than a quarter's gain is none: every process of a run must come to the same.
+fn faster(f32_seconds: f64, bf16_seconds: f64) -> Precision {
+    if bf16_seconds < 0.75 * f32_seconds { Precision::Bf16 } else { Precision::F32 }
+}
+
+/// Seconds that a product of two square matrices takes, the shortest of a few: what else the machine does makes them longer.
+fn shortest_product(side: usize, how: How) -> f64 {
     let mut random = random::stream(0, "product", 0);
-    let [a, b] = [0, 1].map(|_| (0..SIDE * SIDE).map(|_| random.random_range(-1.0..1.0)).collect::<Vec<f32>>());
-    let [a, b] = [&a, &b].map(|values| Matrix::new(values, SIDE, SIDE));
-    let mut c = vec![0.0; SIDE * SIDE];
+    let [a, b] = [0, 1].map(|_| (0..side * side).map(|_| random.random_range(-1.0..1.0)).collect::<Vec<f32>>());
+    let [a, b] = [&a, &b].map(|values| Matrix::new(values, side, side));
+    let mut c = vec![0.0; side * side];
     let seconds = (0..ROUNDS).map(|_| {
         let began = Instant::now();
-        MatrixMut::new(&mut c, SIDE, SIDE).set_product(1.0, a, b, precision.together());
+        MatrixMut::new(&mut c, side, side).set_product(1.0, a, b, how);
         began.elapsed().as_secs_f64()
     });
-    2.0 * (SIDE * SIDE * SIDE) as f64 / seconds.fold(f64::INFINITY, f64::min)
+    seconds.fold(f64::INFINITY, f64::min)
 }
 
 /// Seconds that the work takes, after it was done once.
@@ -183,4 +216,18 @@ fn median<R>(work: impl Fn() -> R) -> f64 {
 fn middle(mut seconds: Vec<f64>) -> f64 {
     seconds.sort_by(f64::total_cmp);
     seconds[seconds.len() / 2]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bf16_is_chosen_where_it_is_clearly_faster() {
+        assert_eq!(faster(1.0, 0.5), Precision::Bf16);
+        assert_eq!([0.8, 1.0, 1.7].map(|bf16| faster(1.0, bf16)), [Precision::F32; 3]);
+        // Without instructions for it products are rounded first, and take longer.
+        assert!(kernel::multiplies_bf16() || faster_precision() == Precision::F32);
+        assert_eq!(faster_precision(), faster_precision());
+    }
 }

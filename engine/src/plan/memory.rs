@@ -1,15 +1,15 @@
 //! Bytes that a worker holds when it holds most: at the end of its forward pass, or in a layer's backward pass.
 
 use super::{Device, Task};
-use crate::kernel::{laid_out, matrix::stride_of_left};
+use crate::kernel::{matrix::stride_of_left, most_laid_out};
 use crate::ops;
 use crate::ring::Slices;
 
 /// What a worker's memory is for, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Memory {
-    /// Weights, their gradients, and both moments of the optimizer, in f32; and the weights as they are multiplied, if
-    /// they are narrower.
+    /// Weights, their gradients, of which a batch of several shards has several, and both moments of the optimizer, in f32;
+    /// and the weights as they are multiplied, if they are narrower.
     pub weights: f64,
     /// What the backward pass needs of every layer.
     pub activations: f64,
@@ -29,7 +29,7 @@ impl Memory {
         let model = &task.model;
         let (width, hidden, heads) = (model.width as f64, model.hidden as f64, model.heads as f64);
         let narrow = if device.bytes_a_value < 4 { device.bytes_a_value as f64 } else { 0.0 };
-        let waves = (rows / ops::WAVE as f64).max(1.0);
+        let waves = (task.rows_of_tape(slices) as f64 / ops::WAVE as f64).max(1.0);
         // What is not kept is made again: of the gates a wave's at a time.
         let kept_gates = if task.keeps_gates(slices) { 2.0 * hidden } else { 0.0 };
         let (kept_middle, made_middle) = if task.keeps_middle() { (width, 0.0) } else { (0.0, width) };
@@ -57,26 +57,30 @@ impl Memory {
         let others = (task.workers - 1).min(2) as f64;
         let home = if task.workers > 1 { 2.0 * 2.0 * width * 4.0 } else { 0.0 };
         let on_the_way = f64::max(others * 2.0 * width * (packed * values + 4.0), home);
-        // A wave's room: for its norm and the gradient of patches; for its norm, gates and hidden values; for its norm and q, k
-        // and v side by side. That of a single wave is kept for the next, and weights are laid out in it; that of several goes,
-        // and they have their own.
-        let [norm, hidden_row] = [model.width, model.hidden].map(|values| stride_of_left(values) as f64);
+        // Rows of left factors have gaps between them where they are laid out.
+        let row = |values: usize| if device.lays_out { stride_of_left(values) as f64 } else { values as f64 };
+        let (norm, hidden_row) = (row(model.width), row(model.hidden));
+        // A wave's room in a branch (its norm, gates and hidden values), at the heads (its norm, and q, k and v side by side)
+        // and at the end (its norm and the gradient of patches).
         let of_branch = norm + hidden_row + 2.0 * hidden - kept_gates;
-        let (of_end, of_heads) = (norm + patch, norm + 3.0 * width);
-        let moments = if waves > 1.0 {
+        let (of_heads, of_end) = (norm + 3.0 * width, norm + patch);
+        let passing = if waves > 1.0 {
+            // Each is there while it is used, and what weights are laid out in stays.
             let in_branch = width + made_middle + made_attended + of_branch / waves;
             let in_heads = (in_layer + of_heads / waves) * values + on_the_way;
-            let laid = (4 * laid_out(2 * model.hidden.max(model.width))) as f64 / rows;
-            [(end + of_end / waves) * values, in_branch * values, in_heads].map(|moment| moment + laid)
+            let most = ((end + of_end / waves) * values).max(in_branch * values).max(in_heads);
+            let widest = (2 * model.hidden).max(3 * model.width).max(model.block.patch_values());
+            let laid = if device.lays_out { (4 * most_laid_out(widest)) as f64 } else { 0.0 };
+            rows * most + laid
         } else {
-            // One norm after the other.
-            let kept = (of_branch + of_heads - norm) * values;
-            [end * values + kept, 0.0, in_layer * values + on_the_way + kept]
+            // All are kept, where weights are laid out too; one norm's room serves all, that of q, k and v the patches.
+            let kept = of_branch + of_heads - norm;
+            rows * ((end * values).max(in_layer * values + on_the_way) + kept * values)
         };
         Self {
-            weights: model.parameter_count() as f64 * (16.0 + narrow),
+            weights: model.parameter_count() as f64 * (12.0 + 4.0 * task.gradients() as f64 + narrow),
             activations: rows * values * (task.layers() as f64 * layer + patch),
-            passing: rows * moments.into_iter().fold(0.0, f64::max),
+            passing,
         }
     }
 }

@@ -13,7 +13,7 @@ mod device;
 mod memory;
 mod ring_steps;
 
-pub use device::{Device, bytes_a_key, product_flops};
+pub use device::{Device, bytes_a_key, faster_precision, lays_out, product_flops};
 pub use memory::Memory;
 pub use ring_steps::RingStep;
 
@@ -22,7 +22,7 @@ use crate::error::EngineError;
 use crate::model::ModelConfig;
 use crate::ops;
 use crate::ring::Slices;
-use crate::train::sequences_of_shard;
+use crate::train::{sequences_of_shard, sums_of_batch};
 use ring_steps::ring_steps;
 use std::ops::Range;
 
@@ -144,14 +144,26 @@ impl Task {
         (0..self.workers).map(of_sequence).max().unwrap_or_default() * self.sequences
     }
 
-    /// Whether gates are kept: of as many rows as one tape has.
-    fn keeps_gates(&self, slices: &Slices) -> bool {
+    /// Rows that go through the model on one tape: a single worker cuts its batch into shards.
+    fn rows_of_tape(&self, slices: &Slices) -> usize {
         let each = self.layout().tokens_per_sequence();
-        let rows = match self.workers {
+        match self.workers {
             1 => sequences_of_shard(self.sequences, each) * each,
             _ => self.rows(slices),
-        };
-        !self.recompute && ops::keeps_gates(rows)
+        }
+    }
+
+    /// Gradients of all weights that exist at once.
+    fn gradients(&self) -> usize {
+        match self.workers {
+            1 => sums_of_batch(self.sequences, self.layout().tokens_per_sequence()),
+            _ => 1,
+        }
+    }
+
+    /// Whether gates are kept.
+    fn keeps_gates(&self, slices: &Slices) -> bool {
+        !self.recompute && ops::keeps_gates(self.rows_of_tape(slices))
     }
 
     fn keeps_middle(&self) -> bool {

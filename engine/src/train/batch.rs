@@ -1,9 +1,9 @@
 //! A training batch, and its gradient computed by several threads at once.
 //!
 //! A small model's step is many small operations, each too short to share well. So a batch is cut into shards of whole
-//! sequences; each shard goes through the model on one thread, with a tape of its own and activations that stay in that
-//! core's cache. A few sums of gradients are made at once, each of some shards one after the other, and are added up in
-//! order. How a batch is cut depends on its shape alone, never on the number of threads, so that sums have the same order
+//! sequences; each shard goes through the model by itself, with a tape of its own and activations that stay in a core's
+//! cache. A few sums of gradients are made at once, each of some shards one after the other, and are added up in order. How a
+//! batch is cut depends on its shape alone, never on the number of threads, so that sums have the same order
 //! everywhere. A batch of few long sequences is one shard each; its operations then share the threads themselves.
 
 use super::adamw::collect;
@@ -28,8 +28,8 @@ const SHARD_TOKENS: usize = 512;
 /// At most this many shards.
 const MOST_SHARDS: usize = 8;
 
-/// Sums of gradients that are made at once, at most: each is as large as all weights. As many threads have a shard each; what
-/// others there are helps them.
+/// Sums of gradients that are made at once, at most: each is as large as all weights. As many threads have a shard each;
+/// further ones take parts of its operations.
 const MOST_SUMS: usize = 4;
 
 /// Numbers of a gradient that one thread adds up at a time.
@@ -105,6 +105,17 @@ pub(crate) fn sequences_of_shard(sequences: usize, tokens_per_sequence: usize) -
     SHARD_TOKENS.div_ceil(tokens_per_sequence).max(sequences.div_ceil(MOST_SHARDS)).min(sequences)
 }
 
+/// Sums of gradients that are made of such a batch.
+pub(crate) fn sums_of_batch(sequences: usize, tokens_per_sequence: usize) -> usize {
+    let shards = sequences.div_ceil(sequences_of_shard(sequences, tokens_per_sequence));
+    shards.div_ceil(shards_of_sum(shards))
+}
+
+/// Of so many, how many add to one sum.
+fn shards_of_sum(shards: usize) -> usize {
+    shards.div_ceil(MOST_SUMS)
+}
+
 impl Batch {
     /// Mean loss over the batch times `share`, and its gradient.
     pub(super) fn gradient(self, model: &ElasticTok, kl_weight: f32, share: f32) -> Result<Gradient, EngineError> {
@@ -118,7 +129,7 @@ impl Batch {
         }
         let all = self.sequences as f32;
         let firsts: Vec<usize> = (0..self.sequences).step_by(each).collect();
-        let sums = firsts.par_chunks(firsts.len().div_ceil(MOST_SUMS)).map(|firsts| {
+        let sums = firsts.par_chunks(shards_of_sum(firsts.len())).map(|firsts| {
             let mut sum = Sum::nothing();
             for first in firsts {
                 let shard = self.shard(*first, each.min(self.sequences - first));
@@ -128,9 +139,9 @@ impl Batch {
             sum.finish(model)
         });
         let mut sums = sums.collect::<Result<Vec<_>, _>>()?.into_iter();
-        let mut sum = sums.next().expect("a batch holds at least one sequence");
-        sum.add(sums.as_slice());
-        Ok(sum)
+        let mut gradient: Gradient = sums.next().expect("a batch holds at least one sequence");
+        gradient.add(sums.as_slice());
+        Ok(gradient)
     }
 
     /// The part that starts at sequence `first`.

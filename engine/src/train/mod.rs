@@ -10,7 +10,7 @@ mod trainer;
 mod worker;
 
 pub use adamw::{AdamW, clip_global_norm};
-pub(crate) use batch::sequences_of_shard;
+pub(crate) use batch::{sequences_of_shard, sums_of_batch};
 pub use config::{PerceptualLoss, Schedule, TrainConfig};
 pub use data::{Sequence, TrainingData};
 pub use stages::Stage;

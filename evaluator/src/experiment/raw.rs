@@ -1,6 +1,7 @@
 //! What an experiment file may say, key by key, with the values that stand where it says nothing.
 
 use engine::Precision;
+use engine::plan::faster_precision;
 use engine::train::TrainConfig;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -99,7 +100,7 @@ pub(super) struct RawModel {
 pub(super) enum RawPrecision {
     F32,
     Bf16,
-    /// bf16 where this CPU has instructions for it.
+    /// The faster one here: see [`faster_precision`].
     Auto,
 }
 
@@ -108,7 +109,7 @@ impl From<RawPrecision> for Precision {
         match raw {
             RawPrecision::F32 => Self::F32,
             RawPrecision::Bf16 => Self::Bf16,
-            RawPrecision::Auto => Self::fastest(),
+            RawPrecision::Auto => faster_precision(),
         }
     }
 }

@@ -170,8 +170,10 @@ unsafe fn lay_row<W: Words>(values: &[f32], out: &mut [f32]) {
         // SAFETY: as many values as `whole` reads; 16 lanes are inside `out`.
         unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), W::whole(values.as_ptr())) };
     }
-    // SAFETY: `along` reads what the slice has; lanes behind the last are not written.
-    unsafe { _mm512_mask_storeu_epi32(last.as_mut_ptr().cast(), lanes(last.len()), W::along(rest)) };
+    if !rest.is_empty() {
+        // SAFETY: `along` reads what the slice has; lanes behind the last are not written.
+        unsafe { _mm512_mask_storeu_epi32(last.as_mut_ptr().cast(), lanes(last.len()), W::along(rest)) };
+    }
 }
 
 /// Lanes of `WIDTH` neighbouring columns, `WIDTH` after `WIDTH`; missing values are zero. Writes whole 16 lanes, the last of

@@ -17,7 +17,8 @@ pub(super) const FEWEST_ROWS: usize = 4;
 pub(super) const COLUMNS: usize = 32;
 
 /// Lanes along k between the one of B that is multiplied and the one that is sent for. A panel of B is larger than a
-/// first-level cache, and not every CPU brings it by itself in time.
+/// first-level cache, and not every CPU brings it by itself in time: on an Intel Xeon (family 6, model 207) a product of 2048
+/// × 2048 in f32 takes 0.93 of the time that it takes without.
 const AHEAD: usize = 16;
 
 /// Rows of A that are laid out or lay so already, `words` lanes each.
