@@ -14,7 +14,7 @@ pub(crate) mod simd;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
 
-/// The most lanes that a thread keeps laid out of right factors with so many columns, where products [lay out](lays_out) theirs.
+/// The most lanes that a thread keeps laid out of right factors with so many columns, where products lay out theirs.
 pub(crate) fn most_laid_out(columns: usize) -> usize {
     #[cfg(target_arch = "x86_64")]
     {
@@ -25,11 +25,6 @@ pub(crate) fn most_laid_out(columns: usize) -> usize {
         let _ = columns;
         0
     }
-}
-
-/// Whether products lay their factors out, in room beside them.
-pub(crate) fn lays_out() -> bool {
-    multiplies_bf16()
 }
 
 /// Whether this CPU multiplies bfloat16.

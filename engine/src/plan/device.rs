@@ -45,7 +45,7 @@ pub struct Device {
 
 /// Whether products of this program do so on this CPU: with AVX512-BF16.
 pub fn lays_out() -> bool {
-    kernel::lays_out()
+    kernel::multiplies_bf16()
 }
 
 /// Bytes in which workers of this program keep and send the values of queries and keys: two in bf16, on a CPU that multiplies it.
@@ -178,6 +178,9 @@ pub fn faster_precision() -> Precision {
     const SIDE: usize = 256;
     static FASTER: OnceLock<Precision> = OnceLock::new();
     *FASTER.get_or_init(|| {
+        if !kernel::multiplies_bf16() {
+            return Precision::F32;
+        }
         let [f32, bf16] = [Precision::F32, Precision::Bf16].map(|precision| shortest_product(SIDE, precision.alone()));
         faster(f32, bf16)
     })
@@ -226,7 +229,7 @@ mod tests {
     fn bf16_is_chosen_where_it_is_clearly_faster() {
         assert_eq!(faster(1.0, 0.5), Precision::Bf16);
         assert_eq!([0.8, 1.0, 1.7].map(|bf16| faster(1.0, bf16)), [Precision::F32; 3]);
-        // Without instructions for it products are rounded first, and take longer.
+        // Nothing is timed without instructions for it: products are rounded first, and take longer.
         assert!(kernel::multiplies_bf16() || faster_precision() == Precision::F32);
         assert_eq!(faster_precision(), faster_precision());
     }
