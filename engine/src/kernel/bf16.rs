@@ -1,20 +1,11 @@
 //! Matrix products of factors that are rounded to bfloat16, summed in f32, for CPUs without instructions for it.
 
-use super::matrix::{Matrix, MatrixMut, Threads};
+use super::matrix::Matrix;
 
-/// c = scale·a·b, or c += scale·a·b, in f32, of rounded copies.
-pub(super) fn product_of_rounded(
-    c: MatrixMut<'_>,
-    add: bool,
-    scale: f32,
-    a: Matrix<'_>,
-    b: Matrix<'_>,
-    threads: Threads,
-) {
+/// Multiplies rounded copies of the factors.
+pub(super) fn with_rounded(a: Matrix<'_>, b: Matrix<'_>, multiply: impl FnOnce(Matrix<'_>, Matrix<'_>)) {
     let [rounded_a, rounded_b] = [a, b].map(|m| m.iter().map(round).collect::<Vec<_>>());
-    let a = Matrix::new(&rounded_a, a.rows, a.columns);
-    let b = Matrix::new(&rounded_b, b.rows, b.columns);
-    c.plain_product(add, scale, a, b, threads);
+    multiply(Matrix::new(&rounded_a, a.rows, a.columns), Matrix::new(&rounded_b, b.rows, b.columns));
 }
 
 /// The value with the eight leading bits of its mantissa, to nearest, ties to even. What is too small for a normal number

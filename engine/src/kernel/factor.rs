@@ -2,7 +2,7 @@
 
 use super::matrix::{Matrix, MatrixMut};
 #[cfg(target_arch = "x86_64")]
-use super::tiles::{self, LaidLeft, LaidRight};
+use super::tiles::{self, Kind, LaidLeft, LaidRight};
 use crate::precision::Precision;
 
 /// A of A·B.
@@ -21,17 +21,17 @@ pub(crate) enum Right<'a> {
     Plain(Matrix<'a>),
 }
 
-/// Whether factors with so many values along k are laid out.
+/// The lanes in which factors with so many values along k are laid out, if they are.
 #[cfg(target_arch = "x86_64")]
-fn is_laid_out(depth: usize) -> bool {
-    tiles::is_there() && depth <= tiles::DEPTH
+fn kind_of(depth: usize, precision: Precision) -> Option<Kind> {
+    Kind::of(precision).filter(|_| depth <= tiles::DEPTH)
 }
 
 impl<'a> Left<'a> {
     pub(crate) fn of(a: Matrix<'a>, precision: Precision) -> Self {
         #[cfg(target_arch = "x86_64")]
-        if is_laid_out(a.columns) {
-            return Self::Laid(LaidLeft::of(a, precision));
+        if let Some(kind) = kind_of(a.columns, precision) {
+            return Self::Laid(LaidLeft::of(a, kind));
         }
         Self::Plain(a, precision)
     }
@@ -53,8 +53,8 @@ impl<'a> Left<'a> {
 impl<'a> Right<'a> {
     pub(crate) fn of(b: Matrix<'a>, precision: Precision) -> Self {
         #[cfg(target_arch = "x86_64")]
-        if is_laid_out(b.rows) {
-            return Self::Laid(LaidRight::of(b, precision));
+        if let Some(kind) = kind_of(b.rows, precision) {
+            return Self::Laid(LaidRight::of(b, kind));
         }
         let _ = precision;
         Self::Plain(b)

@@ -3,7 +3,7 @@
 //!
 //! The views check their bounds once, when they are made; the product can then hand raw pointers to `gemm` safely.
 
-use super::bf16::product_of_rounded;
+use super::bf16::with_rounded;
 use super::factor::{Left, Right};
 #[cfg(target_arch = "x86_64")]
 use super::tiles;
@@ -103,17 +103,15 @@ impl<'a> MatrixMut<'a> {
         let is_large = self.rows * self.columns * a.columns >= WORTH_SHARING;
         let how = if is_large { how } else { how.precision.alone() };
         #[cfg(target_arch = "x86_64")]
-        if tiles::is_there() {
-            return tiles::product(self, add, scale, a, b, how);
+        if let Some(kind) = tiles::Kind::of(how.precision) {
+            return tiles::product(kind, self, add, scale, a, b, how.threads);
         }
-        self.multiply_anywhere(add, scale, a, b, how);
-    }
-
-    /// Without instructions that only some CPUs have.
-    pub(super) fn multiply_anywhere(self, add: bool, scale: f32, a: Matrix<'_>, b: Matrix<'_>, how: How) {
         match how.precision {
             Precision::F32 => self.plain_product(add, scale, a, b, how.threads),
-            Precision::Bf16 => product_of_rounded(self, add, scale, a, b, how.threads),
+            Precision::Bf16 => {
+                let how = How { precision: Precision::F32, ..how };
+                with_rounded(a, b, |a, b| self.multiply(add, scale, a, b, how));
+            }
         }
     }
 
@@ -201,7 +199,7 @@ impl Precision {
 /// same lines of a cache.
 pub(crate) fn stride_of_left(columns: usize) -> usize {
     #[cfg(target_arch = "x86_64")]
-    if tiles::is_there() {
+    if tiles::Kind::of(Precision::F32).is_some() {
         return tiles::stride(columns).unwrap_or(columns);
     }
     columns

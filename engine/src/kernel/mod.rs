@@ -14,6 +14,8 @@ pub(crate) mod simd;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
 
+use crate::precision::Precision;
+
 /// The most lanes that a thread keeps laid out of right factors with so many columns, where products lay out theirs.
 pub(crate) fn most_laid_out(columns: usize) -> usize {
     #[cfg(target_arch = "x86_64")]
@@ -29,12 +31,18 @@ pub(crate) fn most_laid_out(columns: usize) -> usize {
 
 /// Whether this CPU multiplies bfloat16.
 pub(crate) fn multiplies_bf16() -> bool {
+    has_tiles(Precision::Bf16)
+}
+
+/// Whether products in a precision are made by our own tiles on this CPU, which lay factors out.
+pub(crate) fn has_tiles(precision: Precision) -> bool {
     #[cfg(target_arch = "x86_64")]
     {
-        tiles::is_there()
+        tiles::Kind::of(precision).is_some()
     }
     #[cfg(not(target_arch = "x86_64"))]
     {
+        let _ = precision;
         false
     }
 }

@@ -55,7 +55,7 @@ impl Packing {
 fn packs_pairs(dim: usize) -> bool {
     #[cfg(target_arch = "x86_64")]
     {
-        tiles::is_there() && dim.is_multiple_of(2) && dim <= tiles::DEPTH
+        super::multiplies_bf16() && dim.is_multiple_of(2) && dim <= tiles::DEPTH
     }
     #[cfg(not(target_arch = "x86_64"))]
     {

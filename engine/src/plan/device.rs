@@ -43,9 +43,9 @@ pub struct Device {
     pub lays_out: bool,
 }
 
-/// Whether products of this program do so on this CPU: with AVX512-BF16.
+/// Whether products of this program do so on this CPU: those in f32 with AVX2, those in both precisions with AVX512-BF16.
 pub fn lays_out() -> bool {
-    kernel::multiplies_bf16()
+    kernel::has_tiles(Precision::F32)
 }
 
 /// Bytes in which workers of this program keep and send the values of queries and keys: two in bf16, on a CPU that multiplies it.

@@ -1,12 +1,13 @@
 //! Factors of several products, laid out once for all of them.
 
 use super::layout::{self, Order, words};
+use super::narrow::Narrow;
 use super::product::DEPTH;
-use super::tile::{COLUMNS, Rows, Target};
-use super::words::{Pair, Single, Words};
+use super::tile::{Rows, Target};
+use super::wide::{Pair, Single};
+use super::words::{Kind, Words};
 use crate::kernel::matrix::{Matrix, MatrixMut};
 use crate::kernel::scratch::Scratch;
-use crate::precision::Precision;
 use std::ops::Deref;
 
 /// A (m, k), k in one block.
@@ -15,7 +16,7 @@ pub(crate) struct LaidLeft<'a> {
     order: Order,
     rows: usize,
     depth: usize,
-    precision: Precision,
+    kind: Kind,
 }
 
 /// B (k, n), k in one block.
@@ -23,7 +24,7 @@ pub(crate) struct LaidRight {
     lanes: Scratch,
     columns: usize,
     depth: usize,
-    precision: Precision,
+    kind: Kind,
 }
 
 /// What was laid out, or lay so already.
@@ -57,37 +58,39 @@ pub(super) fn left<W: Words>(a: Matrix<'_>) -> (Lanes<'_>, Order) {
 impl<'a> LaidLeft<'a> {
     /// # Panics
     /// If k is more than [`DEPTH`].
-    pub(in crate::kernel) fn of(a: Matrix<'a>, precision: Precision) -> Self {
+    pub(in crate::kernel) fn of(a: Matrix<'a>, kind: Kind) -> Self {
         assert!(a.columns <= DEPTH, "k of {} is more than one block", a.columns);
-        let (lanes, order) = match precision {
-            Precision::F32 => left::<Single>(a),
-            Precision::Bf16 => left::<Pair>(a),
+        let (lanes, order) = match kind {
+            Kind::Single => left::<Single>(a),
+            Kind::Pair => left::<Pair>(a),
+            Kind::Narrow => left::<Narrow>(a),
         };
-        Self { lanes, order, rows: a.rows, depth: a.columns, precision }
+        Self { lanes, order, rows: a.rows, depth: a.columns, kind }
     }
 
     /// A (m, k) in bf16, of rows whose neighbouring values share a lane.
     pub(in crate::kernel) fn of_pairs(a: Matrix<'a>) -> Self {
         assert!(2 * a.columns <= DEPTH, "{} pairs along k are more than one block", a.columns);
         let (lanes, order) = left::<Single>(a);
-        Self { lanes, order, rows: a.rows, depth: 2 * a.columns, precision: Precision::Bf16 }
+        Self { lanes, order, rows: a.rows, depth: 2 * a.columns, kind: Kind::Pair }
     }
 
     /// c = scale·self·b, or c += scale·self·b.
     ///
     /// # Panics
-    /// If the shapes do not fit or the precisions differ.
+    /// If the shapes do not fit or the lanes differ.
     pub(in crate::kernel) fn multiply(&self, c: MatrixMut<'_>, add: bool, scale: f32, b: &LaidRight) {
-        assert!(self.precision == b.precision && self.depth == b.depth, "factors do not fit each other");
+        assert!(self.kind == b.kind && self.depth == b.depth, "factors do not fit each other");
         assert!(c.rows == self.rows && c.columns == b.columns, "the product does not fit its factors");
         if c.rows == 0 || c.columns == 0 {
             return;
         }
         let mut target = Target { stride: c.row_stride, rows: c.rows, columns: c.columns, scale, add, data: c.data };
         let rows = |words| Rows { lanes: &self.lanes, words, order: self.order };
-        match self.precision {
-            Precision::F32 => target.multiply::<Single>(rows(words::<Single>(self.depth)), &b.lanes),
-            Precision::Bf16 => target.multiply::<Pair>(rows(words::<Pair>(self.depth)), &b.lanes),
+        match self.kind {
+            Kind::Single => target.multiply::<Single>(rows(words::<Single>(self.depth)), &b.lanes),
+            Kind::Pair => target.multiply::<Pair>(rows(words::<Pair>(self.depth)), &b.lanes),
+            Kind::Narrow => target.multiply::<Narrow>(rows(words::<Narrow>(self.depth)), &b.lanes),
         }
     }
 }
@@ -95,13 +98,14 @@ impl<'a> LaidLeft<'a> {
 impl LaidRight {
     /// # Panics
     /// If k is more than [`DEPTH`].
-    pub(in crate::kernel) fn of(b: Matrix<'_>, precision: Precision) -> Self {
+    pub(in crate::kernel) fn of(b: Matrix<'_>, kind: Kind) -> Self {
         assert!(b.rows <= DEPTH, "k of {} is more than one block", b.rows);
-        let lanes = match precision {
-            Precision::F32 => Self::lanes::<Single>(b),
-            Precision::Bf16 => Self::lanes::<Pair>(b),
+        let lanes = match kind {
+            Kind::Single => Self::lanes::<Single>(b),
+            Kind::Pair => Self::lanes::<Pair>(b),
+            Kind::Narrow => Self::lanes::<Narrow>(b),
         };
-        Self { lanes, columns: b.columns, depth: b.rows, precision }
+        Self { lanes, columns: b.columns, depth: b.rows, kind }
     }
 
     /// B (k, n) in bf16, of rows whose neighbouring values share a lane.
@@ -110,14 +114,14 @@ impl LaidRight {
         let columns = 2 * b.columns;
         let mut lanes = Self::room::<Pair>(b.rows, columns);
         layout::columns_of_pairs(b, &mut lanes);
-        Self { lanes, columns, depth: b.rows, precision: Precision::Bf16 }
+        Self { lanes, columns, depth: b.rows, kind: Kind::Pair }
     }
 
     /// B (k, n) in bf16, of columns (n, k) whose neighbouring values share a lane.
     pub(in crate::kernel) fn of_columns_of_pairs(b: Matrix<'_>) -> Self {
         assert!(2 * b.columns <= DEPTH, "{} pairs along k are more than one block", b.columns);
         let lanes = Self::lanes::<Single>(b.transposed());
-        Self { lanes, columns: b.rows, depth: 2 * b.columns, precision: Precision::Bf16 }
+        Self { lanes, columns: b.rows, depth: 2 * b.columns, kind: Kind::Pair }
     }
 
     fn lanes<W: Words>(b: Matrix<'_>) -> Scratch {
@@ -127,6 +131,6 @@ impl LaidRight {
     }
 
     fn room<W: Words>(depth: usize, columns: usize) -> Scratch {
-        Scratch::of(columns.div_ceil(COLUMNS) * COLUMNS * words::<W>(depth))
+        Scratch::of(columns.next_multiple_of(W::COLUMNS) * words::<W>(depth))
     }
 }

@@ -1,4 +1,5 @@
-//! Matrix products on a CPU with AVX512-BF16, in f32 and of factors that are rounded to bfloat16.
+//! Matrix products by our own tiles: in f32 and of factors that are rounded to bfloat16 on a CPU with AVX512-BF16 ([`wide`]), in
+//! f32 on one with AVX2 ([`narrow`]).
 //!
 //! Factors are laid out first ([`layout`]), in lanes of 32 bits ([`words`]) and in the order in which a tile of the product
 //! reads them ([`tile`]), but for left ones of f32 that lie so already: rows, or columns, with a stride that tiles know. A
@@ -7,23 +8,16 @@
 
 mod laid;
 mod layout;
+mod narrow;
 mod product;
 mod tile;
+mod wide;
 mod words;
 
 pub(super) use laid::{LaidLeft, LaidRight};
 pub(super) use layout::{pack, stride};
 pub(super) use product::{DEPTH, product};
-
-/// Whether the CPU has the instructions: those of bfloat16 too, so that one set serves both precisions. Other CPUs, with AVX-512
-/// or without, have the `gemm` crate.
-pub(super) fn is_there() -> bool {
-    is_x86_feature_detected!("avx512bf16")
-        && is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512dq")
-        && is_x86_feature_detected!("avx512vl")
-}
+pub(super) use words::Kind;
 
 #[cfg(test)]
 mod tests;

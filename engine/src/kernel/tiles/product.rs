@@ -9,11 +9,12 @@
 
 use super::laid;
 use super::layout::{self, words};
-use super::tile::{COLUMNS, Rows, TILE_ROWS, Target};
-use super::words::{Pair, Single, Words};
-use crate::kernel::matrix::{How, Matrix, MatrixMut, Threads};
+use super::narrow::Narrow;
+use super::tile::{Rows, TILE_ROWS, Target};
+use super::wide::{Pair, Single};
+use super::words::{Kind, Words};
+use crate::kernel::matrix::{Matrix, MatrixMut, Threads};
 use crate::kernel::scratch::Scratch;
-use crate::precision::Precision;
 use rayon::prelude::*;
 
 /// Lanes of k in one block: as many as let a panel of B, 64 KiB, stay in the second-level cache. Each block but the first
@@ -24,14 +25,23 @@ pub(in crate::kernel) const DEPTH: usize = 512;
 /// to be dealt evenly.
 const STRIP: usize = 5 * TILE_ROWS;
 
-/// Panels of B that one task lays out.
-const PANELS: usize = 4;
+/// Columns of B that one task lays out: several panels.
+const COLUMNS_OF_TASK: usize = 128;
 
 /// c = scale·a·b, or c += scale·a·b, of matrices whose shapes fit.
-pub(in crate::kernel) fn product(c: MatrixMut<'_>, add: bool, scale: f32, a: Matrix<'_>, b: Matrix<'_>, how: How) {
-    match how.precision {
-        Precision::F32 => product_of::<Single>(c, add, scale, a, b, how.threads),
-        Precision::Bf16 => product_of::<Pair>(c, add, scale, a, b, how.threads),
+pub(in crate::kernel) fn product(
+    kind: Kind,
+    c: MatrixMut<'_>,
+    add: bool,
+    scale: f32,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    threads: Threads,
+) {
+    match kind {
+        Kind::Single => product_of::<Single>(c, add, scale, a, b, threads),
+        Kind::Pair => product_of::<Pair>(c, add, scale, a, b, threads),
+        Kind::Narrow => product_of::<Narrow>(c, add, scale, a, b, threads),
     }
 }
 
@@ -41,19 +51,19 @@ fn product_of<W: Words>(c: MatrixMut<'_>, mut add: bool, scale: f32, a: Matrix<'
         return;
     }
     let data = &mut data[..(rows - 1) * row_stride + columns];
-    let (depth, panels, block) = (a.columns, columns.div_ceil(COLUMNS), DEPTH * W::VALUES);
-    let mut space = Scratch::of(panels * COLUMNS * words::<W>(block.min(depth)));
+    let (depth, filled, block) = (a.columns, columns.next_multiple_of(W::COLUMNS), DEPTH * W::VALUES);
+    let mut space = Scratch::of(filled * words::<W>(block.min(depth)));
     for first in (0..depth.max(1)).step_by(block) {
         let deep = block.min(depth - first);
-        let panel = COLUMNS * words::<W>(deep);
+        let words = words::<W>(deep);
         let (a, b) = (a.part(0..rows, first..first + deep), b.part(first..first + deep, 0..columns));
-        let laid_b = &mut space[..panels * panel];
+        let laid_b = &mut space[..filled * words];
         match threads {
             Threads::One => layout::columns::<W>(b, laid_b),
             Threads::All => {
-                laid_b.par_chunks_mut((PANELS * panel).max(1)).enumerate().for_each(|(index, out)| {
-                    let from = index * PANELS * COLUMNS;
-                    layout::columns::<W>(b.part(0..deep, from..columns.min(from + PANELS * COLUMNS)), out);
+                laid_b.par_chunks_mut((COLUMNS_OF_TASK * words).max(1)).enumerate().for_each(|(index, out)| {
+                    let from = index * COLUMNS_OF_TASK;
+                    layout::columns::<W>(b.part(0..deep, from..columns.min(from + COLUMNS_OF_TASK)), out);
                 });
             }
         }
@@ -64,7 +74,7 @@ fn product_of<W: Words>(c: MatrixMut<'_>, mut add: bool, scale: f32, a: Matrix<'
             let a = a.part(from..from + rows, 0..deep);
             let (lanes, order) = laid::left::<W>(a);
             let mut target = Target { data: c, stride: row_stride, rows, columns, scale, add };
-            target.multiply::<W>(Rows { lanes: &lanes, words: words::<W>(deep), order }, laid_b);
+            target.multiply::<W>(Rows { lanes: &lanes, words, order }, laid_b);
         };
         match threads {
             Threads::One => data.chunks_mut(STRIP * row_stride).enumerate().for_each(multiply),

@@ -1,130 +1,90 @@
-//! What a lane of 32 bits holds: a value, or two neighbours along k that are rounded to bfloat16.
+//! What a lane of 32 bits holds, and who lays lanes out and multiplies them.
 
-#![allow(unsafe_code)] // Loads and instructions the compiler does not choose by itself.
-#![allow(unsafe_op_in_unsafe_fn)] // Each function is a few of them.
+#![allow(unsafe_code)] // Declares functions that only some CPUs have the instructions of.
 
+use super::narrow::Narrow;
+use super::tile::Target;
+use super::wide::{Pair, Single};
 use crate::kernel::matrix::Matrix;
-use std::arch::x86_64::*;
+use crate::precision::Precision;
 
-/// How a factor's values become lanes, and what two lanes add to a sum.
+/// A kind of lanes, with the instructions of some CPUs. What is behind the last value of a factor becomes zero.
 ///
 /// # Safety
-/// Of all functions: the CPU [has the instructions](super::is_there).
+/// Of all unsafe functions: the instructions [are there](Self::are_there).
 pub(super) trait Words {
     /// Values along k in a lane.
     const VALUES: usize;
 
-    /// 16 lanes of values that follow each other in memory; what is behind the last is zero.
+    /// Columns of a tile, and of a panel of a right factor: two registers.
+    const COLUMNS: usize;
+
+    /// Whether left factors whose columns lie as tiles could read them are multiplied where they are.
+    const READS_COLUMNS: bool;
+
+    /// Whether this CPU has the instructions.
+    fn are_there() -> bool;
+
+    /// A row's values as lanes.
     ///
     /// # Safety
     /// As the trait.
-    unsafe fn along(values: &[f32]) -> __m512i;
+    unsafe fn lay_row(values: &[f32], out: &mut [f32]);
 
-    /// [`along`](Self::along) where no value is missing.
-    ///
-    /// # Safety
-    /// As the trait; there are as many values as 16 lanes have.
-    unsafe fn whole(values: *const f32) -> __m512i;
-
-    /// Lane `word` of 16 columns, of which the first is `column`; columns that are missing are zero.
-    ///
-    /// # Safety
-    /// As the trait, and the rows of `m` are contiguous and reach as far as the lane.
-    unsafe fn across(m: Matrix<'_>, word: usize, column: usize) -> __m512i;
-
-    /// sum + a·b, lane by lane.
+    /// Lanes of up to [`TILE_ROWS`](super::tile::TILE_ROWS) neighbouring columns, all of a lane after all of the one before;
+    /// missing columns are zero. Up to 16 lanes behind the last may be written.
     ///
     /// # Safety
     /// As the trait.
-    unsafe fn multiply_add(sum: __m512, a: __m512i, b: __m512i) -> __m512;
+    unsafe fn lay_panel_of_left(transposed: Matrix<'_>, out: &mut [f32]);
+
+    /// The same of up to [`COLUMNS`](Self::COLUMNS). Nothing behind the last lane is written.
+    ///
+    /// # Safety
+    /// As the trait.
+    unsafe fn lay_panel_of_right(m: Matrix<'_>, out: &mut [f32]);
+
+    /// Lanes of up to [`COLUMNS`](Self::COLUMNS) rows, lane after lane: rows become columns. Missing rows are zero.
+    ///
+    /// # Safety
+    /// As the trait.
+    unsafe fn transpose(m: Matrix<'_>, out: &mut [f32]);
+
+    /// Every tile of C. Lane w of row r of A lies `ROW_STEP`·r + `WORD_STEP`·w behind that of its tile's first row, and those
+    /// are `step` lanes a row apart (on average, where they lie in panels).
+    ///
+    /// # Safety
+    /// As the trait; A has the rows of C, filled up to whole smallest tiles, and B a panel of so many lanes for each
+    /// [`COLUMNS`](Self::COLUMNS) of its columns.
+    unsafe fn tiles<const ROW_STEP: usize, const WORD_STEP: usize>(
+        c: &mut Target<'_>,
+        a: &[f32],
+        words: usize,
+        step: usize,
+        b: &[f32],
+    );
 }
 
-/// A value a lane.
-pub(super) struct Single;
-
-/// Two values a lane, the earlier one in its lower half: an instruction multiplies 32 and adds each two neighbours to one
-/// of 16 sums, at twice the rate of f32.
-pub(super) struct Pair;
-
-impl Words for Single {
-    const VALUES: usize = 1;
-
-    #[inline(always)]
-    unsafe fn along(values: &[f32]) -> __m512i {
-        _mm512_castps_si512(_mm512_maskz_loadu_ps(lanes(values.len()), values.as_ptr()))
-    }
-
-    #[inline(always)]
-    unsafe fn whole(values: *const f32) -> __m512i {
-        _mm512_loadu_si512(values.cast())
-    }
-
-    #[inline(always)]
-    unsafe fn across(m: Matrix<'_>, word: usize, column: usize) -> __m512i {
-        let row = m.data.as_ptr().wrapping_add(word * m.row_stride + column);
-        _mm512_castps_si512(_mm512_maskz_loadu_ps(lanes(m.columns.saturating_sub(column)), row))
-    }
-
-    #[inline(always)]
-    unsafe fn multiply_add(sum: __m512, a: __m512i, b: __m512i) -> __m512 {
-        _mm512_fmadd_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b), sum)
-    }
+/// Which of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::kernel) enum Kind {
+    /// [`Single`], a value a lane.
+    Single,
+    /// [`Pair`], two values in bf16.
+    Pair,
+    /// [`Narrow`], a value a lane.
+    Narrow,
 }
 
-impl Words for Pair {
-    const VALUES: usize = 2;
-
-    #[inline(always)]
-    unsafe fn along(values: &[f32]) -> __m512i {
-        let low = _mm512_maskz_loadu_ps(lanes(values.len()), values.as_ptr());
-        let high = values.as_ptr().wrapping_add(16);
-        let high = _mm512_maskz_loadu_ps(lanes(values.len().saturating_sub(16)), high);
-        std::mem::transmute(_mm512_cvtne2ps_pbh(high, low))
+impl Kind {
+    /// That with which this CPU multiplies in a precision, if there is one. A CPU with AVX-512 but not its bf16 has none: the
+    /// `gemm` crate uses those registers, which are twice as wide as [`Narrow`]'s.
+    pub(in crate::kernel) fn of(precision: Precision) -> Option<Self> {
+        match precision {
+            Precision::F32 if Single::are_there() => Some(Self::Single),
+            Precision::F32 if Narrow::are_there() => Some(Self::Narrow),
+            Precision::Bf16 if Pair::are_there() => Some(Self::Pair),
+            _ => None,
+        }
     }
-
-    #[inline(always)]
-    unsafe fn whole(values: *const f32) -> __m512i {
-        std::mem::transmute(_mm512_cvtne2ps_pbh(_mm512_loadu_ps(values.add(16)), _mm512_loadu_ps(values)))
-    }
-
-    #[inline(always)]
-    unsafe fn across(m: Matrix<'_>, word: usize, column: usize) -> __m512i {
-        let count = m.columns.saturating_sub(column);
-        let first = m.data.as_ptr().wrapping_add(2 * word * m.row_stride + column);
-        let second_count = if 2 * word + 1 < m.rows { count } else { 0 };
-        let low = _mm512_maskz_loadu_ps(lanes(count), first);
-        let high = _mm512_maskz_loadu_ps(lanes(second_count), first.wrapping_add(m.row_stride));
-        interleaved(std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low)))
-    }
-
-    #[inline(always)]
-    unsafe fn multiply_add(sum: __m512, a: __m512i, b: __m512i) -> __m512 {
-        let [a, b] = [a, b].map(|lanes| std::mem::transmute::<__m512i, __m512bh>(lanes));
-        _mm512_dpbf16_ps(sum, a, b)
-    }
-}
-
-/// 16 values of one row and then 16 of the next one, as pairs: value i of the first is 2i of the result, of the second 2i + 1.
-///
-/// # Safety
-/// The CPU has the instructions.
-#[inline(always)]
-pub(super) unsafe fn interleaved(both: __m512i) -> __m512i {
-    _mm512_permutexvar_epi16(_mm512_loadu_si512(INTERLEAVED.as_ptr().cast()), both)
-}
-
-static INTERLEAVED: [u16; 32] = {
-    let mut order = [0; 32];
-    let mut lane = 0;
-    while lane < 32 {
-        order[lane] = (lane / 2 + lane % 2 * 16) as u16;
-        lane += 1;
-    }
-    order
-};
-
-/// The first `count` of 16 lanes.
-#[inline(always)]
-pub(super) fn lanes(count: usize) -> __mmask16 {
-    if count >= 16 { !0 } else { (1 << count) - 1 }
 }
