@@ -24,6 +24,27 @@ fn round(x: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::matrix::MatrixMut;
+    use crate::precision::Precision;
+    use crate::random::drawn;
+
+    #[test]
+    fn products_in_bf16_are_sums_of_products_of_rounded_values_on_every_cpu() {
+        for [rows, columns, depth] in [[1, 1, 1], [13, 33, 7], [8, 20, 600], [70, 40, 64]] {
+            let (a, b) = (drawn(rows * depth, 1), drawn(depth * columns, 2));
+            let (left, right) = (Matrix::new(&a, rows, depth), Matrix::new(&b, columns, depth).transposed());
+            for how in [Precision::Bf16.alone(), Precision::Bf16.together()] {
+                let mut c = vec![f32::NAN; rows * columns];
+                MatrixMut::new(&mut c, rows, columns).set_product(0.5, left, right, how);
+                for (index, c) in c.into_iter().enumerate() {
+                    let (row, column) = (index / columns, index % columns);
+                    let pairs = a[row * depth..][..depth].iter().zip(&b[column * depth..][..depth]);
+                    let sum: f64 = pairs.map(|(a, b)| f64::from(round(*a)) * f64::from(round(*b))).sum();
+                    assert!((f64::from(c) - 0.5 * sum).abs() < 1e-5 * depth as f64, "{rows}×{depth}×{columns}: {c}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn rounding_keeps_eight_bits_to_the_nearest_even() {

@@ -45,7 +45,7 @@ impl<'a> Left<'a> {
                 c.multiply(add, scale, *a, *b, precision.alone());
             }
             #[cfg(target_arch = "x86_64")]
-            _ => panic!("the factors' shapes do not fit: one is deep, the other is not"),
+            _ => panic!("the factors do not fit: their depths or precisions differ"),
         }
     }
 }
@@ -58,5 +58,26 @@ impl<'a> Right<'a> {
         }
         let _ = precision;
         Self::Plain(b)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::drawn;
+
+    #[test]
+    fn factors_deeper_than_a_block_are_multiplied_too() {
+        let [rows, columns, depth] = [25, 40, 1100];
+        let (a, b) = (drawn(rows * depth, 1), drawn(depth * columns, 2));
+        let mut c = vec![f32::NAN; rows * columns];
+        let left = Left::of(Matrix::new(&a, rows, depth), Precision::F32);
+        let right = Right::of(Matrix::new(&b, columns, depth).transposed(), Precision::F32);
+        MatrixMut::new(&mut c, rows, columns).set_product_of(0.5, &left, &right);
+        for (index, c) in c.into_iter().enumerate() {
+            let pairs = a[index / columns * depth..][..depth].iter().zip(&b[index % columns * depth..][..depth]);
+            let sum: f64 = pairs.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+            assert!((f64::from(c) - 0.5 * sum).abs() < 1e-4, "{c} for {}", 0.5 * sum);
+        }
     }
 }

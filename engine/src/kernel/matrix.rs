@@ -195,8 +195,8 @@ impl Precision {
 }
 
 /// The stride at which rows of so many values are fastest as a left factor: up to about twice as many, the next that
-/// [tiles](super::tiles) read as they lie. In bf16 they are laid out all the same, but gaps keep rows from competing for the
-/// same lines of a cache.
+/// [tiles](super::tiles) read as they lie. In bf16 they are laid out or rounded all the same, but gaps keep rows from competing
+/// for the same lines of a cache.
 pub(crate) fn stride_of_left(columns: usize) -> usize {
     #[cfg(target_arch = "x86_64")]
     if tiles::Kind::of(Precision::F32).is_some() {

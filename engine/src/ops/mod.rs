@@ -30,7 +30,7 @@
 //!   reading them.
 //! - **Attention** never has a score matrix ([`attention`](mod@attention)). A tile of queries or of keys is laid out once
 //!   for up to 1024 of the other kind that it meets. In f32 scores are made with the gaps between rows that tiles want, and
-//!   read where they are, by rows and by columns; so are norms, hidden values and O. In bf16 q, k and v are kept as products
+//!   read where they are, by rows and (with AVX-512) by columns; so are norms, hidden values and O. In bf16 q, k and v are kept as products
 //!   read them, in half the room.
 //! - **tanh is the end of the decoder's last map** (`norm_linear_tanh`): alone it held another tensor of the size of the batch at
 //!   the very moment when a step holds most.

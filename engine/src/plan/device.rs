@@ -43,7 +43,7 @@ pub struct Device {
     pub lays_out: bool,
 }
 
-/// Whether products of this program do so on this CPU: those in f32 with AVX2, those in both precisions with AVX512-BF16.
+/// Whether products of this program do so on this CPU: with AVX512-BF16, or with AVX2 and no AVX-512.
 pub fn lays_out() -> bool {
     kernel::has_tiles(Precision::F32)
 }

@@ -56,8 +56,8 @@ impl Order {
         (W::VALUES == 1 && a.data.len() >= order.room(a.rows, a.columns)).then_some(order)
     }
 
-    /// Lanes for so many rows of so many lanes, which fill whole tiles. Each lane of a panel's rows is written
-    /// with four too many, which the next one overwrites.
+    /// Lanes for so many rows of so many lanes, which fill whole tiles. Each lane of a panel's rows may be written
+    /// with some too many, which the next one overwrites.
     pub(super) fn room(self, rows: usize, words: usize) -> usize {
         match self {
             Self::Rows(step) => rows.next_multiple_of(FEWEST_ROWS) * step,
@@ -95,7 +95,8 @@ impl Order {
     }
 }
 
-/// Lays out a right factor as panels of [`COLUMNS`](Words::COLUMNS) columns, lane after lane; columns that are missing in the last one are zero.
+/// Lays out a right factor as panels of [`COLUMNS`](Words::COLUMNS) columns, lane after lane; columns that are missing in the
+/// last one are zero.
 pub(super) fn columns<W: Words>(b: Matrix<'_>, out: &mut [f32]) {
     let panel = W::COLUMNS * words::<W>(b.rows);
     assert!(W::are_there() && out.len() == b.columns.div_ceil(W::COLUMNS) * panel);

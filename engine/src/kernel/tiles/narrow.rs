@@ -31,7 +31,7 @@ impl Words for Narrow {
     const READS_COLUMNS: bool = false;
 
     fn are_there() -> bool {
-        is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && !is_x86_feature_detected!("avx512f")
+        is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
     }
 
     unsafe fn lay_row(values: &[f32], out: &mut [f32]) {
@@ -65,7 +65,7 @@ impl Words for Narrow {
 
 /// Lanes of `WIDTH` neighbouring columns, `WIDTH` after `WIDTH`; missing columns are zero.
 fn lay_across<const WIDTH: usize>(m: Matrix<'_>, out: &mut [f32]) {
-    assert!(m.column_stride == 1, "rows are contiguous");
+    assert!(m.column_stride == 1 && out.len() >= m.rows * WIDTH, "rows are contiguous, with room for all");
     for (word, out) in out.chunks_exact_mut(WIDTH).enumerate().take(m.rows) {
         // Rows lie too far apart for the CPU to expect the next ones.
         let ahead = m.data.as_ptr().wrapping_add((word + AHEAD) * m.row_stride);
@@ -152,8 +152,8 @@ unsafe fn tiles<const ROW_STEP: usize, const WORD_STEP: usize>(
             let shape = Shape { words, columns: COLUMNS.min(columns - column), stride, scale, add };
             // SAFETY: the tile lies in C, its rows in A and its panel in B, as the caller says.
             unsafe {
-                let (a, b, c) = (a.add(row * step), b.add(column * words), c.add(row * stride + column));
-                let below = |rows: usize| (a.add(rows * ROW_STEP), c.wrapping_add(rows * stride));
+                let (a, b, c) = (a.wrapping_add(row * step), b.add(column * words), c.add(row * stride + column));
+                let below = |rows: usize| (a.wrapping_add(rows * ROW_STEP), c.wrapping_add(rows * stride));
                 if rows > 2 * FEWEST_ROWS {
                     sums::<ROW_STEP, WORD_STEP, ROWS>(a, b, c, ROWS, &shape);
                     let (a, c) = below(ROWS);
@@ -250,8 +250,11 @@ unsafe fn store<const ROWS: usize>(
                     _mm256_storeu_ps(at, sum);
                 } else {
                     let mask = mask(columns);
-                    let before = if add { _mm256_maskload_ps(at, mask) } else { _mm256_setzero_ps() };
-                    _mm256_maskstore_ps(at, mask, _mm256_fmadd_ps(sum, scale, before));
+                    let sum = match add {
+                        true => _mm256_fmadd_ps(sum, scale, _mm256_maskload_ps(at, mask)),
+                        false => _mm256_mul_ps(sum, scale),
+                    };
+                    _mm256_maskstore_ps(at, mask, sum);
                 }
             }
         }

@@ -4,7 +4,7 @@
 //! C (m, n) = A (m, k)·B (k, n)     k in blocks of DEPTH lanes, one after the other
 //!   B's block, in panels of COLUMNS columns      once for all rows
 //!   A's block of STRIP rows                       once for all columns: one task
-//!     TILE_ROWS × COLUMNS of C                    whose sums stay in registers for the whole block of k
+//!     TILE_ROWS × COLUMNS of C, or half of it     whose sums stay in registers for the whole block of k
 //! ```
 
 use super::laid;
@@ -17,7 +17,7 @@ use crate::kernel::matrix::{Matrix, MatrixMut, Threads};
 use crate::kernel::scratch::Scratch;
 use rayon::prelude::*;
 
-/// Lanes of k in one block: as many as let a panel of B, 64 KiB, stay in the second-level cache. Each block but the first
+/// Lanes of k in one block: as many as let a panel of B, up to 64 KiB, stay in the second-level cache. Each block but the first
 /// reads and writes all of C again: with a quarter of it a product of 2048 × 2048 in bf16 takes 1.5 times as long.
 pub(in crate::kernel) const DEPTH: usize = 512;
 
@@ -25,7 +25,7 @@ pub(in crate::kernel) const DEPTH: usize = 512;
 /// to be dealt evenly.
 const STRIP: usize = 5 * TILE_ROWS;
 
-/// Columns of B that one task lays out: several panels.
+/// Columns of B that one task lays out: several whole panels.
 const COLUMNS_OF_TASK: usize = 128;
 
 /// c = scale·a·b, or c += scale·a·b, of matrices whose shapes fit.
@@ -46,6 +46,7 @@ pub(in crate::kernel) fn product(
 }
 
 fn product_of<W: Words>(c: MatrixMut<'_>, mut add: bool, scale: f32, a: Matrix<'_>, b: Matrix<'_>, threads: Threads) {
+    const { assert!(COLUMNS_OF_TASK.is_multiple_of(W::COLUMNS)) };
     let MatrixMut { data, rows, columns, row_stride } = c;
     if rows == 0 || columns == 0 {
         return;

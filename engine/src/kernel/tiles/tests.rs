@@ -1,18 +1,22 @@
+use super::words::Words as _;
 use super::*;
 use crate::kernel::bf16::with_rounded;
-use crate::kernel::factor::{Left, Right};
 use crate::kernel::matrix::{Matrix, MatrixMut, Threads};
 use crate::precision::Precision;
 use crate::random::drawn;
 
-/// The precisions in which this CPU has tiles; says which it does not.
-fn precisions() -> impl Iterator<Item = (Precision, Kind)> {
-    Precision::ALL.into_iter().filter_map(|precision| {
-        let kind = Kind::of(precision);
-        if kind.is_none() {
-            eprintln!("SKIPPED in {}: this CPU does not have the instructions", precision.name());
+/// Those that this CPU has the instructions of, whether it would choose them or not; says which it does not.
+fn kinds() -> impl Iterator<Item = (Kind, Precision)> {
+    let all = [
+        (Kind::Single, Precision::F32, wide::Single::are_there()),
+        (Kind::Pair, Precision::Bf16, wide::Pair::are_there()),
+        (Kind::Narrow, Precision::F32, narrow::Narrow::are_there()),
+    ];
+    all.into_iter().filter_map(|(kind, precision, are_there)| {
+        if !are_there {
+            eprintln!("SKIPPED: this CPU does not have the instructions of {kind:?}");
         }
-        kind.map(|kind| (precision, kind))
+        are_there.then_some((kind, precision))
     })
 }
 
@@ -47,24 +51,27 @@ fn compare(
     }
 }
 
-/// Every remainder of rows, columns and depth, which is more than one block in one.
-const SIZES: [[usize; 3]; 10] = [
-    [1, 1, 1],
-    [12, 32, 256],
-    [13, 33, 257],
-    [120, 64, 512],
-    [121, 31, 3],
-    [250, 100, 700],
-    [7, 5, 31],
-    [13, 33, 100],
-    [25, 40, 1100],
-    [5, 7, 0],
-];
+/// Small ones with every remainder of rows and columns, and some that are deep: up to more than one block.
+fn sizes() -> impl Iterator<Item = [usize; 3]> {
+    const DEEP: [[usize; 3]; 9] = [
+        [12, 32, 256],
+        [13, 33, 257],
+        [120, 64, 512],
+        [121, 31, 3],
+        [250, 100, 700],
+        [7, 5, 31],
+        [13, 33, 100],
+        [25, 40, 1100],
+        [25, 7, 0],
+    ];
+    let small = (1..=13).flat_map(|rows| (1..=33).map(move |columns| [rows, columns, 5]));
+    small.chain(DEEP)
+}
 
 #[test]
 fn products_are_those_of_other_instructions() {
-    for (precision, kind) in precisions() {
-        for size in SIZES {
+    for (kind, precision) in kinds() {
+        for size in sizes() {
             for threads in [Threads::One, Threads::All] {
                 compare(size, precision, |c, add, a, b| product(kind, c, add, 0.5, a, b, threads));
             }
@@ -74,10 +81,10 @@ fn products_are_those_of_other_instructions() {
 
 #[test]
 fn products_of_factors_that_were_laid_out_are_the_same() {
-    for (precision, _) in precisions() {
-        for size in SIZES {
+    for (kind, precision) in kinds() {
+        for size in sizes().filter(|[.., depth]| *depth <= DEPTH) {
             compare(size, precision, |c, add, a, b| {
-                Left::of(a, precision).multiply(c, add, 0.5, &Right::of(b, precision));
+                LaidLeft::of(a, kind).multiply(c, add, 0.5, &LaidRight::of(b, kind));
             });
         }
     }
@@ -86,9 +93,12 @@ fn products_of_factors_that_were_laid_out_are_the_same() {
 /// Gaps and what lies behind the last row are NaN: whoever reads them is found out.
 #[test]
 fn rows_that_lie_as_tiles_read_them_are_multiplied_as_if_they_were_laid_out() {
-    let Some(kind) = Kind::of(Precision::F32) else {
-        return eprintln!("SKIPPED: this CPU does not have the instructions");
-    };
+    for (kind, _) in kinds().filter(|(_, precision)| *precision == Precision::F32) {
+        read_where_they_lie(kind);
+    }
+}
+
+fn read_where_they_lie(kind: Kind) {
     for (stride, depth) in [(80, 1), (80, 64), (80, 80), (144, 100), (272, 256), (528, 512), (528, 520)] {
         for (rows, behind) in [(1, 0), (3, 0), (4, 0), (61, 0), (61, 3), (3, 1)] {
             let (values, b) = (drawn(rows * depth, 1), drawn(depth.max(rows) * 40, 2));
@@ -102,7 +112,7 @@ fn rows_that_lie_as_tiles_read_them_are_multiplied_as_if_they_were_laid_out() {
                 product(kind, MatrixMut::new(&mut c, rows, 40), false, 1.0, a, b, Threads::All);
                 if depth <= DEPTH {
                     let mut again = vec![0.0; rows * 40];
-                    let (a, b) = (Left::of(a, Precision::F32), Right::of(b, Precision::F32));
+                    let (a, b) = (LaidLeft::of(a, kind), LaidRight::of(b, kind));
                     a.multiply(MatrixMut::new(&mut again, rows, 40), false, 1.0, &b);
                     assert_eq!(again, c);
                 }

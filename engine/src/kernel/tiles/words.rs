@@ -54,7 +54,7 @@ pub(super) trait Words {
     /// are `step` lanes a row apart (on average, where they lie in panels).
     ///
     /// # Safety
-    /// As the trait; A has the rows of C, filled up to whole smallest tiles, and B a panel of so many lanes for each
+    /// As the trait; C's data reach its last row and column, A has the rows of C, filled up to whole smallest tiles, and B a panel of so many lanes for each
     /// [`COLUMNS`](Self::COLUMNS) of its columns.
     unsafe fn tiles<const ROW_STEP: usize, const WORD_STEP: usize>(
         c: &mut Target<'_>,
@@ -82,7 +82,7 @@ impl Kind {
     pub(in crate::kernel) fn of(precision: Precision) -> Option<Self> {
         match precision {
             Precision::F32 if Single::are_there() => Some(Self::Single),
-            Precision::F32 if Narrow::are_there() => Some(Self::Narrow),
+            Precision::F32 if Narrow::are_there() && !is_x86_feature_detected!("avx512f") => Some(Self::Narrow),
             Precision::Bf16 if Pair::are_there() => Some(Self::Pair),
             _ => None,
         }

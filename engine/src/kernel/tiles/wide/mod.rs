@@ -1,7 +1,6 @@
 //! With AVX512-BF16: registers of 16 lanes, 32 of them.
 
 #![allow(unsafe_code)] // Loads and instructions the compiler does not choose by itself.
-#![allow(unsafe_op_in_unsafe_fn)] // Each function is a few of them.
 
 mod layout;
 mod tile;
@@ -65,6 +64,7 @@ pub(super) struct Single;
 /// of 16 sums, at twice the rate of f32.
 pub(super) struct Pair;
 
+#[allow(unsafe_op_in_unsafe_fn)] // Each function is a few instructions.
 impl Wide for Single {
     const VALUES: usize = 1;
 
@@ -90,6 +90,7 @@ impl Wide for Single {
     }
 }
 
+#[allow(unsafe_op_in_unsafe_fn)] // Each function is a few instructions.
 impl Wide for Pair {
     const VALUES: usize = 2;
 
@@ -123,6 +124,7 @@ impl Wide for Pair {
     }
 }
 
+#[allow(unsafe_op_in_unsafe_fn)] // Each function is a few instructions.
 impl<W: Wide> Words for W {
     const VALUES: usize = <W as Wide>::VALUES;
     const COLUMNS: usize = COLUMNS;
@@ -165,6 +167,7 @@ impl<W: Wide> Words for W {
 /// # Safety
 /// The CPU has the instructions.
 #[inline(always)]
+#[allow(unsafe_op_in_unsafe_fn)] // As those.
 unsafe fn interleaved(both: __m512i) -> __m512i {
     _mm512_permutexvar_epi16(_mm512_loadu_si512(INTERLEAVED.as_ptr().cast()), both)
 }
