@@ -1,11 +1,13 @@
 //! exp, logistic and tanh as straight-line polynomials, which vectorise where the library's calls do not.
 
-/// eˣ within 2e-7 of its value (Cephes' `expf`: 2ⁿ·p(r), r the rest after n·ln 2).
+/// eˣ within 2e-7 of its value, for x up to [`MOST`] (Cephes' `expf`: 2ⁿ·p(r), r the rest after n·ln 2).
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
     /// Adding 1.5·2²³ leaves the nearest integer in the low bits of the sum.
     const ROUND: f32 = 12_582_912.0;
-    let x = x.clamp(-87.3, 88.0);
+    const LEAST: f32 = -87.3;
+    // Not `max`, so that NaN stays what it is.
+    let x = if x < LEAST { LEAST } else { x };
     let shifted = x * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
     let r = n.mul_add(-0.693_359_4, x);
@@ -17,14 +19,18 @@ pub(crate) fn exp(x: f32) -> f32 {
     p = p.mul_add(r, 1.666_666_5e-1);
     p = p.mul_add(r, 0.5);
     let mantissa = (p * r).mul_add(r, r) + 1.0;
-    let exponent = shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127);
-    mantissa * f32::from_bits(exponent << 23)
+    // Times 2ⁿ: n is added to the exponent.
+    f32::from_bits(mantissa.to_bits().wrapping_add(shifted.to_bits() << 23))
 }
+
+/// The largest x of [`exp`].
+const MOST: f32 = 88.0;
 
 /// 1 / (1 + e⁻ˣ).
 #[inline(always)]
 pub(crate) fn logistic(x: f32) -> f32 {
-    1.0 / (1.0 + exp(-x))
+    let minus = if x < -MOST { MOST } else { -x };
+    1.0 / (1.0 + exp(minus))
 }
 
 /// tanh x, within 2e-7 absolute.
@@ -44,7 +50,7 @@ mod tests {
 
     #[test]
     fn exp_is_within_3e_7_of_the_librarys() {
-        let worst = grid(-86.0, 87.0).map(|x| (f64::from(exp(x)) / f64::from(x).exp() - 1.0).abs()).fold(0.0, f64::max);
+        let worst = grid(-87.0, MOST).map(|x| (f64::from(exp(x)) / f64::from(x).exp() - 1.0).abs()).fold(0.0, f64::max);
         assert!(worst < 3e-7, "worst relative error {worst:e}");
     }
 
@@ -52,11 +58,12 @@ mod tests {
     fn exp_of_what_a_mask_holds_is_negligible() {
         assert!(exp(-1e30) < 2e-38);
         assert!(exp(f32::NEG_INFINITY) < 2e-38);
+        assert!(exp(f32::NAN).is_nan(), "a score that is no number must not become a weight");
     }
 
     #[test]
     fn tanh_and_logistic_are_within_2e_7_absolute() {
-        for x in grid(-30.0, 30.0) {
+        for x in grid(-100.0, 100.0) {
             assert!((f64::from(tanh(x)) - f64::from(x).tanh()).abs() < 2e-7, "tanh {x}");
             assert!((f64::from(logistic(x)) - 1.0 / (1.0 + (-f64::from(x)).exp())).abs() < 2e-7, "logistic {x}");
         }

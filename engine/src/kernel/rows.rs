@@ -112,7 +112,15 @@ pub(crate) fn maximum(x: &[f32]) -> f32 {
             *lane = if *x > *lane { *x } else { *lane };
         }
     }
-    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |m, x| if *x > m { *x } else { m })
+    // Half by half: one lane after the other would wait for each.
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            lanes[lane] = if lanes[lane + half] > lanes[lane] { lanes[lane + half] } else { lanes[lane] };
+        }
+        half /= 2;
+    }
+    rest.iter().fold(lanes[0], |m, x| if *x > m { *x } else { m })
 }
 
 #[cfg(test)]
@@ -129,7 +137,17 @@ mod tests {
             let mut doubled = x.clone();
             assert_eq!(map_and_sum(&mut doubled, |x| 2.0 * x), (n * (n + 1)) as f32);
             assert!(doubled.iter().zip(&x).all(|(doubled, x)| *doubled == 2.0 * x));
-            assert_eq!(maximum(&x), if n == 0 { f32::NEG_INFINITY } else { n as f32 });
+        }
+    }
+
+    #[test]
+    fn the_largest_is_found_wherever_it_is() {
+        assert_eq!(maximum(&[]), f32::NEG_INFINITY);
+        for n in 1..100 {
+            for place in 0..n {
+                let x: Vec<f32> = (0..n).map(|i| if i == place { -1.0 } else { -2.0 - i as f32 }).collect();
+                assert_eq!(maximum(&x), -1.0, "at {place} of {n}");
+            }
         }
     }
 }
