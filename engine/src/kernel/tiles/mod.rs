@@ -2,9 +2,9 @@
 //! f32 on one with AVX2 and no AVX-512 ([`narrow`]).
 //!
 //! Factors are laid out first ([`layout`]), in lanes of 32 bits ([`words`]) and in the order in which a tile of the product
-//! reads them ([`tile`]), but for left ones of f32 that lie so already: rows, or (wide tiles) columns, with a stride that tiles know. A
-//! product lays out its own, block by block ([`product`]); a factor of several small products is laid out once for all of
-//! them ([`LaidLeft`], [`LaidRight`]).
+//! reads them ([`tile`]), but for left ones of f32 that lie so already: rows, or (wide tiles) columns, with a stride that
+//! tiles know. A product lays out its own, block by block ([`product`]); a factor of several small products is laid out once
+//! for all of them ([`LaidLeft`], [`LaidRight`]).
 
 mod laid;
 mod layout;

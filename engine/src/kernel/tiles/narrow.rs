@@ -3,7 +3,7 @@
 #![allow(unsafe_code)] // Loads, stores and instructions the compiler does not choose by itself.
 
 use super::layout::AHEAD;
-use super::tile::{FEWEST_ROWS, TILE_ROWS, Target};
+use super::tile::{FEWEST_ROWS, Rows, TILE_ROWS, Target};
 use super::words::Words;
 use crate::kernel::matrix::Matrix;
 use std::arch::x86_64::*;
@@ -51,15 +51,9 @@ impl Words for Narrow {
         unsafe { transpose(m, out) }
     }
 
-    unsafe fn tiles<const ROW_STEP: usize, const WORD_STEP: usize>(
-        c: &mut Target<'_>,
-        a: &[f32],
-        words: usize,
-        step: usize,
-        b: &[f32],
-    ) {
+    unsafe fn tiles<const ROW_STEP: usize, const WORD_STEP: usize>(c: &mut Target<'_>, a: Rows<'_>, b: &[f32]) {
         // SAFETY: as the caller says.
-        unsafe { tiles::<ROW_STEP, WORD_STEP>(c, a, words, step, b) }
+        unsafe { tiles::<ROW_STEP, WORD_STEP>(c, a, b) }
     }
 }
 
@@ -137,15 +131,10 @@ fn transposed(r: [__m256; LANES]) -> [__m256; LANES] {
 /// # Safety
 /// As [`Words::tiles`].
 #[target_feature(enable = "avx2,fma")]
-unsafe fn tiles<const ROW_STEP: usize, const WORD_STEP: usize>(
-    c: &mut Target<'_>,
-    a: &[f32],
-    words: usize,
-    step: usize,
-    b: &[f32],
-) {
+unsafe fn tiles<const ROW_STEP: usize, const WORD_STEP: usize>(c: &mut Target<'_>, a: Rows<'_>, b: &[f32]) {
     let &mut Target { ref mut data, stride, rows, columns, scale, add } = c;
-    let (a, b, c) = (a.as_ptr(), b.as_ptr(), data.as_mut_ptr());
+    let (words, step) = (a.words, a.step());
+    let (a, b, c) = (a.lanes.as_ptr(), b.as_ptr(), data.as_mut_ptr());
     for column in (0..columns).step_by(COLUMNS) {
         for row in (0..rows).step_by(TILE_ROWS) {
             let rows = TILE_ROWS.min(rows - row);

@@ -20,6 +20,17 @@ pub(super) struct Rows<'a> {
     pub(super) order: Order,
 }
 
+impl Rows<'_> {
+    /// Lanes from one row to the next: on average, where they lie in panels.
+    pub(super) fn step(&self) -> usize {
+        match self.order {
+            Order::Rows(step) => step,
+            Order::Columns(_) => 1,
+            Order::Panels => self.words,
+        }
+    }
+}
+
 const S0: usize = STEPS[0];
 const S1: usize = STEPS[1];
 const S2: usize = STEPS[2];
@@ -46,22 +57,21 @@ impl Target<'_> {
         }
         assert!(W::are_there() && data.len() >= (rows - 1) * stride + columns, "the product reaches past its matrix");
         assert!(b.len() >= columns.next_multiple_of(W::COLUMNS) * a.words, "the right factor is too short");
-        type Tiles<'a> = unsafe fn(&mut Target<'a>, &[f32], usize, usize, &[f32]);
-        let (step, tiles): (usize, Tiles<'_>) = match a.order {
-            Order::Panels => (a.words, W::tiles::<1, TILE_ROWS>),
-            Order::Rows(S0) => (S0, W::tiles::<S0, 1>),
-            Order::Rows(S1) => (S1, W::tiles::<S1, 1>),
-            Order::Rows(S2) => (S2, W::tiles::<S2, 1>),
-            Order::Rows(S3) => (S3, W::tiles::<S3, 1>),
-            Order::Columns(S0) => (1, W::tiles::<1, S0>),
-            Order::Columns(S1) => (1, W::tiles::<1, S1>),
-            Order::Columns(S2) => (1, W::tiles::<1, S2>),
-            Order::Columns(S3) => (1, W::tiles::<1, S3>),
+        let tiles = match a.order {
+            Order::Panels => W::tiles::<1, TILE_ROWS>,
+            Order::Rows(S0) => W::tiles::<S0, 1>,
+            Order::Rows(S1) => W::tiles::<S1, 1>,
+            Order::Rows(S2) => W::tiles::<S2, 1>,
+            Order::Rows(S3) => W::tiles::<S3, 1>,
+            Order::Columns(S0) => W::tiles::<1, S0>,
+            Order::Columns(S1) => W::tiles::<1, S1>,
+            Order::Columns(S2) => W::tiles::<1, S2>,
+            Order::Columns(S3) => W::tiles::<1, S3>,
             Order::Rows(other) | Order::Columns(other) => unreachable!("nothing is ever {other} lanes apart"),
         };
         assert!(a.lanes.len() >= a.order.room(rows, a.words), "the left factor is too short");
         assert!(!matches!(a.order, Order::Rows(step) if step < a.words), "rows of the left factor overlap");
         // SAFETY: the CPU has the instructions, and A, B and C have what is read and written (all asserted).
-        unsafe { tiles(self, a.lanes, a.words, step, b) }
+        unsafe { tiles(self, a, b) }
     }
 }

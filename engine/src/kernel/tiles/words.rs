@@ -3,7 +3,7 @@
 #![allow(unsafe_code)] // Declares functions that only some CPUs have the instructions of.
 
 use super::narrow::Narrow;
-use super::tile::Target;
+use super::tile::{Rows, Target};
 use super::wide::{Pair, Single};
 use crate::kernel::matrix::Matrix;
 use crate::precision::Precision;
@@ -50,19 +50,12 @@ pub(super) trait Words {
     /// As the trait.
     unsafe fn transpose(m: Matrix<'_>, out: &mut [f32]);
 
-    /// Every tile of C. Lane w of row r of A lies `ROW_STEP`·r + `WORD_STEP`·w behind that of its tile's first row, and those
-    /// are `step` lanes a row apart (on average, where they lie in panels).
+    /// Every tile of C. Lane w of row r of A lies `ROW_STEP`·r + `WORD_STEP`·w behind that of its tile's first row.
     ///
     /// # Safety
-    /// As the trait; C's data reach its last row and column, A has the rows of C, filled up to whole smallest tiles, and B a panel of so many lanes for each
-    /// [`COLUMNS`](Self::COLUMNS) of its columns.
-    unsafe fn tiles<const ROW_STEP: usize, const WORD_STEP: usize>(
-        c: &mut Target<'_>,
-        a: &[f32],
-        words: usize,
-        step: usize,
-        b: &[f32],
-    );
+    /// As the trait; C's data reach its last row and column, A has the rows of C, filled up to whole smallest tiles, and B a
+    /// panel of as many lanes as A's rows have for each [`COLUMNS`](Self::COLUMNS) of its columns.
+    unsafe fn tiles<const ROW_STEP: usize, const WORD_STEP: usize>(c: &mut Target<'_>, a: Rows<'_>, b: &[f32]);
 }
 
 /// Which of them.

@@ -7,7 +7,7 @@ mod tile;
 
 pub(super) use layout::interleave;
 
-use super::tile::{TILE_ROWS, Target};
+use super::tile::{Rows, TILE_ROWS, Target};
 use super::words::Words;
 use crate::kernel::matrix::Matrix;
 use std::arch::x86_64::*;
@@ -151,14 +151,8 @@ impl<W: Wide> Words for W {
         layout::transpose::<W>(m, out);
     }
 
-    unsafe fn tiles<const ROW_STEP: usize, const WORD_STEP: usize>(
-        c: &mut Target<'_>,
-        a: &[f32],
-        words: usize,
-        step: usize,
-        b: &[f32],
-    ) {
-        tile::tiles::<W, ROW_STEP, WORD_STEP>(c, a, words, step, b);
+    unsafe fn tiles<const ROW_STEP: usize, const WORD_STEP: usize>(c: &mut Target<'_>, a: Rows<'_>, b: &[f32]) {
+        tile::tiles::<W, ROW_STEP, WORD_STEP>(c, a, b);
     }
 }
 
