@@ -6,20 +6,23 @@
 //!
 //! # Where the time goes
 //!
-//! Shares of a training step's processor time, in percent, by a sampling profile (`perf record` of `elastictok bench racer`, 2
-//! cores with AVX512-BF16 whose product of two 2048 × 2048 matrices reaches 218 GFLOP/s in f32 and 426 in bf16; where it is twice
-//! as fast, all else weighs nearly twice as much). The works are those of `elastictok bench`: S has sequences of 256 tokens, M of
-//! 1024, L one of 16 K.
+//! Shares of a training step's processor time, in percent, by a sampling profile (`perf record -e cpu-clock` of `elastictok
+//! bench racer`) on 2 cores. Three columns are of a CPU with AVX2, whose product of two 2048 × 2048 matrices reaches 190
+//! GFLOP/s; the others of one with AVX512-BF16 that reaches 218 in f32 and 426 in bf16, by an engine that was some percent
+//! slower. Where products are twice as fast, all else weighs nearly twice as much. The works are those of `elastictok bench`:
+//! S has sequences of 256 tokens, M of 1024, L one of 16 K.
 //!
-//! | | S f32 | S bf16 | M f32 | M bf16 | L f32 | L bf16 |
-//! |---|---:|---:|---:|---:|---:|---:|
-//! | tiles of products | 83 | 74 | 89 | 80 | 88 | 77 |
-//! | laying out their factors | 4 | 8 | 3 | 7 | 2 | 7 |
-//! | softmax and its gradient | 2 | 2 | 3 | 5 | 7 | 12 |
-//! | copying, clearing and adding up | 5 | 5 | 3 | 3 | 1 | 1 |
-//! | norms | 2 | 3 | 1 | 1 | 0 | 1 |
-//! | gates | 1 | 2 | 0 | 1 | 0 | 0 |
-//! | the rest (optimizer, threads, data) | 3 | 5 | 2 | 4 | 2 | 2 |
+//! | | S f32 | S bf16 | M f32 | M bf16 | L f32 | L bf16 | S, AVX2 | M, AVX2 | L, AVX2 |
+//! |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|
+//! | tiles of products | 83 | 74 | 89 | 80 | 88 | 77 | 81 | 83 | 83 |
+//! | laying out their factors | 4 | 8 | 3 | 7 | 2 | 7 | 5 | 3 | 4 |
+//! | softmax and its gradient | 2 | 2 | 3 | 5 | 7 | 12 | 2 | 4 | 9 |
+//! | copying, clearing and adding up | 5 | 5 | 3 | 3 | 1 | 1 | 5 | 6 | 1 |
+//! | norms | 2 | 3 | 1 | 1 | 0 | 1 | 2 | 1 | 0 |
+//! | gates | 1 | 2 | 0 | 1 | 0 | 0 | 2 | 1 | 0 |
+//! | the rest (optimizer, threads, data) | 3 | 5 | 2 | 4 | 2 | 2 | 3 | 2 | 2 |
+//!
+//! Attention makes its scores twice, forward and backward: a seventh of its products, which a step's GFLOP do not count.
 //!
 //! So what there is to gain lies beside the products, and most of it is memory: why operations are as coarse as they are.
 //!
@@ -30,8 +33,8 @@
 //!   reading them.
 //! - **Attention** never has a score matrix ([`attention`](mod@attention)). A tile of queries or of keys is laid out once
 //!   for up to 1024 of the other kind that it meets. In f32 scores are made with the gaps between rows that tiles want, and
-//!   read where they are, by rows and (with AVX-512) by columns; so are norms, hidden values and O. In bf16 q, k and v are kept as products
-//!   read them, in half the room.
+//!   read where they are, by rows and (with AVX-512) by columns; so are norms, hidden values and O. In bf16 q, k and v are
+//!   kept as products read them, in half the room.
 //! - **tanh is the end of the decoder's last map** (`norm_linear_tanh`): alone it held another tensor of the size of the batch at
 //!   the very moment when a step holds most.
 //!
