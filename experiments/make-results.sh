@@ -47,5 +47,5 @@ for experiment in context context-16k; do
     make_table "$experiment" context
     for figure in context loss-by-block; do make_figure "$experiment" "$figure"; done
 done
-make_table precision results
+for table in results rate; do make_table precision "$table"; done
 make_figure precision quality
