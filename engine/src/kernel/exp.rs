@@ -19,8 +19,8 @@ pub(crate) fn exp(x: f32) -> f32 {
     p = p.mul_add(r, 1.666_666_5e-1);
     p = p.mul_add(r, 0.5);
     let mantissa = (p * r).mul_add(r, r) + 1.0;
-    // Times 2ⁿ: n is added to the exponent.
-    f32::from_bits(mantissa.to_bits().wrapping_add(shifted.to_bits() << 23))
+    // 2ⁿ. What `ROUND` has above n is shifted out.
+    mantissa * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
 }
 
 /// The largest x of [`exp`].
@@ -58,7 +58,14 @@ mod tests {
     fn exp_of_what_a_mask_holds_is_negligible() {
         assert!(exp(-1e30) < 2e-38);
         assert!(exp(f32::NEG_INFINITY) < 2e-38);
-        assert!(exp(f32::NAN).is_nan(), "a score that is no number must not become a weight");
+    }
+
+    #[test]
+    fn what_is_no_number_stays_none_whatever_its_bits() {
+        for bits in [0x7fc0_0000, 0xffc0_0000, 0x7fc0_0001, 0x7fff_ffff, 0xffff_ffff, 0x7f80_0001] {
+            let nan = f32::from_bits(bits);
+            assert!(exp(nan).is_nan() && logistic(nan).is_nan() && tanh(nan).is_nan(), "{bits:x}");
+        }
     }
 
     #[test]

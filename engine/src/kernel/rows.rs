@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn the_largest_is_found_wherever_it_is() {
         assert_eq!(maximum(&[]), f32::NEG_INFINITY);
-        for n in 1..100 {
+        for n in 1..=100 {
             for place in 0..n {
                 let x: Vec<f32> = (0..n).map(|i| if i == place { -1.0 } else { -2.0 - i as f32 }).collect();
                 assert_eq!(maximum(&x), -1.0, "at {place} of {n}");
