@@ -5,6 +5,7 @@
 
 mod bf16;
 pub(crate) mod exp;
+pub(crate) mod exponentials;
 pub(crate) mod factor;
 pub(crate) mod matrix;
 pub(crate) mod packed;

@@ -4,7 +4,7 @@ use super::simd::vectorized;
 use rayon::prelude::*;
 
 /// Partial sums are kept in this many lanes: enough for two AVX-512 registers, the same on every CPU.
-const LANES: usize = 32;
+pub(super) const LANES: usize = 32;
 
 /// Elements of a long row that one thread works on at a time.
 const LONG: usize = 1 << 15;

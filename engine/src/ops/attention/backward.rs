@@ -6,7 +6,7 @@ use crate::kernel::factor::{Left, Right};
 use crate::kernel::matrix::{Matrix, MatrixMut, stride_of_left};
 use crate::kernel::packed::PackedRows;
 use crate::kernel::scratch::Scratch;
-use crate::kernel::{exp, rows, simd::vectorized};
+use crate::kernel::{rows, simd::vectorized};
 use std::ops::Range;
 
 /// The gradients of a run's keys and values: (token, d) each.
@@ -135,7 +135,7 @@ vectorized! {
 
 vectorized! {
     /// Scores → P = exp(score − log Σ exp), and dP → dS = P∘(dP − pull)·scale; rows are `stride` apart.
-    fn backward_rows(
+    fn backward_rows<E: Exponentials>(
         p: &mut [f32],
         ds: &mut [f32],
         stride: usize,
@@ -154,10 +154,9 @@ vectorized! {
             let (ds, unseen) = ds[..tile.keys].split_at_mut(seen);
             unseen.fill(0.0);
             tile.hide(scope, i, p);
-            for (p, ds) in p.iter_mut().zip(ds) {
-                let weight = exp::exp(*p - total);
-                *p = weight;
-                *ds = weight * (*ds - pull) * scale;
+            E::of_row(p, total);
+            for (p, ds) in p.iter().zip(ds) {
+                *ds = *p * (*ds - pull) * scale;
             }
         }
     }

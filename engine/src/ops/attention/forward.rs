@@ -83,7 +83,7 @@ impl QueryTile<'_> {
 vectorized! {
     /// Online softmax: turns a tile's scores, rows `stride` apart, into weights relative to each row's running maximum,
     /// adds them to its running sum, and rescales what the row's output holds from earlier tiles.
-    fn softmax_rows(
+    fn softmax_rows<E: Exponentials>(
         scores: &mut [f32],
         stride: usize,
         out: &mut [f32],
@@ -103,7 +103,7 @@ vectorized! {
             tile.hide(scope, i, scores);
             let new = rows::maximum(scores).max(*maximum);
             let rescale = exp::exp(*maximum - new);
-            *sum = *sum * rescale + rows::map_and_sum(scores, |score| exp::exp(score - new));
+            *sum = *sum * rescale + E::of_row(scores, new);
             *maximum = new;
             rows::scale(out, rescale);
         }
