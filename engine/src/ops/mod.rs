@@ -14,13 +14,13 @@
 //!
 //! | | S f32 | S bf16 | M f32 | M bf16 | L f32 | L bf16 | S, AVX2 | M, AVX2 | L, AVX2 |
 //! |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|
-//! | tiles of products | 83 | 74 | 89 | 80 | 88 | 77 | 81 | 83 | 83 |
-//! | laying out their factors | 4 | 8 | 3 | 7 | 2 | 7 | 5 | 3 | 4 |
-//! | softmax and its gradient | 2 | 2 | 3 | 5 | 7 | 12 | 2 | 4 | 9 |
-//! | copying, clearing and adding up | 5 | 5 | 3 | 3 | 1 | 1 | 5 | 6 | 1 |
+//! | tiles of products | 83 | 74 | 89 | 80 | 88 | 77 | 83 | 87 | 84 |
+//! | laying out their factors | 4 | 8 | 3 | 7 | 2 | 7 | 5 | 4 | 4 |
+//! | softmax and its gradient | 2 | 2 | 3 | 5 | 7 | 12 | 2 | 3 | 8 |
+//! | copying, clearing and adding up | 5 | 5 | 3 | 3 | 1 | 1 | 4 | 3 | 1 |
 //! | norms | 2 | 3 | 1 | 1 | 0 | 1 | 2 | 1 | 0 |
 //! | gates | 1 | 2 | 0 | 1 | 0 | 0 | 2 | 1 | 0 |
-//! | the rest (optimizer, threads, data) | 3 | 5 | 2 | 4 | 2 | 2 | 3 | 2 | 2 |
+//! | the rest (optimizer, threads, data) | 3 | 5 | 2 | 4 | 2 | 2 | 2 | 2 | 2 |
 //!
 //! Attention makes its scores twice, forward and backward: a seventh of its products, which a step's GFLOP do not count.
 //!
