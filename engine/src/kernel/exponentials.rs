@@ -55,9 +55,13 @@ mod interleaved {
     impl Exponentials for Interleaved {
         #[inline(always)]
         fn of_row(x: &mut [f32], shift: f32) -> f32 {
+            assert!(
+                is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+                "this CPU has other instructions"
+            );
             let (chunks, rest) = x.as_chunks_mut::<LANES>();
             let mut lanes = [0.0; LANES];
-            // SAFETY: `vectorized` chooses this where the CPU has AVX2 and FMA; a chunk has as many lanes as are read and written.
+            // SAFETY: the CPU has the instructions (just asserted); a chunk has as many lanes as are read and written.
             unsafe {
                 let mut sums = [_mm256_setzero_ps(); SIDE];
                 for chunk in chunks {
