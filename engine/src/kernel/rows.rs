@@ -37,6 +37,12 @@ pub(crate) fn map_and_sum(x: &mut [f32], map: impl Fn(f32) -> f32) -> f32 {
             *partial += *x;
         }
     }
+    with_rest(lanes, rest, map)
+}
+
+/// The end of [`map_and_sum`]: the lanes in order, and then what does not fill all of them.
+#[inline(always)]
+pub(super) fn with_rest(lanes: [f32; LANES], rest: &mut [f32], map: impl Fn(f32) -> f32) -> f32 {
     let mut sum: f32 = lanes.iter().sum();
     for x in rest {
         *x = map(*x);

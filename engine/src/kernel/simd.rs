@@ -1,5 +1,12 @@
 //! Element-wise loops compiled for the vector instructions this CPU turns out to have.
 
+/// Whether this CPU has AVX2 and fused multiply-adds.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub(crate) fn has_avx2() -> bool {
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+}
+
 /// Compiles a function for AVX-512, for AVX2 and for the baseline, and picks one at each call.
 ///
 /// The body is ordinary Rust that LLVM vectorises; what it calls must be `#[inline(always)]` to be compiled along.
@@ -32,7 +39,7 @@ macro_rules! vectorized {
                 fn avx2($($arg: $type),*) $(-> $result)? {
                     body$(::<vectorized!(@interleaved $way)>)?($($arg),*)
                 }
-                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                if $crate::kernel::simd::has_avx2() {
                     if is_x86_feature_detected!("avx512f")
                         && is_x86_feature_detected!("avx512vl")
                         && is_x86_feature_detected!("avx512bw")

@@ -6,6 +6,7 @@ use super::layout::AHEAD;
 use super::tile::{FEWEST_ROWS, Rows, TILE_ROWS, Target};
 use super::words::Words;
 use crate::kernel::matrix::Matrix;
+use crate::kernel::simd::has_avx2;
 use std::arch::x86_64::*;
 
 /// A value a lane.
@@ -36,7 +37,7 @@ impl Words for Narrow {
     const READS_COLUMNS: bool = false;
 
     fn are_there() -> bool {
-        is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+        has_avx2()
     }
 
     unsafe fn lay_row(values: &[f32], out: &mut [f32]) {
