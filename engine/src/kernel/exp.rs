@@ -1,30 +1,42 @@
 //! exp, logistic and tanh as straight-line polynomials, which vectorise where the library's calls do not.
 
 /// Adding 1.5·2²³ leaves the nearest integer in the low bits of the sum.
-pub(super) const ROUND: f32 = 12_582_912.0;
+const ROUND: f32 = 12_582_912.0;
 
 /// The least x of [`exp`]; of smaller ones it is that of this.
-pub(super) const LEAST: f32 = -87.3;
+const LEAST: f32 = -87.3;
 
 /// −ln 2 in two parts, of which a small integer times the first is exact.
-pub(super) const MINUS_LN_2: [f32; 2] = [-0.693_359_4, 2.121_944_4e-4];
+const MINUS_LN_2: [f32; 2] = [-0.693_359_4, 2.121_944_4e-4];
 
 /// p(r) = 1 + r + r²·(…), the highest power first.
-pub(super) const POLYNOMIAL: [f32; 6] = [1.987_569_1e-4, 1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
+const POLYNOMIAL: [f32; 6] = [1.987_569_1e-4, 1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
 
 /// eˣ within 2e-7 of its value, for x up to [`MOST`] (Cephes' `expf`: 2ⁿ·p(r), r the rest after n·ln 2).
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
+    let (r, power) = reduced(x);
+    polynomial(r) * power
+}
+
+/// r and 2ⁿ.
+#[inline(always)]
+pub(super) fn reduced(x: f32) -> (f32, f32) {
     // Not `max`, so that NaN stays what it is.
     let x = if x < LEAST { LEAST } else { x };
     let shifted = x * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
     let r = MINUS_LN_2.into_iter().fold(x, |r, part| n.mul_add(part, r));
+    // What `ROUND` has above n is shifted out.
+    (r, f32::from_bits(shifted.to_bits().wrapping_add(127) << 23))
+}
+
+/// p(r).
+#[inline(always)]
+pub(super) fn polynomial(r: f32) -> f32 {
     let [first, rest @ ..] = POLYNOMIAL;
     let p = rest.into_iter().fold(first, |p, next| p.mul_add(r, next));
-    let mantissa = (p * r).mul_add(r, r) + 1.0;
-    // 2ⁿ. What `ROUND` has above n is shifted out.
-    mantissa * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
+    (p * r).mul_add(r, r) + 1.0
 }
 
 /// The largest x of [`exp`].

@@ -4,7 +4,7 @@ use super::simd::vectorized;
 use rayon::prelude::*;
 
 /// Partial sums are kept in this many lanes: enough for two AVX-512 registers, the same on every CPU.
-pub(super) const LANES: usize = 32;
+pub(crate) const LANES: usize = 32;
 
 /// Elements of a long row that one thread works on at a time.
 const LONG: usize = 1 << 15;
@@ -26,29 +26,25 @@ pub(crate) fn sum(n: usize, term: impl Fn(usize) -> f32) -> f32 {
     sum
 }
 
-/// Replaces each element by what it is mapped to, and adds those up as [`sum`] does.
+/// The partial sums of a row, without what is behind its last whole [`LANES`] elements.
+pub(crate) type Lanes = [f32; LANES];
+
+/// The sums of rows' lanes, in [`sum`]'s order. Each addition waits for the one before it: those of several rows go on side by side.
 #[inline(always)]
-pub(crate) fn map_and_sum(x: &mut [f32], map: impl Fn(f32) -> f32) -> f32 {
-    let mut lanes = [0.0_f32; LANES];
-    let (chunks, rest) = x.as_chunks_mut::<LANES>();
-    for chunk in chunks {
-        for (x, partial) in chunk.iter_mut().zip(&mut lanes) {
-            *x = map(*x);
-            *partial += *x;
+pub(crate) fn totals<const ROWS: usize>(lanes: &[Lanes; ROWS]) -> [f32; ROWS] {
+    let mut sums = [0.0; ROWS];
+    for lane in 0..LANES {
+        for (sum, lanes) in sums.iter_mut().zip(lanes) {
+            *sum += lanes[lane];
         }
     }
-    with_rest(lanes, rest, map)
+    sums
 }
 
-/// The end of [`map_and_sum`]: the lanes in order, and then what does not fill all of them.
+/// The elements of a row that are in no lane.
 #[inline(always)]
-pub(super) fn with_rest(lanes: [f32; LANES], rest: &mut [f32], map: impl Fn(f32) -> f32) -> f32 {
-    let mut sum: f32 = lanes.iter().sum();
-    for x in rest {
-        *x = map(*x);
-        sum += *x;
-    }
-    sum
+pub(crate) fn rest(x: &[f32]) -> &[f32] {
+    x.as_chunks::<LANES>().1
 }
 
 /// Σ xᵢ².
@@ -140,10 +136,18 @@ mod tests {
             let ones = vec![1.0; n];
             assert_eq!(dot(&x, &ones), (n * (n + 1) / 2) as f32);
             assert_eq!(sum_of_squares(&x), (n * (n + 1) * (2 * n + 1) / 6) as f32);
-            let mut doubled = x.clone();
-            assert_eq!(map_and_sum(&mut doubled, |x| 2.0 * x), (n * (n + 1)) as f32);
-            assert!(doubled.iter().zip(&x).all(|(doubled, x)| *doubled == 2.0 * x));
         }
+    }
+
+    #[test]
+    fn rows_side_by_side_have_the_bits_of_each_alone() {
+        let x: Vec<f32> = (0..3 * LANES).map(|i| (i * 37 % 211) as f32 * 0.61).collect();
+        let (lanes, _) = x.as_chunks::<LANES>();
+        let [a, b, c] = totals(&[lanes[0], lanes[1], lanes[2]]);
+        for (total, lanes) in [a, b, c].into_iter().zip(lanes) {
+            assert_eq!(total.to_bits(), sum(LANES, |i| lanes[i]).to_bits());
+        }
+        assert_eq!(rest(&x[..LANES + 3]), &x[LANES..LANES + 3]);
     }
 
     #[test]

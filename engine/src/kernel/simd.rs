@@ -11,33 +11,26 @@ pub(crate) fn has_avx2() -> bool {
 ///
 /// The body is ordinary Rust that LLVM vectorises; what it calls must be `#[inline(always)]` to be compiled along.
 /// A call costs a few nanoseconds more than a plain one: write kernels over many rows, not over one.
-///
-/// A body that makes exponentials takes a type of [`Exponentials`](super::exponentials::Exponentials), which is chosen too.
 macro_rules! vectorized {
-    (@compiled $way:ident) => { $crate::kernel::exponentials::Compiled };
-    (@interleaved $way:ident) => { $crate::kernel::exponentials::Interleaved };
-    (
-        $(#[$meta:meta])*
-        $vis:vis fn $name:ident $(<$way:ident : Exponentials>)? ( $($arg:ident : $type:ty),* $(,)? ) $(-> $result:ty)? $body:block
-    ) => {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident ( $($arg:ident : $type:ty),* $(,)? ) $(-> $result:ty)? $body:block) => {
         $(#[$meta])*
         #[allow(unsafe_code)]
         #[allow(clippy::too_many_arguments)]
         $vis fn $name($($arg: $type),*) $(-> $result)? {
             #[inline(always)]
             #[allow(clippy::too_many_arguments)]
-            fn body$(<$way: $crate::kernel::exponentials::Exponentials>)?($($arg: $type),*) $(-> $result)? $body
+            fn body($($arg: $type),*) $(-> $result)? $body
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
                 #[allow(clippy::too_many_arguments)]
                 fn avx512($($arg: $type),*) $(-> $result)? {
-                    body$(::<vectorized!(@compiled $way)>)?($($arg),*)
+                    body($($arg),*)
                 }
                 #[target_feature(enable = "avx2,fma")]
                 #[allow(clippy::too_many_arguments)]
                 fn avx2($($arg: $type),*) $(-> $result)? {
-                    body$(::<vectorized!(@interleaved $way)>)?($($arg),*)
+                    body($($arg),*)
                 }
                 if $crate::kernel::simd::has_avx2() {
                     if is_x86_feature_detected!("avx512f")
@@ -52,7 +45,7 @@ macro_rules! vectorized {
                     return unsafe { avx2($($arg),*) };
                 }
             }
-            body$(::<vectorized!(@compiled $way)>)?($($arg),*)
+            body($($arg),*)
         }
     };
 }

@@ -2,6 +2,7 @@
 
 use super::Scope;
 use super::tile::{Held, KEYS, QUERIES, Run, Strided, Tile, scale};
+use crate::kernel::exponentials::{Powers, exponentials};
 use crate::kernel::factor::{Left, Right};
 use crate::kernel::matrix::{Matrix, MatrixMut, stride_of_left};
 use crate::kernel::packed::PackedRows;
@@ -135,7 +136,7 @@ vectorized! {
 
 vectorized! {
     /// Scores → P = exp(score − log Σ exp), and dP → dS = P∘(dP − pull)·scale; rows are `stride` apart.
-    fn backward_rows<E: Exponentials>(
+    fn backward_rows(
         p: &mut [f32],
         ds: &mut [f32],
         stride: usize,
@@ -145,6 +146,7 @@ vectorized! {
         tile: Tile,
         scope: &Scope,
     ) {
+        let mut powers = Powers::room();
         let rows = p.chunks_exact_mut(stride).zip(ds.chunks_exact_mut(stride)).zip(log_sum_exp).zip(pulls);
         for (i, (((p, ds), total), pull)) in rows.enumerate() {
             let (total, pull) = (*total, *pull);
@@ -154,7 +156,7 @@ vectorized! {
             let (ds, unseen) = ds[..tile.keys].split_at_mut(seen);
             unseen.fill(0.0);
             tile.hide(scope, i, p);
-            E::of_row(p, total);
+            exponentials(p, total, &mut powers);
             for (p, ds) in p.iter().zip(ds) {
                 *ds = *p * (*ds - pull) * scale;
             }

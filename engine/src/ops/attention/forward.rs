@@ -2,11 +2,13 @@
 
 use super::Scope;
 use super::tile::{Held, KEYS, QUERIES, Run, Tile, scale};
+use crate::kernel::exponentials::{Powers, exponentials};
 use crate::kernel::factor::{Left, Right};
 use crate::kernel::matrix::{Matrix, MatrixMut, stride_of_left};
 use crate::kernel::packed::PackedRows;
+use crate::kernel::rows::{self, LANES};
 use crate::kernel::scratch::Scratch;
-use crate::kernel::{exp, rows, simd::vectorized};
+use crate::kernel::{exp, simd::vectorized};
 
 /// Up to [`QUERIES`] queries of one head at consecutive positions, and what the online softmax has of them so far.
 pub(super) struct QueryTile<'a> {
@@ -80,10 +82,13 @@ impl QueryTile<'_> {
     }
 }
 
+/// Rows whose softmax is made side by side: of one row each step waits for the one before it.
+const TOGETHER: usize = 4;
+
 vectorized! {
     /// Online softmax: turns a tile's scores, rows `stride` apart, into weights relative to each row's running maximum,
     /// adds them to its running sum, and rescales what the row's output holds from earlier tiles.
-    fn softmax_rows<E: Exponentials>(
+    fn softmax_rows(
         scores: &mut [f32],
         stride: usize,
         out: &mut [f32],
@@ -93,19 +98,34 @@ vectorized! {
         tile: Tile,
         scope: &Scope,
     ) {
-        let rows = scores.chunks_exact_mut(stride).zip(out.chunks_exact_mut(dim)).zip(maxima).zip(sums).enumerate();
-        for (i, (((scores, out), maximum), sum)) in rows {
-            let (scores, unseen) = scores[..tile.keys].split_at_mut(tile.seen(scope, i));
-            unseen.fill(0.0);
-            if scores.is_empty() {
-                continue;
+        let mut powers = Powers::room();
+        for first in (0..maxima.len()).step_by(TOGETHER) {
+            let rows = first..maxima.len().min(first + TOGETHER);
+            let scores = &mut scores[first * stride..];
+            let (mut seen, mut new, mut rescale) = ([0; TOGETHER], [0.0; TOGETHER], [0.0; TOGETHER]);
+            for (i, row) in rows.clone().enumerate() {
+                seen[i] = tile.seen(scope, row);
+                let (scores, unseen) = scores[i * stride..][..tile.keys].split_at_mut(seen[i]);
+                unseen.fill(0.0);
+                tile.hide(scope, row, scores);
+                new[i] = rows::maximum(scores).max(maxima[row]);
+                // Of a row that never saw a key both are −∞.
+                rescale[i] = if new[i] > maxima[row] { maxima[row] - new[i] } else { 0.0 };
             }
-            tile.hide(scope, i, scores);
-            let new = rows::maximum(scores).max(*maximum);
-            let rescale = exp::exp(*maximum - new);
-            *sum = *sum * rescale + E::of_row(scores, new);
-            *maximum = new;
-            rows::scale(out, rescale);
+            for factor in &mut rescale {
+                *factor = exp::exp(*factor);
+            }
+            let mut lanes = [[0.0; LANES]; TOGETHER];
+            for i in 0..rows.len() {
+                lanes[i] = exponentials(&mut scores[i * stride..][..seen[i]], new[i], &mut powers);
+            }
+            let totals = rows::totals(&lanes);
+            for (i, row) in rows.enumerate() {
+                let rest = rows::rest(&scores[i * stride..][..seen[i]]);
+                sums[row] = sums[row] * rescale[i] + rest.iter().fold(totals[i], |sum, weight| sum + weight);
+                maxima[row] = new[i];
+                rows::scale(&mut out[row * dim..][..dim], rescale[i]);
+            }
         }
     }
 }
