@@ -1,8 +1,9 @@
 //! One sweep backward: square by square, so that many cores have work where there are few heads.
 //!
 //! Queries and keys of a head are cut in pieces; a square is what a piece of keys did to a piece of queries. It adds to dQ of
-//! the one and to dK and dV of the other, so squares that share either come one after the other, always in the same order:
-//! wave w has the squares whose numbers of queries and keys add up to w. Sums are the same for any number of threads.
+//! the one and to dK and dV of the other, so squares that share either come one after the other, always in the same order: each
+//! waits for the one with the keys before its own and for the one with the queries before. Sums are the same for any number of
+//! threads.
 
 use super::backward::{QueryRun, RunGradient};
 use super::heads::Heads;
@@ -12,6 +13,7 @@ use crate::kernel::packed::PackedRows;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 /// Queries and keys of a square: some milliseconds of work.
 const SIDE: usize = 1024;
@@ -20,15 +22,17 @@ const SIDE: usize = 1024;
 struct Head<'a> {
     queries: Vec<QueryPiece<'a>>,
     keys: Vec<KeyPiece<'a>>,
+    /// For how many others each square still waits, piece of queries after piece of queries.
+    waits: Vec<AtomicU8>,
 }
 
-/// A piece of the queries with its dQ. Squares of a wave do not share it: nobody waits.
+/// A piece of the queries with its dQ. Squares that share it wait for each other, not for the lock.
 struct QueryPiece<'a> {
     run: QueryRun<'a>,
     dq: Mutex<&'a mut [f32]>,
 }
 
-/// A piece of a run of keys with its gradient, which squares of a wave do not share either.
+/// A piece of a run of keys with its gradient, of which the same is true.
 struct KeyPiece<'a> {
     run: Run<'a>,
     gradient: Mutex<RunGradient<'a>>,
@@ -55,21 +59,17 @@ impl Sweep {
             let of_head = gradients.iter_mut().map(|of_heads| of_heads.next().expect("as many as pairs have heads"));
             let runs = pairs.iter().map(|pairs| pairs.run(index, self.packing));
             let keys = runs.zip(of_head).flat_map(|(run, d)| KeyPiece::pieces(run, d)).collect();
-            Head { queries: self.query_pieces(finished, index, dq), keys }
+            Head::new(self.query_pieces(finished, index, dq), keys)
         };
         let heads: Vec<Head<'_>> = heads.clone().zip(dq.iter_mut().map(|dq| &mut dq[..])).map(head).collect();
-        let waves = heads.first().map_or(0, |head| (head.queries.len() + head.keys.len()).saturating_sub(1));
-        let square = |(queries, keys): (&QueryPiece<'_>, &KeyPiece<'_>)| {
+        let scores = AtomicU64::new(0);
+        let square = |queries: &QueryPiece<'_>, keys: &KeyPiece<'_>| {
             let (mut dq, mut d) = (alone(&queries.dq), alone(&keys.gradient));
-            queries.run.backward(&mut dq, keys.run, &mut d, &self.scope)
+            scores.fetch_add(queries.run.backward(&mut dq, keys.run, &mut d, &self.scope), Ordering::Relaxed);
         };
-        let wave = |wave| {
-            let squares: Vec<_> = heads.iter().flat_map(|head| head.wave(wave)).collect();
-            squares.into_par_iter().map(square).sum::<u64>()
-        };
-        let scores = (0..waves).map(wave).sum();
+        rayon::scope(|pool| heads.iter().for_each(|head| head.begin(pool, &square)));
         drop(heads);
-        (found, scores)
+        (found, scores.into_inner())
     }
 
     fn query_pieces<'a>(&self, finished: &'a Finished, index: usize, dq: &'a mut [f32]) -> Vec<QueryPiece<'a>> {
@@ -110,12 +110,34 @@ impl<'a> KeyPiece<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// Squares that share neither queries nor keys.
-    fn wave(&self, wave: usize) -> impl Iterator<Item = (&QueryPiece<'a>, &KeyPiece<'a>)> {
-        let keys = self.keys.iter().enumerate().take(wave + 1);
-        keys.filter_map(move |(k, keys)| Some((self.queries.get(wave - k)?, keys)))
+    fn new(queries: Vec<QueryPiece<'a>>, keys: Vec<KeyPiece<'a>>) -> Self {
+        let places = (0..queries.len()).flat_map(|q| (0..keys.len()).map(move |k| (q, k)));
+        let waits = places.map(|(q, k)| AtomicU8::new(u8::from(q > 0) + u8::from(k > 0))).collect();
+        Self { queries, keys, waits }
+    }
+
+    /// Lets the pool work off all its squares.
+    fn begin<'s>(&'s self, pool: &rayon::Scope<'s>, square: &'s Square<'a>) {
+        if !self.waits.is_empty() {
+            pool.spawn(|pool| self.work(pool, (0, 0), square));
+        }
+    }
+
+    /// Works off one, and lets the pool work off those that waited for it alone. A thread goes on with the last it was given: down a
+    /// piece of keys, since later ones, which fewer queries see, leave less to wait for at the end.
+    fn work<'s>(&'s self, pool: &rayon::Scope<'s>, (q, k): (usize, usize), square: &'s Square<'a>) {
+        square(&self.queries[q], &self.keys[k]);
+        for (q, k) in [(q, k + 1), (q + 1, k)] {
+            let is_there = q < self.queries.len() && k < self.keys.len();
+            if is_there && self.waits[q * self.keys.len() + k].fetch_sub(1, Ordering::AcqRel) == 1 {
+                pool.spawn(move |pool| self.work(pool, (q, k), square));
+            }
+        }
     }
 }
+
+/// Takes a square back.
+type Square<'a> = dyn Fn(&QueryPiece<'a>, &KeyPiece<'a>) + Sync + 'a;
 
 /// Pieces of up to [`SIDE`].
 fn cut(length: usize) -> impl Iterator<Item = Range<usize>> {
@@ -123,5 +145,5 @@ fn cut(length: usize) -> impl Iterator<Item = Range<usize>> {
 }
 
 fn alone<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.try_lock().expect("squares of a wave share neither queries nor keys")
+    mutex.try_lock().expect("squares that share queries or keys wait for each other")
 }
