@@ -29,7 +29,8 @@ pub(crate) fn sum(n: usize, term: impl Fn(usize) -> f32) -> f32 {
 /// The partial sums of a row, without what is behind its last whole [`LANES`] elements.
 pub(crate) type Lanes = [f32; LANES];
 
-/// The sums of rows' lanes, in [`sum`]'s order. Each addition waits for the one before it: those of several rows go on side by side.
+/// The sums of rows' lanes, in [`sum`]'s order. Each addition waits for the one before it: those of several rows go on side by
+/// side.
 #[inline(always)]
 pub(crate) fn totals<const ROWS: usize>(lanes: &[Lanes; ROWS]) -> [f32; ROWS] {
     let mut sums = [0.0; ROWS];

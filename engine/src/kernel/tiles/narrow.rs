@@ -21,10 +21,11 @@ const COLUMNS: usize = 2 * LANES;
 /// Rows whose sums are in registers at once, 12 of them; two of B and one of A leave one of 16 to the compiler.
 const ROWS: usize = TILE_ROWS / 2;
 
-/// Lanes along k in one turn of the loop. A lane takes 20 instructions, and each turn three that only count. Where something else of a
-/// machine takes turns with a core, tiles wait for instructions (a loop of bare multiply-adds keeps its rate), so there are no others.
-/// Four lanes a turn with a hint for the next ones of B reached 77 to 81 GFLOP/s in a disturbed tenth of runs, in the shapes of
-/// attention's products, and 96 to 100 in an undisturbed one; this reaches 79 to 87, and 95 to 99 (an AMD EPYC of family 25, model 1).
+/// Lanes along k in one turn of the loop. A lane takes 20 instructions, and each turn three that only count. Where something else
+/// of a machine takes turns with a core, tiles wait for instructions (a loop of bare multiply-adds keeps its rate), so there are no
+/// others. Four lanes a turn with a hint for the next ones of B reached 77 to 81 GFLOP/s in a disturbed tenth of runs, in the
+/// shapes of attention's products, and 96 to 100 in an undisturbed one; this reaches 79 to 87, and 95 to 99 (an AMD EPYC of family
+/// 25, model 1).
 const TOGETHER: usize = 8;
 
 impl Words for Narrow {

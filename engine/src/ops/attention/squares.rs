@@ -123,8 +123,8 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// Works off one, and lets the pool work off those that waited for it alone. A thread goes on with the last it was given: down a
-    /// piece of keys, since later ones, which fewer queries see, leave less to wait for at the end.
+    /// Works off one, and lets the pool work off those that waited for it alone. A thread goes on with the last it was given: along
+    /// a piece of keys, since later ones, which fewer queries see, leave less to wait for at the end.
     fn work<'s>(&'s self, pool: &rayon::Scope<'s>, (q, k): (usize, usize), square: &'s Square<'a>) {
         square(&self.queries[q], &self.keys[k]);
         for (q, k) in [(q, k + 1), (q + 1, k)] {
