@@ -42,10 +42,10 @@ pub(crate) fn totals<const ROWS: usize>(lanes: &[Lanes; ROWS]) -> [f32; ROWS] {
     sums
 }
 
-/// The elements of a row that are in no lane.
+/// The sum of a row, of which the lanes' is `total`: with the elements that are in none.
 #[inline(always)]
-pub(crate) fn rest(x: &[f32]) -> &[f32] {
-    x.as_chunks::<LANES>().1
+pub(crate) fn with_rest(total: f32, x: &[f32]) -> f32 {
+    x.as_chunks::<LANES>().1.iter().fold(total, |sum, x| sum + x)
 }
 
 /// Σ xᵢ².
@@ -148,7 +148,8 @@ mod tests {
         for (total, lanes) in [a, b, c].into_iter().zip(lanes) {
             assert_eq!(total.to_bits(), sum(LANES, |i| lanes[i]).to_bits());
         }
-        assert_eq!(rest(&x[..LANES + 3]), &x[LANES..LANES + 3]);
+        let part = &x[..LANES + 3];
+        assert_eq!(with_rest(a, part).to_bits(), sum(part.len(), |i| part[i]).to_bits());
     }
 
     #[test]

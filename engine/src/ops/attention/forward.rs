@@ -121,8 +121,8 @@ vectorized! {
             }
             let totals = rows::totals(&lanes);
             for (i, row) in rows.enumerate() {
-                let rest = rows::rest(&scores[i * stride..][..seen[i]]);
-                sums[row] = sums[row] * rescale[i] + rest.iter().fold(totals[i], |sum, weight| sum + weight);
+                let weights = &scores[i * stride..][..seen[i]];
+                sums[row] = sums[row] * rescale[i] + rows::with_rest(totals[i], weights);
                 maxima[row] = new[i];
                 rows::scale(&mut out[row * dim..][..dim], rescale[i]);
             }
