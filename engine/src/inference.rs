@@ -7,12 +7,10 @@
 use crate::bottleneck::{Bottleneck, Fsq};
 use crate::mask::PrefixMask;
 use crate::model::{ElasticTok, Layer, Untaped};
-use crate::ops::{BlockKeys, Past, RopeTable};
+use crate::ops::{BlockKeys, Past, RopeTable, SHARD};
 use crate::tensor::{shape, tokens, values};
+use rayon::prelude::*;
 use std::sync::OnceLock;
-
-/// Candidates reconstructed in one forward pass; more are done in several.
-const LARGEST_BATCH: usize = 64;
 
 /// When the encoder has to run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -181,18 +179,26 @@ impl<'m> BlockSequence<'m> {
 }
 
 impl NextBlock<'_> {
-    /// Its reconstruction for each candidate count: patches (tokens, patch), values in (−1, 1). Candidates are a batch;
+    /// Its reconstruction for each candidate count: patches (tokens, patch), values in (−1, 1). Threads share the candidates;
     /// none of them changes the sequence.
     ///
     /// # Panics
     /// If a candidate is more than all tokens of the block.
     pub fn reconstruct(&self, candidates: &[usize]) -> Vec<Vec<f32>> {
-        let batches = candidates.chunks(LARGEST_BATCH).flat_map(|candidates| {
-            let z = self.latents(candidates);
-            let (reconstructions, _) = self.decode(z);
+        if self.sequence.encoding == Encoding::Once {
+            // By all threads, before one of them could wait for it in the middle of a candidate.
+            self.encode_once();
+        }
+        let shards = candidates.par_chunks(SHARD.div_ceil(self.tokens())).flat_map_iter(|candidates| {
+            let (reconstructions, _) = self.decode(self.latents(candidates));
             values(&reconstructions).chunks(self.patches.len()).map(<[f32]>::to_vec).collect::<Vec<_>>()
         });
-        batches.collect()
+        shards.collect()
+    }
+
+    /// What the bottleneck reads, as if the block kept all its tokens.
+    fn encode_once(&self) -> &Untaped {
+        self.encoded.get_or_init(|| self.encode(&[self.tokens()]).0)
     }
 
     fn tokens(&self) -> usize {
@@ -209,7 +215,7 @@ impl NextBlock<'_> {
         let h = match self.sequence.encoding {
             Encoding::PerCount => self.encode(candidates).0,
             Encoding::Once => {
-                let once = self.encoded.get_or_init(|| self.encode(&[self.tokens()]).0);
+                let once = self.encode_once();
                 let (rows, width) = shape(once);
                 tokens(values(once).repeat(candidates.len()), rows * candidates.len(), width)
             }

@@ -152,6 +152,26 @@ fn candidates_are_the_sequences_they_stand_for() {
     }
 }
 
+/// More than go through the model together.
+#[test]
+fn a_candidate_is_the_same_beside_any_others() {
+    let model = model(fsq());
+    let blocks = patches(&model, 2, 5);
+    let (first, second) = blocks.split_at(model.config().block.values());
+    for encoding in [Encoding::PerCount, Encoding::Once] {
+        let mut sequence = BlockSequence::new(&model, encoding);
+        sequence.commit(first, 4);
+        let next = sequence.next(second);
+        let alone: Vec<_> = (1..=6).map(|kept| next.reconstruct(&[kept]).remove(0)).collect();
+        let counts: Vec<usize> = (0..300).map(|i| 1 + i * i % 6).collect();
+        let together = sequence.next(second).reconstruct(&counts);
+        assert_eq!(together.len(), counts.len());
+        for (kept, candidate) in counts.iter().zip(together) {
+            assert_eq!(candidate, alone[kept - 1], "{kept} tokens");
+        }
+    }
+}
+
 #[test]
 fn a_fixed_block_is_the_candidate_that_was_chosen() {
     for bottleneck in [fsq(), vae()] {

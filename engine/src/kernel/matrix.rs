@@ -165,8 +165,8 @@ impl<'a> MatrixMut<'a> {
     }
 }
 
-/// Multiply-adds above which a product is worth the coordination of several threads: about 0.3 ms of one.
-const WORTH_SHARING: usize = 1 << 25;
+/// Multiply-adds from which on a product is worth the coordination of several threads: 20 to 40 µs of one.
+const WORTH_SHARING: usize = 1 << 21;
 
 /// Who works on one product: the caller alone (inside a parallel loop) or the whole pool, if it is large.
 #[derive(Clone, Copy)]

@@ -80,6 +80,10 @@ impl<T: dfdx::tensor::Tape<f32, dfdx::tensor::Cpu>> MaybeTape for T {}
 /// the steps to stay in a cache of some MiB.
 pub(crate) const WAVE: usize = 2048;
 
+/// Rows of a shard, of which a batch of short sequences has several: enough for products to be fast. Each goes through all
+/// operations by itself, for one on so few rows is too short to be shared well.
+pub(crate) const SHARD: usize = 512;
+
 /// Room for so many numbers a row of a wave, of n rows in all. That of several waves is the allocator's again behind them:
 /// long batches are those that memory ends first for, and clearing it once for all their waves costs little.
 fn room_of_wave(n: usize, each: usize) -> Scratch {

@@ -12,7 +12,7 @@ use crate::error::EngineError;
 use crate::kernel::rows;
 use crate::mask::PrefixMask;
 use crate::model::{ElasticTok, Loss};
-use crate::ops::Scope;
+use crate::ops::{SHARD, Scope};
 use crate::patch::BlockShape;
 use crate::perceptual::{self, FramePlace, PerceptualNetwork};
 use crate::tensor::{Grads, Scalar, Tape, Tokens, tokens, value};
@@ -21,9 +21,6 @@ use dfdx::tensor_ops::Backward as _;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// A shard is at least this many tokens, so that its matrix products are large enough to be fast.
-const SHARD_TOKENS: usize = 512;
 
 /// At most this many shards.
 const MOST_SHARDS: usize = 8;
@@ -102,7 +99,7 @@ impl Gradient {
 
 /// Sequences that go through the model on one tape, of a batch that one worker computes.
 pub(crate) fn sequences_of_shard(sequences: usize, tokens_per_sequence: usize) -> usize {
-    SHARD_TOKENS.div_ceil(tokens_per_sequence).max(sequences.div_ceil(MOST_SHARDS)).min(sequences)
+    SHARD.div_ceil(tokens_per_sequence).max(sequences.div_ceil(MOST_SHARDS)).min(sequences)
 }
 
 /// Sums of gradients that are made of such a batch.
