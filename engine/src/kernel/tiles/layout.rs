@@ -14,9 +14,6 @@ pub(super) fn words<W: Words>(depth: usize) -> usize {
     depth.div_ceil(W::VALUES)
 }
 
-/// Lanes along k between the one that is laid out and the one that is sent for.
-pub(super) const AHEAD: usize = 16;
-
 /// How the rows of a left factor lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
@@ -30,7 +27,10 @@ pub(super) enum Order {
 
 /// Lanes from one row to the next, for rows of up to 16 lanes less: no powers of two, so that rows do not compete for the
 /// same lines of a cache.
-pub(super) const STEPS: [usize; 4] = [80, 144, 272, 528];
+pub(super) const STEPS: [usize; 8] = [80, 144, 272, 528, 784, 1040, 1552, 2064];
+
+/// The first so many of [`STEPS`] are near enough for columns to be read where they lie.
+const NEAR: usize = 4;
 
 /// The stride at which rows of so many values are read as they lie, if there is one.
 pub(in crate::kernel) fn stride(columns: usize) -> Option<usize> {
@@ -50,7 +50,7 @@ impl Order {
     pub(super) fn found<W: Words>(a: Matrix<'_>) -> Option<Self> {
         let order = match (a.row_stride, a.column_stride) {
             (step, 1) if STEPS.contains(&step) && a.columns <= step => Self::Rows(step),
-            (1, step) if W::READS_COLUMNS && STEPS.contains(&step) && a.rows <= step => Self::Columns(step),
+            (1, step) if W::READS_COLUMNS && STEPS[..NEAR].contains(&step) && a.rows <= step => Self::Columns(step),
             _ => return None,
         };
         (W::VALUES == 1 && a.data.len() >= order.room(a.rows, a.columns)).then_some(order)
@@ -60,7 +60,8 @@ impl Order {
     /// with some too many, which the next one overwrites.
     pub(super) fn room(self, rows: usize, words: usize) -> usize {
         match self {
-            Self::Rows(step) => rows.next_multiple_of(FEWEST_ROWS) * step,
+            Self::Rows(_) if rows == 0 => 0,
+            Self::Rows(step) => (rows.next_multiple_of(FEWEST_ROWS) - 1) * step + words,
             Self::Columns(_) if words == 0 => 0,
             Self::Columns(step) => (words - 1) * step + rows.next_multiple_of(FEWEST_ROWS),
             Self::Panels => rows.next_multiple_of(TILE_ROWS) * words + 16,
@@ -77,20 +78,14 @@ impl Order {
         match self {
             Self::Rows(step) => {
                 assert!(a.column_stride == 1 && words <= step);
-                for (row, out) in out.chunks_exact_mut(step).enumerate().take(a.rows) {
+                for (row, out) in out.chunks_mut(step).enumerate().take(a.rows) {
                     // SAFETY: the CPU has the instructions.
                     unsafe { W::lay_row(&a.data[row * a.row_stride..][..a.columns], out) };
                 }
             }
             Self::Columns(_) => unreachable!("columns are read where they lie"),
-            Self::Panels => {
-                for (tile, from) in (0..a.rows).step_by(TILE_ROWS).enumerate() {
-                    let part = a.part(from..a.rows.min(from + TILE_ROWS), 0..a.columns).transposed();
-                    let out = &mut out[tile * TILE_ROWS * words..];
-                    // SAFETY: the CPU has the instructions; there is room for 16 lanes behind the last panel.
-                    unsafe { W::lay_panel_of_left(part, out) };
-                }
-            }
+            // SAFETY: the CPU has the instructions; there is room for 16 lanes behind the last panel.
+            Self::Panels => unsafe { W::lay_panels_of_left(a.transposed(), out) },
         }
     }
 }
@@ -100,15 +95,14 @@ impl Order {
 pub(super) fn columns<W: Words>(b: Matrix<'_>, out: &mut [f32]) {
     let panel = W::COLUMNS * words::<W>(b.rows);
     assert!(W::are_there() && out.len() == b.columns.div_ceil(W::COLUMNS) * panel);
+    if b.column_stride == 1 {
+        // SAFETY: the CPU has the instructions.
+        return unsafe { W::lay_panels_of_right(b, out) };
+    }
     for (from, out) in (0..b.columns).step_by(W::COLUMNS).zip(out.chunks_exact_mut(panel.max(1))) {
         let part = b.part(0..b.rows, from..b.columns.min(from + W::COLUMNS));
-        if b.column_stride == 1 {
-            // SAFETY: the CPU has the instructions.
-            unsafe { W::lay_panel_of_right(part, out) };
-        } else {
-            // SAFETY: the CPU has the instructions.
-            unsafe { W::transpose(part.transposed(), out) };
-        }
+        // SAFETY: the CPU has the instructions.
+        unsafe { W::transpose(part.transposed(), out) };
     }
 }
 

@@ -2,7 +2,6 @@
 
 #![allow(unsafe_code)] // Loads, stores and instructions the compiler does not choose by itself.
 
-use super::layout::AHEAD;
 use super::tile::{FEWEST_ROWS, Rows, TILE_ROWS, Target};
 use super::words::Words;
 use crate::kernel::matrix::Matrix;
@@ -42,12 +41,14 @@ impl Words for Narrow {
         out[..values.len()].copy_from_slice(values);
     }
 
-    unsafe fn lay_panel_of_left(transposed: Matrix<'_>, out: &mut [f32]) {
-        lay_across::<TILE_ROWS>(transposed, out);
+    unsafe fn lay_panels_of_left(transposed: Matrix<'_>, out: &mut [f32]) {
+        // SAFETY: the CPU has the instructions, as the caller says.
+        unsafe { lay_across::<TILE_ROWS, 5>(transposed, out) }
     }
 
-    unsafe fn lay_panel_of_right(m: Matrix<'_>, out: &mut [f32]) {
-        lay_across::<COLUMNS>(m, out);
+    unsafe fn lay_panels_of_right(m: Matrix<'_>, out: &mut [f32]) {
+        // SAFETY: as above.
+        unsafe { lay_across::<COLUMNS, 4>(m, out) }
     }
 
     unsafe fn transpose(m: Matrix<'_>, out: &mut [f32]) {
@@ -61,26 +62,55 @@ impl Words for Narrow {
     }
 }
 
-/// Lanes of `WIDTH` neighbouring columns, `WIDTH` after `WIDTH`; missing columns are zero.
-fn lay_across<const WIDTH: usize>(m: Matrix<'_>, out: &mut [f32]) {
-    assert!(m.column_stride == 1 && out.len() >= m.rows * WIDTH, "rows are contiguous, with room for all");
-    for (word, out) in out.chunks_exact_mut(WIDTH).enumerate().take(m.rows) {
-        // Rows lie too far apart for the CPU to expect the next ones.
-        let ahead = m.data.as_ptr().wrapping_add((word + AHEAD) * m.row_stride);
-        // SAFETY: a hint, wherever it points.
-        unsafe {
-            _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
-            _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(WIDTH - 1).cast());
-        }
-        let row = &m.data[word * m.row_stride..][..m.columns];
-        match row.first_chunk::<WIDTH>() {
-            Some(row) => out.copy_from_slice(row),
-            None => {
-                let (there, missing) = out.split_at_mut(row.len());
-                there.copy_from_slice(row);
-                missing.fill(0.0);
+/// Lanes along k between the one that is laid out and the one that is sent for.
+const AHEAD: usize = 8;
+
+/// Panels of `WIDTH` neighbouring columns, lane after lane; missing columns are zero. So many `PANELS` are laid out side by side as
+/// make some whole lines of a cache: rows lie too far apart for the CPU to expect the next ones, and where they are 1024 values
+/// apart all compete for the same lines.
+#[target_feature(enable = "avx2")]
+fn lay_across<const WIDTH: usize, const PANELS: usize>(m: Matrix<'_>, out: &mut [f32]) {
+    let panel = m.rows * WIDTH;
+    assert!(
+        m.column_stride == 1 && out.len() >= m.columns.div_ceil(WIDTH) * panel,
+        "rows are contiguous, with room for all"
+    );
+    let whole = m.columns / (PANELS * WIDTH) * PANELS * WIDTH;
+    for from in (0..whole).step_by(PANELS * WIDTH) {
+        let out = &mut out[from / WIDTH * panel..][..PANELS * panel];
+        for row in 0..m.rows {
+            send_for(m, row + AHEAD, from, PANELS * WIDTH);
+            let (values, _) = m.data[row * m.row_stride + from..][..PANELS * WIDTH].as_chunks::<WIDTH>();
+            for (at, values) in values.iter().enumerate() {
+                out[at * panel + row * WIDTH..][..WIDTH].copy_from_slice(values);
             }
         }
+    }
+    for from in (whole..m.columns).step_by(WIDTH) {
+        let columns = WIDTH.min(m.columns - from);
+        let out = &mut out[from / WIDTH * panel..][..panel];
+        for (row, out) in out.chunks_exact_mut(WIDTH).enumerate() {
+            send_for(m, row + AHEAD, from, columns);
+            let values = &m.data[row * m.row_stride + from..][..columns];
+            match values.first_chunk::<WIDTH>() {
+                Some(values) => out.copy_from_slice(values),
+                None => {
+                    let (there, missing) = out.split_at_mut(columns);
+                    there.copy_from_slice(values);
+                    missing.fill(0.0);
+                }
+            }
+        }
+    }
+}
+
+/// Sends for some columns of a row, if it is there.
+#[inline(always)]
+fn send_for(m: Matrix<'_>, row: usize, from: usize, columns: usize) {
+    let values = m.data.as_ptr().wrapping_add(row * m.row_stride + from);
+    for line in (0..columns).step_by(16) {
+        // SAFETY: a hint, wherever it points.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(values.wrapping_add(line).cast()) };
     }
 }
 

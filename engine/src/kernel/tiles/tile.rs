@@ -35,6 +35,10 @@ const S0: usize = STEPS[0];
 const S1: usize = STEPS[1];
 const S2: usize = STEPS[2];
 const S3: usize = STEPS[3];
+const S4: usize = STEPS[4];
+const S5: usize = STEPS[5];
+const S6: usize = STEPS[6];
+const S7: usize = STEPS[7];
 
 /// Some rows of C, and what is done to them.
 pub(super) struct Target<'a> {
@@ -63,6 +67,10 @@ impl Target<'_> {
             Order::Rows(S1) => W::tiles::<S1, 1>,
             Order::Rows(S2) => W::tiles::<S2, 1>,
             Order::Rows(S3) => W::tiles::<S3, 1>,
+            Order::Rows(S4) => W::tiles::<S4, 1>,
+            Order::Rows(S5) => W::tiles::<S5, 1>,
+            Order::Rows(S6) => W::tiles::<S6, 1>,
+            Order::Rows(S7) => W::tiles::<S7, 1>,
             Order::Columns(S0) => W::tiles::<1, S0>,
             Order::Columns(S1) => W::tiles::<1, S1>,
             Order::Columns(S2) => W::tiles::<1, S2>,

@@ -31,18 +31,18 @@ pub(super) trait Words {
     /// As the trait.
     unsafe fn lay_row(values: &[f32], out: &mut [f32]);
 
-    /// Lanes of up to [`TILE_ROWS`](super::tile::TILE_ROWS) neighbouring columns, all of a lane after all of the one before;
-    /// missing columns are zero. Up to 16 lanes behind the last may be written.
+    /// Panels of [`TILE_ROWS`](super::tile::TILE_ROWS) neighbouring columns, in each all of a lane after all of the one before;
+    /// columns that are missing in the last one are zero. Up to 16 lanes behind it may be written.
     ///
     /// # Safety
     /// As the trait.
-    unsafe fn lay_panel_of_left(transposed: Matrix<'_>, out: &mut [f32]);
+    unsafe fn lay_panels_of_left(transposed: Matrix<'_>, out: &mut [f32]);
 
-    /// The same of up to [`COLUMNS`](Self::COLUMNS). Nothing behind the last lane is written.
+    /// The same of [`COLUMNS`](Self::COLUMNS). Nothing behind the last panel is written.
     ///
     /// # Safety
     /// As the trait.
-    unsafe fn lay_panel_of_right(m: Matrix<'_>, out: &mut [f32]);
+    unsafe fn lay_panels_of_right(m: Matrix<'_>, out: &mut [f32]);
 
     /// Lanes of up to [`COLUMNS`](Self::COLUMNS) rows, lane after lane: rows become columns. Missing rows are zero.
     ///

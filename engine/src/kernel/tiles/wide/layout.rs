@@ -4,7 +4,7 @@
 
 use super::{COLUMNS, Pair, Wide, interleaved, lanes};
 use crate::kernel::matrix::Matrix;
-use crate::kernel::tiles::layout::{AHEAD, words};
+use crate::kernel::tiles::layout::words;
 use std::arch::x86_64::*;
 
 /// Lanes of up to [`COLUMNS`] columns, pairs along k, of rows of pairs along the columns; missing values are zero.
@@ -52,13 +52,29 @@ pub(super) unsafe fn lay_row<W: Wide>(values: &[f32], out: &mut [f32]) {
     }
 }
 
-/// Lanes of `WIDTH` neighbouring columns, `WIDTH` after `WIDTH`; missing values are zero. Writes whole 16 lanes, the last of
-/// which may lie up to 16 behind the `WIDTH`-th.
+/// Lanes along k between the one that is laid out and the one that is sent for.
+const AHEAD: usize = 16;
+
+/// Panels of `WIDTH` neighbouring columns, lane after lane; missing values are zero. Writes whole 16 lanes, the last of which may
+/// lie up to 16 behind the last panel.
 ///
 /// # Safety
 /// The CPU has the instructions.
 #[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl,avx512dq")]
 pub(super) unsafe fn lay_across<W: Wide, const WIDTH: usize>(m: Matrix<'_>, out: &mut [f32]) {
+    for (panel, from) in (0..m.columns).step_by(WIDTH).enumerate() {
+        let part = m.part(0..m.rows, from..m.columns.min(from + WIDTH));
+        let out = &mut out[panel * WIDTH * words::<W>(m.rows)..];
+        // SAFETY: as the caller says. What is written behind a panel is written again with the next one.
+        unsafe { lay_panel::<W, WIDTH>(part, out) };
+    }
+}
+
+/// # Safety
+/// As [`lay_across`].
+#[inline]
+#[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl,avx512dq")]
+unsafe fn lay_panel<W: Wide, const WIDTH: usize>(m: Matrix<'_>, out: &mut [f32]) {
     let (words, steps) = (words::<W>(m.rows), WIDTH.div_ceil(16));
     assert!(m.column_stride == 1, "rows are contiguous");
     assert!(words == 0 || out.len() >= (words - 1) * WIDTH + steps * 16, "room for the last lanes");

@@ -138,11 +138,11 @@ impl<W: Wide> Words for W {
         layout::lay_row::<W>(values, out);
     }
 
-    unsafe fn lay_panel_of_left(transposed: Matrix<'_>, out: &mut [f32]) {
+    unsafe fn lay_panels_of_left(transposed: Matrix<'_>, out: &mut [f32]) {
         layout::lay_across::<W, TILE_ROWS>(transposed, out);
     }
 
-    unsafe fn lay_panel_of_right(m: Matrix<'_>, out: &mut [f32]) {
+    unsafe fn lay_panels_of_right(m: Matrix<'_>, out: &mut [f32]) {
         // Whole registers: nothing is written behind the last.
         layout::lay_across::<W, COLUMNS>(m, out);
     }
