@@ -6,7 +6,7 @@
 //! them.
 
 use super::rms_norm::Norm;
-use super::{MaybeTape, ROWS_PER_TASK, WAVE, room_of_wave};
+use super::{MaybeTape, ROWS_PER_TASK, SHARD, WAVE, room_of_wave};
 use crate::kernel::matrix::{How, Matrix, MatrixMut, stride_of_left};
 use crate::kernel::scratch::Scratch;
 use crate::kernel::{exp, rows, simd::vectorized};
@@ -60,6 +60,12 @@ pub(crate) fn keeps_gates(rows: usize) -> bool {
     rows <= WAVE
 }
 
+/// Room for the gates of n rows until the backward pass. The next shard has that of a shard again; that of longer batches, which
+/// memory ends first for, is the allocator's.
+fn room_to_keep(n: usize, each: usize) -> Scratch {
+    if n > SHARD { Scratch::fresh(n * each) } else { Scratch::of(n * each) }
+}
+
 /// The branch on plain rows, by all threads: its weights as matrices.
 pub(super) struct Branch<'a> {
     norm: Norm<'a>,
@@ -67,8 +73,9 @@ pub(super) struct Branch<'a> {
     down: Matrix<'a>,
     width: usize,
     hidden: usize,
-    /// Of rows of the norm and of hidden values, where they are left factors.
+    /// Of rows of the norm, of gates and up and of hidden values, where they are left factors.
     norm_stride: usize,
+    gates_stride: usize,
     hidden_stride: usize,
     how: How,
 }
@@ -81,8 +88,8 @@ struct Room {
     hidden: Scratch,
 }
 
-/// Those of some rows: the norm (rows, width) and each row's 1 / rms, gates and up (rows, 2 · hidden), hidden values. Norm and
-/// hidden values have room for rows with gaps.
+/// Those of some rows, with gaps between them: the norm (rows, width), gates and up (rows, 2 · hidden), hidden values; and each
+/// row's 1 / rms.
 struct Wave<'a> {
     normed: &'a mut [f32],
     inverse: &'a mut [f32],
@@ -96,7 +103,7 @@ impl Room {
         Self {
             normed: room_of_wave(n, branch.norm_stride),
             inverse: room_of_wave(n, 1),
-            gates: gates.unwrap_or_else(|| room_of_wave(n, 2 * branch.hidden)),
+            gates: gates.unwrap_or_else(|| room_of_wave(n, branch.gates_stride)),
             hidden: room_of_wave(n, branch.hidden_stride),
         }
     }
@@ -106,7 +113,7 @@ impl Room {
         Wave {
             normed: &mut self.normed,
             inverse: &mut self.inverse[..rows],
-            gates: &mut self.gates[..rows * 2 * branch.hidden],
+            gates: &mut self.gates[..rows * branch.gates_stride],
             hidden: &mut self.hidden,
         }
     }
@@ -124,6 +131,7 @@ impl<'a> Branch<'a> {
             width,
             hidden,
             norm_stride: stride_of_left(width),
+            gates_stride: stride_of_left(2 * hidden),
             hidden_stride: stride_of_left(hidden),
             how: precision.together(),
         }
@@ -133,11 +141,11 @@ impl<'a> Branch<'a> {
     pub(super) fn forward(&self, x: &mut [f32], keeps: bool) -> Option<Scratch> {
         let n = x.len() / self.width;
         let keeps = keeps && keeps_gates(n);
-        let mut room = Room::new(self, n, keeps.then(|| Scratch::fresh(n * 2 * self.hidden)));
+        let mut room = Room::new(self, n, keeps.then(|| room_to_keep(n, self.gates_stride)));
         for x in x.chunks_mut(WAVE * self.width) {
             let Wave { normed, inverse, gates, hidden } = room.wave(self, x.len() / self.width);
             self.gates(normed, inverse, gates, x);
-            gate_all(hidden, self.hidden_stride, gates, self.hidden);
+            self.hidden(hidden, gates);
             self.down(x, hidden);
         }
         keeps.then_some(room.gates)
@@ -169,7 +177,16 @@ impl<'a> Branch<'a> {
         let rows = inverse.len();
         self.norm.forward(normed, self.norm_stride, inverse, x);
         let normed = Matrix::strided(normed, rows, self.width, self.norm_stride);
-        MatrixMut::new(gates, rows, 2 * self.hidden).set_product(1.0, normed, self.gate_up, self.how);
+        let gates = MatrixMut::strided(gates, rows, 2 * self.hidden, self.gates_stride);
+        gates.set_product(1.0, normed, self.gate_up, self.how);
+    }
+
+    /// silu(gate)·up of all rows.
+    fn hidden(&self, hidden: &mut [f32], gates: &[f32]) {
+        let strides = [self.hidden_stride, self.gates_stride];
+        let hidden =
+            hidden.par_chunks_mut(ROWS_PER_TASK * strides[0]).zip(gates.par_chunks(ROWS_PER_TASK * strides[1]));
+        hidden.for_each(|(hidden, gates)| gate_rows(hidden, gates, strides, self.hidden));
     }
 
     /// y += hidden·W_down.
@@ -185,15 +202,18 @@ impl<'a> Branch<'a> {
         let dy = Matrix::new(dy, rows, self.width);
         let dhidden = MatrixMut::strided(hidden, rows, self.hidden, self.hidden_stride);
         dhidden.set_product(1.0, dy, self.down.transposed(), self.how);
-        backward_all(gates, hidden, self.hidden_stride, self.hidden);
+        let strides = [self.hidden_stride, self.gates_stride];
+        let all =
+            hidden.par_chunks_mut(ROWS_PER_TASK * strides[0]).zip(gates.par_chunks_mut(ROWS_PER_TASK * strides[1]));
+        all.for_each(|(hidden, gates)| backward_rows(hidden, gates, strides, self.hidden));
         let hidden = Matrix::strided(hidden, rows, self.hidden, self.hidden_stride).transposed();
         MatrixMut::new(ddown, self.hidden, self.width).add_product(hidden, dy, self.how);
     }
 
     /// dW_gate_up += normᵀ·dgates. In the norm's room: its gradient, dgates·W_gate_upᵀ, rows without gaps.
     fn backward_gates<'n>(&self, normed: &'n mut [f32], dgates: &[f32], dgate_up: &mut [f32]) -> &'n [f32] {
-        let rows = dgates.len() / (2 * self.hidden);
-        let dgates = Matrix::new(dgates, rows, 2 * self.hidden);
+        let rows = dgates.len() / self.gates_stride;
+        let dgates = Matrix::strided(dgates, rows, 2 * self.hidden, self.gates_stride);
         let transposed = Matrix::strided(normed, rows, self.width, self.norm_stride).transposed();
         MatrixMut::new(dgate_up, self.width, 2 * self.hidden).add_product(transposed, dgates, self.how);
         let dnormed = &mut normed[..rows * self.width];
@@ -202,23 +222,11 @@ impl<'a> Branch<'a> {
     }
 }
 
-/// silu(gate)·up of all rows, `stride` apart.
-fn gate_all(hidden: &mut [f32], stride: usize, gates: &[f32], width: usize) {
-    let hidden = hidden.par_chunks_mut(ROWS_PER_TASK * stride);
-    hidden.zip(gates.par_chunks(2 * ROWS_PER_TASK * width)).for_each(|(h, g)| gate_rows(h, stride, g, width));
-}
-
-/// The gradients of gate and up in their place, and silu(gate)·up in that of its gradient, whose rows are `stride` apart.
-fn backward_all(gates: &mut [f32], hidden: &mut [f32], stride: usize, width: usize) {
-    let hidden = hidden.par_chunks_mut(ROWS_PER_TASK * stride);
-    let all = gates.par_chunks_mut(2 * ROWS_PER_TASK * width).zip(hidden);
-    all.for_each(|(gates, hidden)| backward_rows(gates, hidden, stride, width));
-}
-
 vectorized! {
-    fn gate_rows(hidden: &mut [f32], stride: usize, gates: &[f32], width: usize) {
-        for (hidden, gates) in hidden.chunks_mut(stride).zip(gates.chunks_exact(2 * width)) {
-            let (hidden, (gate, up)) = (&mut hidden[..width], gates.split_at(width));
+    /// silu(gate)·up; rows of both are so far apart.
+    fn gate_rows(hidden: &mut [f32], gates: &[f32], strides: [usize; 2], width: usize) {
+        for (hidden, gates) in hidden.chunks_mut(strides[0]).zip(gates.chunks_exact(strides[1])) {
+            let (hidden, (gate, up)) = (&mut hidden[..width], gates[..2 * width].split_at(width));
             for i in 0..width {
                 hidden[i] = gate[i] * exp::logistic(gate[i]) * up[i];
             }
@@ -227,10 +235,11 @@ vectorized! {
 }
 
 vectorized! {
-    /// With s = logistic(g): du = dh·g·s, dg = dh·u·s·(1 + g·(1 − s)), h = g·s·u.
-    fn backward_rows(gates: &mut [f32], hidden: &mut [f32], stride: usize, width: usize) {
-        for (gates, hidden) in gates.chunks_exact_mut(2 * width).zip(hidden.chunks_mut(stride)) {
-            let (hidden, (gate, up)) = (&mut hidden[..width], gates.split_at_mut(width));
+    /// The gradients of gate and up in their place, and silu(gate)·up in that of its gradient. With s = logistic(g): du = dh·g·s,
+    /// dg = dh·u·s·(1 + g·(1 − s)), h = g·s·u.
+    fn backward_rows(hidden: &mut [f32], gates: &mut [f32], strides: [usize; 2], width: usize) {
+        for (hidden, gates) in hidden.chunks_mut(strides[0]).zip(gates.chunks_exact_mut(strides[1])) {
+            let (hidden, (gate, up)) = (&mut hidden[..width], gates[..2 * width].split_at_mut(width));
             for i in 0..width {
                 let (g, u, dh) = (gate[i], up[i], hidden[i]);
                 let s = exp::logistic(g);

@@ -33,8 +33,8 @@
 //!   reading them.
 //! - **Attention** never has a score matrix ([`attention`](mod@attention)). A tile of queries or of keys is laid out once
 //!   for up to 1024 of the other kind that it meets. In f32 scores are made with the gaps between rows that tiles want, and
-//!   read where they are, by rows and (with AVX-512) by columns; so are norms, hidden values and O. In bf16 q, k and v are
-//!   kept as products read them, in half the room.
+//!   read where they are, by rows and (with AVX-512) by columns; so are norms, gates, hidden values, O and the gradients of q, k
+//!   and v. In bf16 q, k and v are kept as products read them, in half the room.
 //! - **Short sequences go through in shards** of some 512 rows, those of a training batch and the candidates of a search: a
 //!   thread takes a shard through all operations. Of one sequence threads share each operation, products too if they have 2
 //!   million multiply-adds or more.

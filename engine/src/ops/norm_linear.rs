@@ -73,10 +73,13 @@ fn apply<T: MaybeTape>(
             let dy = take(grads.get_or_alloc_mut(&result)?);
             let map = NormLinear::new(&norm, &weight, epsilon, precision);
             let rows = |rows: Range<usize>, to: &mut [f32]| {
-                let part = rows.start * out..rows.end * out;
-                to.copy_from_slice(&dy[part.clone()]);
-                if let Some(y) = &y {
-                    times_slope(to, &values(y)[part]);
+                let stride = to.len() / rows.len();
+                for (row, to) in rows.zip(to.chunks_mut(stride)) {
+                    let (part, to) = (row * out..(row + 1) * out, &mut to[..out]);
+                    to.copy_from_slice(&dy[part.clone()]);
+                    if let Some(y) = &y {
+                        times_slope(to, &values(y)[part]);
+                    }
                 }
             };
             add_to(grads, [&x, &norm, &weight], |[dx, dnorm, dweight]| {
@@ -120,7 +123,8 @@ impl<'a> NormLinear<'a> {
         }
     }
 
-    /// Adds to the gradients of x, w and W; `dy` writes rows of dy where it is told to.
+    /// Adds to the gradients of x, w and W; `dy` writes rows of dy where it is told to, all as far
+    /// apart as they have room there.
     pub(super) fn backward(
         &self,
         dx: &mut [f32],
@@ -131,12 +135,13 @@ impl<'a> NormLinear<'a> {
     ) {
         let (n, stride) = (x.len() / self.width, stride_of_left(self.width));
         let (mut normed, mut inverse) = (room_of_wave(n, stride), room_of_wave(n, 1));
-        let mut dy_rows = room_of_wave(n, self.out);
+        let dy_stride = stride_of_left(self.out);
+        let mut dy_rows = room_of_wave(n, dy_stride);
         for ((rows, x), dx) in waves(x, self.width).zip(dx.chunks_mut(WAVE * self.width)) {
             let count = rows.len();
             let inverse = &mut inverse[..count];
-            dy(rows, &mut dy_rows[..count * self.out]);
-            let dy = Matrix::new(&dy_rows, count, self.out);
+            dy(rows, &mut dy_rows[..count * dy_stride]);
+            let dy = Matrix::strided(&dy_rows, count, self.out, dy_stride);
             self.norm.forward(&mut normed, stride, inverse, x);
             let dw = MatrixMut::new(dweight, self.width, self.out);
             dw.add_product(Matrix::strided(&normed, count, self.width, stride).transposed(), dy, self.how);

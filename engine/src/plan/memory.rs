@@ -27,11 +27,14 @@ impl Memory {
     pub(super) fn of(task: &Task, slices: &Slices, device: &Device) -> Self {
         let rows = task.rows(slices) as f64;
         let model = &task.model;
-        let (width, hidden, heads) = (model.width as f64, model.hidden as f64, model.heads as f64);
+        let (width, heads) = (model.width as f64, model.heads as f64);
+        // Rows of left factors have gaps between them where they are laid out.
+        let row = |values: usize| if device.lays_out { stride_of_left(values) as f64 } else { values as f64 };
+        let (norm, gates, hidden) = (row(model.width), row(2 * model.hidden), row(model.hidden));
         let narrow = if device.bytes_a_value < 4 { device.bytes_a_value as f64 } else { 0.0 };
         let waves = (task.rows_of_tape(slices) as f64 / ops::WAVE as f64).max(1.0);
         // What is not kept is made again: of the gates a wave's at a time.
-        let kept_gates = if task.keeps_gates(slices) { 2.0 * hidden } else { 0.0 };
+        let kept_gates = if task.keeps_gates(slices) { gates } else { 0.0 };
         let (kept_middle, made_middle) = if task.keeps_middle() { (width, 0.0) } else { (0.0, width) };
         let values = device.bytes_a_value as f64;
         // What a query or a key takes, of what an activation does.
@@ -57,13 +60,10 @@ impl Memory {
         let others = (task.workers - 1).min(2) as f64;
         let home = if task.workers > 1 { 2.0 * 2.0 * width * 4.0 } else { 0.0 };
         let on_the_way = f64::max(others * 2.0 * width * (packed * values + 4.0), home);
-        // Rows of left factors have gaps between them where they are laid out.
-        let row = |values: usize| if device.lays_out { stride_of_left(values) as f64 } else { values as f64 };
-        let (norm, hidden_row) = (row(model.width), row(model.hidden));
         // A wave's room in a branch (its norm, gates and hidden values), at the heads (its norm, and q, k and v side by side)
         // and at the end (its norm and the gradient of patches).
-        let of_branch = norm + hidden_row + 2.0 * hidden - kept_gates;
-        let (of_heads, of_end) = (norm + 3.0 * width, norm + patch);
+        let of_branch = norm + gates + hidden - kept_gates;
+        let (of_heads, of_end) = (norm + row(3 * model.width), norm + row(model.block.patch_values()));
         let passing = if waves > 1.0 {
             // Each is there while it is used, and what weights are laid out in stays.
             let in_branch = width + made_middle + made_attended + of_branch / waves;

@@ -83,11 +83,13 @@ pub(in crate::ops) struct Incoming {
     heads: Vec<HeadRows>,
 }
 
-/// Of one head: (token, d) each as they are packed, keys and values by runs.
+/// Of one head: (token, d) each as they are packed.
 struct HeadRows {
     queries: Vec<f32>,
-    keys: Vec<Vec<f32>>,
-    values: Vec<Vec<f32>>,
+    /// Of each run: keys and, behind the last of them, values.
+    pairs: Vec<Vec<f32>>,
+    /// Values of each run whose keys have not all come.
+    waiting: Vec<Vec<f32>>,
 }
 
 impl Incoming {
@@ -95,12 +97,10 @@ impl Incoming {
     /// If `rope` has fewer positions than a sequence rows.
     pub(super) fn new(sizes: Heads, packing: Packing, runs: Vec<Range<usize>>, rope: &RopeTable) -> Self {
         assert!(rope.positions() >= sizes.length, "{} rows, but RoPE's table has {}", sizes.length, rope.positions());
-        // Values come behind the keys at last.
-        let room = |times: usize| runs.iter().map(move |run| Vec::with_capacity(times * run.len() * packing.lanes()));
         let head = |_| HeadRows {
             queries: Vec::with_capacity(sizes.length * packing.lanes()),
-            keys: room(2).collect(),
-            values: room(1).collect(),
+            pairs: runs.iter().map(|run| Vec::with_capacity(2 * run.len() * packing.lanes())).collect(),
+            waiting: runs.iter().map(|_| Vec::new()).collect(),
         };
         let heads = (0..sizes.all()).map(head).collect();
         Self { sizes, packing, runs, rope: rope.clone(), heads }
@@ -125,9 +125,16 @@ impl Incoming {
                 packing.append(to, rows_of(part, new), |x| rope.rotate_rows(x, sizes.dim, new.start));
             };
             append_turned(&mut of_head.queries, 0, &new);
-            for (run, (keys, values)) in runs.iter().zip(of_head.keys.iter_mut().zip(&mut of_head.values)) {
+            for (run, (pair, waiting)) in runs.iter().zip(of_head.pairs.iter_mut().zip(&mut of_head.waiting)) {
                 let new = new.start.max(run.start)..new.end.min(run.end);
-                append_turned(keys, 1, &new);
+                append_turned(pair, 1, &new);
+                let values = if new.end == run.end {
+                    pair.append(waiting);
+                    pair
+                } else {
+                    waiting.reserve_exact((run.end - new.start) * packing.lanes());
+                    waiting
+                };
                 packing.append(values, rows_of(2, &new), |_| {});
             }
         });
@@ -148,10 +155,7 @@ impl Incoming {
                 "rows against the layout and the worker's slices"
             );
             queries.push(head.queries);
-            for (pairs, (mut pair, values)) in pairs.iter_mut().zip(head.keys.into_iter().zip(head.values)) {
-                pair.extend_from_slice(&values);
-                pairs.push(pair);
-            }
+            pairs.iter_mut().zip(head.pairs).for_each(|(pairs, pair)| pairs.push(pair));
         }
         (queries, pairs)
     }
@@ -181,12 +185,12 @@ impl QkvGradient {
         Self { sizes, dq, dpairs }
     }
 
-    /// Rows of the batch, (rows, q | k | v).
+    /// Rows of the batch, (rows, q | k | v), gaps between them or not.
     pub(in crate::ops) fn write(&self, dqkv: &mut [f32], rows: &Range<usize>) {
         let Heads { heads, dim, .. } = self.sizes;
         self.sizes.each_row(dqkv, rows, |sequence, t, dqkv| {
             let (rows, dpairs) = self.dpairs.iter().find(|(rows, _)| rows.contains(&t)).expect("every row is in a run");
-            for (i, dqkv) in dqkv.chunks_mut(dim).enumerate() {
+            for (i, dqkv) in dqkv[..3 * heads * dim].chunks_mut(dim).enumerate() {
                 let (part, index) = (i / heads, sequence * heads + i % heads);
                 let d = match part {
                     0 => &self.dq[index][t * dim..],
