@@ -123,8 +123,8 @@ impl<'a> NormLinear<'a> {
         }
     }
 
-    /// Adds to the gradients of x, w and W; `dy` writes rows of dy where it is told to, all as far
-    /// apart as they have room there.
+    /// Adds to the gradients of x, w and W; `dy` writes rows of dy where it is told to, as far apart as they
+    /// have room there.
     pub(super) fn backward(
         &self,
         dx: &mut [f32],

@@ -73,8 +73,8 @@ impl Memory {
             let laid = if device.lays_out { (4 * most_laid_out(widest)) as f64 } else { 0.0 };
             rows * most + laid
         } else {
-            // All are kept, where weights are laid out too; one norm's room serves all, that of q, k and v the patches.
-            let kept = of_branch + of_heads - norm;
+            // All are kept, where weights are laid out too; the branch's serve the heads and the end.
+            let kept = of_branch.max(of_heads);
             rows * ((end * values).max(in_layer * values + on_the_way) + kept * values)
         };
         Self {
