@@ -66,7 +66,7 @@ impl Words for Narrow {
 const AHEAD: usize = 8;
 
 /// Panels of `WIDTH` neighbouring columns, lane after lane; missing columns are zero. So many `PANELS` are laid out side by side as
-/// make some whole lines of a cache: rows lie too far apart for the CPU to expect the next ones, and where they are 1024 values
+/// span some lines of a cache: rows lie too far apart for the CPU to expect the next ones, and where they are 1024 values
 /// apart all compete for the same lines.
 #[target_feature(enable = "avx2")]
 fn lay_across<const WIDTH: usize, const PANELS: usize>(m: Matrix<'_>, out: &mut [f32]) {
