@@ -95,7 +95,7 @@ fn a_worker_holds_the_activations_that_were_planned() {
             // Weights and moments are the whole process's.
             let planned = planned.activations + planned.passing;
             // A plan has what is held at most. A step holds less when a neighbour happens to free early what was sent to it;
-            // then the next one is asked. None may hold more.
+            // then another is asked. None that is asked may hold more.
             let mut measured = 0.0f64;
             for _ in 0..8 {
                 measured = measured.max(pool.install(|| peak(&model, blocks, workers, recompute)));

@@ -99,9 +99,10 @@ fn rows_that_lie_as_tiles_read_them_are_multiplied_as_if_they_were_laid_out() {
 }
 
 fn read_where_they_lie(kind: Kind) {
-    const NEAR: [(usize, usize); 6] = [(80, 1), (80, 64), (80, 80), (144, 100), (272, 256), (528, 512)];
-    const FAR: [(usize, usize); 5] = [(528, 520), (784, 768), (1040, 1040), (1552, 1536), (2064, 2050)];
-    for (stride, depth) in NEAR.into_iter().chain(FAR) {
+    // Up to one block along k, and more.
+    const SHALLOW: [(usize, usize); 6] = [(80, 1), (80, 64), (80, 80), (144, 100), (272, 256), (528, 512)];
+    const DEEP: [(usize, usize); 5] = [(528, 520), (784, 768), (1040, 1040), (1552, 1536), (2064, 2050)];
+    for (stride, depth) in SHALLOW.into_iter().chain(DEEP) {
         for (rows, behind) in [(1, 0), (3, 0), (4, 0), (61, 0), (61, 3), (3, 1)] {
             let (values, b) = (drawn(rows * depth, 1), drawn(depth.max(rows) * 40, 2));
             let mut a = vec![f32::NAN; (rows - 1 + behind) * stride + if behind > 0 { stride } else { depth }];
